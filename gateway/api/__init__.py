@@ -1,0 +1,1 @@
+"""The HTTP endpoints, one file for a group. Each parses, calls storage, and answers."""

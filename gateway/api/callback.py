@@ -1,0 +1,96 @@
+"""`POST /api/ai-callback`: what n8n has to say.
+
+n8n repeats every non-2xx answer five times and ignores Retry-After, so only what is truly wrong is refused; a repeat
+or late news is answered with success. A success never has a top-level ``error``: n8n would take it for a failure.
+"""
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api.parsing import read_json_object
+from gateway.context import Gateway, gateway_of
+from gateway.errors import ApiError, unauthorized
+from gateway.ids import parse_id
+from gateway.n8n.news import InvalidNews, apply_news, execution_id_of, parse_news
+from gateway.responses import json_response
+from storage import requests
+from storage.requests import Applied, Outcome
+
+log = structlog.get_logger(__name__)
+
+
+async def callback(request: Request) -> Response:
+    """Apply a callback."""
+    gateway = gateway_of(request)
+    secret = request.headers.get("x-callback-secret")
+    if not secret:
+        log.warning("callback_unauthorized", reason="no secret")
+        raise unauthorized()
+    body = await _authorized_body(request, gateway, secret)
+    request_id = await _request_id(gateway, body, may_use_execution=gateway.callback_secrets.is_global(secret))
+    try:
+        news = parse_news(body)
+    except InvalidNews as error:
+        raise ApiError(400, error.code, str(error)) from error
+    applied = await apply_news(gateway, request_id, news, actor="n8n")
+    return _answer(request_id, applied)
+
+
+async def _authorized_body(request: Request, gateway: Gateway, secret: str) -> dict[str, object]:
+    """The body, once the secret has proved good for it. Whoever has no good secret learns nothing else."""
+    if gateway.callback_secrets.is_global(secret):
+        return await read_json_object(request)
+    try:
+        body = await read_json_object(request)
+    except ApiError as error:
+        log.warning("callback_unauthorized", reason=error.code)
+        raise unauthorized() from error
+    request_id = body.get("requestId")
+    if not isinstance(request_id, str) or not gateway.callback_secrets.opens(secret, request_id):
+        log.warning("callback_unauthorized", reason="wrong secret", request_id=parse_id(str(request_id)))
+        raise unauthorized()
+    return body
+
+
+async def _request_id(gateway: Gateway, body: dict[str, object], *, may_use_execution: bool) -> str:
+    named = body.get("requestId")
+    if named is not None and named != "":
+        if not isinstance(named, str):
+            raise ApiError(400, "invalid_field", "requestId must be text.")
+        parsed = parse_id(named)
+        if parsed is None:
+            raise _unknown(None)
+        return parsed
+    execution_id = execution_id_of(body.get("executionId"))
+    if execution_id is None or not may_use_execution:
+        raise ApiError(400, "request_id_required", "requestId is required")
+    found = await requests.of_execution(gateway.database, execution_id)
+    if found is None:
+        raise _unknown(None)
+    return found
+
+
+def _unknown(request_id: str | None) -> ApiError:
+    log.warning("callback_unknown_request", request_id=request_id)
+    return ApiError(404, "unknown_request", "There is no such request.")
+
+
+def _answer(request_id: str, applied: Applied) -> Response:
+    match applied.outcome:
+        case Outcome.UNKNOWN:
+            raise _unknown(request_id)
+        case Outcome.CONFLICT:
+            log.warning("callback_conflict", request_id=request_id)
+            raise ApiError(409, "conflicting_completion", "The request was completed with another Key or Id.")
+        case Outcome.DUPLICATE:
+            return json_response({"success": True, "duplicate": True})
+        case Outcome.IGNORED:
+            return json_response({"success": True, "ignored": True})
+        case Outcome.CHANGED:
+            pass
+    return json_response({"success": True})
+
+
+routes = [Route("/api/ai-callback", callback, methods=["POST"])]

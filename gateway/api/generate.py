@@ -1,0 +1,126 @@
+"""`POST /api/ai-generate`: a submission in, a durable request out."""
+
+import re
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api.parsing import read_json_object, text_field, user_of
+from gateway.auth import User
+from gateway.context import Gateway, gateway_of
+from gateway.errors import ApiError
+from gateway.ids import parse_id
+from gateway.responses import json_response
+from storage.errors import (
+    IdempotencyConflict,
+    NoOrganization,
+    NotAMember,
+    OrganizationRequired,
+    RateLimited,
+    Refusal,
+)
+from storage.submissions import WINDOW, Submission, Submitted, submit
+
+log = structlog.get_logger(__name__)
+
+MESSAGE = "AI image generation started. This may take 30-60 seconds."
+
+MAX_KEY = 255
+"""Longest Idempotency-Key in characters."""
+
+# W3C Trace Context, section 3.2: version 00, trace id, parent id, flags.
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+
+
+async def generate(request: Request) -> Response:
+    """Take a submission: 202 once it is durable."""
+    user = user_of(request)
+    gateway = gateway_of(request)
+    submitted = await submit_for(gateway, user, await _parse(request, user))
+    content = {"requestId": submitted.request.id, "status": "pending", "message": MESSAGE}
+    headers = {"Location": f"/api/ai-status/{submitted.request.id}", **_limit_headers(gateway, submitted)}
+    return json_response(content, 202, headers)
+
+
+async def _parse(request: Request, user: User) -> Submission:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
+        raise ApiError(400, "invalid_idempotency_key", f"The Idempotency-Key must have 1 to {MAX_KEY} characters.")
+    body = await read_json_object(request)
+    fields = {}
+    for name in ("Product", "Your Brand"):
+        if body.get(name) is None or not (text := text_field(body[name], name)):
+            raise ApiError(400, "product_and_brand_required", "Product and Brand are required")
+        fields[name] = text
+    organization = body.get("organizationId")
+    if organization is not None and (not isinstance(organization, str) or parse_id(organization) is None):
+        raise ApiError(400, "invalid_field", "organizationId must be a UUID.")
+    trace = _TRACEPARENT.match(request.headers.get("traceparent", ""))
+    return Submission(
+        user_id=user.id,
+        product=fields["Product"],
+        brand=fields["Your Brand"],
+        organization_id=None if organization is None else parse_id(organization),
+        idempotency_key=key,
+        metadata={"traceId": trace[1]} if trace else {},
+    )
+
+
+async def submit_for(gateway: Gateway, user: User, submission: Submission) -> Submitted:
+    """Make the submission durable and announce it.
+
+    Raises:
+        ApiError: a rule of the submission was broken.
+    """
+    settings = gateway.settings
+    try:
+        submitted = await submit(
+            gateway.database,
+            submission,
+            quota=settings.ai_generation_rate_limit_per_hour,
+            deadline_seconds=settings.ai_deadline_seconds,
+        )
+    except Refusal as refusal:
+        raise _refused(refusal) from refusal
+    if not submitted.repeated:
+        log.info("submitted", request_id=submitted.request.id, user_id=user.id)
+        gateway.announce(submitted.request)
+        gateway.wake_dispatcher()
+    return submitted
+
+
+def _refused(refusal: Refusal) -> ApiError:
+    match refusal:
+        case NoOrganization():
+            return ApiError(400, "no_organization", "No organization found for user")
+        case OrganizationRequired():
+            return ApiError(
+                400, "organization_required", "You belong to several organizations: name one as organizationId."
+            )
+        case NotAMember():
+            return ApiError(403, "not_a_member", "You are not a member of this organization.")
+        case IdempotencyConflict():
+            return ApiError(
+                422, "idempotency_conflict", "This Idempotency-Key was already used for another submission."
+            )
+        case RateLimited(limit=limit, retry_after=seconds):
+            headers = {"Retry-After": str(seconds), **_rate_limit(limit, 0, seconds)}
+            sentence = f"Rate limit exceeded. Maximum {limit} requests per hour."
+            return ApiError(429, "rate_limited", sentence, headers)
+    raise refusal
+
+
+def _limit_headers(gateway: Gateway, submitted: Submitted) -> dict[str, str]:
+    limit = gateway.settings.ai_generation_rate_limit_per_hour
+    return _rate_limit(limit, max(0, submitted.remaining), submitted.reset_seconds)
+
+
+def _rate_limit(limit: int, remaining: int, seconds: int) -> dict[str, str]:
+    """The fields of draft-ietf-httpapi-ratelimit-headers."""
+    window = int(WINDOW.total_seconds())
+    return {"RateLimit-Policy": f'"hour";q={limit};w={window}', "RateLimit": f'"hour";r={remaining};t={seconds}'}
+
+
+routes = [Route("/api/ai-generate", generate, methods=["POST"])]

@@ -1,0 +1,100 @@
+"""What comes in over HTTP: the user, the body, the fields. Everything is hostile until it has passed here."""
+
+import asyncio
+import unicodedata
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.auth import ForeignOrigin, InvalidToken, User
+from gateway.context import gateway_of
+from gateway.errors import ApiError, unauthorized
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY = 64 * 1024
+"""Longest body in bytes."""
+
+BODY_SECONDS = 10.0
+"""Longest wait for a whole body."""
+
+MAX_TEXT = 200
+"""Longest product or brand in characters, after trimming."""
+
+_decoder = msgspec.json.Decoder()
+
+
+def user_of(request: Request) -> User:
+    """The user who is asking.
+
+    Raises:
+        ApiError: 401 without a good credential, 403 for a cookie that comes from a foreign page.
+    """
+    try:
+        user = gateway_of(request).authenticator.user_of_request(request.method, request.headers)
+    except InvalidToken as error:
+        log.info("unauthorized", path=request.url.path, reason=str(error))
+        raise unauthorized() from error
+    except ForeignOrigin as error:
+        raise ApiError(403, "foreign_origin", "This origin may not use the session cookie.") from error
+    if user is None:
+        raise unauthorized()
+    return user
+
+
+async def read_json_object(request: Request) -> dict[str, Any]:
+    """The JSON object in the body.
+
+    Raises:
+        ApiError: 415 for another content type, 413 over `MAX_BODY`, 408 when it does not arrive in time, 400 for
+            anything that is not a JSON object.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise ApiError(415, "unsupported_media_type", "The Content-Type must be application/json.")
+    body = await _read_body(request)
+    try:
+        content = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, "invalid_json", "The body is not valid JSON.") from error
+    if not isinstance(content, dict):
+        raise ApiError(400, "invalid_json", "The body must be a JSON object.")
+    return content
+
+
+async def _read_body(request: Request) -> bytes:
+    too_large = ApiError(413, "body_too_large", f"The body is larger than {MAX_BODY // 1024} KiB.")
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BODY:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise too_large
+    except TimeoutError as error:
+        raise ApiError(408, "request_timeout", "The body did not arrive in time.") from error
+    except ClientDisconnect as error:
+        raise ApiError(400, "invalid_json", "The body ended early.") from error
+    return bytes(body)
+
+
+def text_field(value: object, name: str) -> str:
+    """`value` trimmed, if it is text of 1..`MAX_TEXT` characters without control characters.
+
+    Raises:
+        ApiError: 400.
+    """
+    if not isinstance(value, str):
+        raise ApiError(400, "invalid_field", f"{name} must be text.")
+    text = value.strip()
+    # Cc: control characters; Cs: half a surrogate pair, which no UTF-8 can carry.
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ApiError(400, "invalid_field", f"{name} must not contain control characters.")
+    if len(text) > MAX_TEXT:
+        raise ApiError(400, "invalid_field", f"{name} must have at most {MAX_TEXT} characters.")
+    return text

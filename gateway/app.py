@@ -1,0 +1,135 @@
+"""What is wired to what, and the lifespan; nothing else."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, WebSocketRoute
+
+from gateway.api import callback, generate, health, pages, status
+from gateway.auth import Authenticator, CallbackSecrets
+from gateway.context import Gateway
+from gateway.errors import HANDLERS
+from gateway.n8n.dispatcher import Dispatcher
+from gateway.n8n.watch import DeadlineWatch
+from gateway.n8n.webhook import Webhook
+from gateway.operations.logging import configure_logging
+from gateway.realtime.bus import Bus, InProcessBus
+from gateway.realtime.hub import Hub
+from gateway.realtime.redis_bus import RedisBus
+from gateway.realtime.websocket import WebSocketTransport
+from gateway.security import SecurityHeaders
+from gateway.settings import Settings
+from storage.database import open_database
+from storage.public_urls import PublicUrls
+from storage.schema import check_schema
+
+
+def build_gateway(settings: Settings) -> Gateway:
+    """The parts of a process, wired together and not yet started."""
+    database = open_database(settings.database_url.get_secret_value())
+    bus: Bus = InProcessBus() if settings.redis_url is None else RedisBus(settings.redis_url.get_secret_value())
+    urls = PublicUrls(settings.storage_base)
+    return Gateway(
+        settings=settings,
+        database=database,
+        bus=bus,
+        hub=Hub(database, bus, urls, settings.reconcile_seconds),
+        urls=urls,
+        authenticator=Authenticator(settings),
+        callback_secrets=CallbackSecrets(settings),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(gateway: Gateway, *, worker: bool) -> AsyncIterator[None]:
+    """Keep the gateway's parts running; with `worker`, the dispatcher and the deadline watch too."""
+    async with gateway.database:
+        await check_schema(gateway.database)
+        await gateway.bus.start()
+        await gateway.hub.start()
+        try:
+            async with working(gateway) if worker else contextlib.nullcontext():
+                yield
+        finally:
+            gateway.drain()
+            await gateway.hub.stop()
+            await gateway.bus.stop()
+
+
+@contextlib.asynccontextmanager
+async def working(gateway: Gateway) -> AsyncIterator[None]:
+    """Run the dispatcher and the deadline watch."""
+    dispatcher = Dispatcher(gateway, Webhook(gateway.settings, gateway.callback_secrets))
+    gateway.wake_dispatcher = dispatcher.wake
+    dispatching = asyncio.create_task(dispatcher.run(), name="dispatcher")
+    watching = asyncio.create_task(DeadlineWatch(gateway).run(), name="deadline-watch")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await dispatcher.stop(gateway.settings.drain_seconds)
+        await asyncio.gather(dispatching, watching, return_exceptions=True)
+
+
+def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
+    """The ASGI application of one process.
+
+    Args:
+        settings: validated settings.
+        worker: whether this process also sends requests to n8n and watches deadlines.
+        extra_routes: routes that come before ours (the demo's stand-ins).
+    """
+    gateway = build_gateway(settings)
+    transport = WebSocketTransport(settings, gateway.authenticator, gateway.hub, gateway.database, gateway.urls)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
+        async with running(gateway, worker=worker):
+            yield {"gateway": gateway}  # the server reads it from the lifespan's state, to drain
+
+    app = Starlette(
+        routes=[
+            *extra_routes,
+            *generate.routes,
+            *callback.routes,
+            *status.routes,
+            *health.routes(),
+            WebSocketRoute("/ws", transport.endpoint),
+            *pages.routes,
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=sorted(settings.origins),
+                allow_credentials=True,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
+                expose_headers=["ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
+            ),
+            Middleware(SecurityHeaders, images=settings.storage_base),
+        ],
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    app.state.gateway = gateway
+    return app
+
+
+def app_with_worker() -> Starlette:
+    """The application of one of several server processes, by the environment alone."""
+    return _app_from_environment(worker=True)
+
+
+def app_without_worker() -> Starlette:
+    """The same without the dispatcher and the watch: `gateway worker` runs them."""
+    return _app_from_environment(worker=False)
+
+
+def _app_from_environment(*, worker: bool) -> Starlette:
+    settings = Settings.load()
+    configure_logging(production=settings.environment == "production")
+    return create_app(settings, worker=worker)

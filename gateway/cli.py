@@ -1,0 +1,201 @@
+"""The commands, thin: each reads its options, calls one function, and says in a sentence what went wrong."""
+
+import asyncio
+import os
+import signal
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway import __version__
+from gateway.settings import Settings, SettingsError
+
+_HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+_PORT = click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """A realtime gateway between browsers and n8n workflows that generate AI images."""
+
+
+def _settings(**overrides: Any) -> Settings:  # noqa: ANN401 - the fields' own types
+    try:
+        return Settings.load(overrides)
+    except SettingsError as error:
+        problems = "\n".join(f"  - {problem}" for problem in error.problems)
+        raise click.ClickException(f"The settings cannot be used:\n{problems}") from None
+
+
+def _logging(settings: Settings) -> None:
+    from gateway.operations.logging import configure_logging
+
+    configure_logging(production=settings.environment == "production")
+
+
+def _bind(host: str, port: int) -> Any:  # noqa: ANN401 - a socket; imported where it is used
+    from gateway.server import bind
+
+    try:
+        return bind(host, port)
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port."
+        ) from None
+
+
+def _check_database(settings: Settings) -> None:
+    """Stop with a sentence, before any server starts, if the database cannot be used."""
+    from storage.database import open_database
+    from storage.errors import StorageError
+    from storage.schema import check_schema
+
+    async def check() -> None:
+        async with open_database(settings.database_url.get_secret_value()) as database:
+            await check_schema(database)
+
+    try:
+        asyncio.run(check())
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises is the finding
+        raise click.ClickException(f"The database at DATABASE_URL cannot be reached: {error}") from None
+
+
+@main.command()
+@_PORT
+def demo(port: int) -> None:
+    """Run everything on this machine: SQLite, and stand-ins for n8n and the object store."""
+    from gateway.demo import run_demo
+
+    if os.environ.get("ENVIRONMENT") == "production":
+        raise click.ClickException("The demo signs everyone in; it refuses to run with ENVIRONMENT=production.")
+    listener = _bind("127.0.0.1", port)
+    try:
+        run_demo(listener)
+    except SettingsError as error:
+        raise click.ClickException("\n".join(error.problems)) from None
+
+
+@main.command()
+@click.argument("product")
+@click.argument("brand")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to save the picture.")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The gateway's address.")
+@click.option("--token", envvar="GATEWAY_TOKEN", help="An access token; not needed against a demo on this machine.")
+def generate(product: str, brand: str, output: Path | None, url: str, token: str | None) -> None:
+    """Generate a picture for PRODUCT by BRAND, with live progress."""
+    import httpx
+
+    from gateway.client import GatewayError
+    from gateway.terminal import generate_in_terminal
+
+    try:
+        asyncio.run(generate_in_terminal(product, brand, output, url, token))
+    except GatewayError as error:
+        raise click.ClickException(str(error)) from None
+    except httpx.HTTPError as error:
+        raise click.ClickException(f"No gateway answers at {url} ({type(error).__name__}).") from None
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+@main.command()
+@_HOST
+@_PORT
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Server processes.")
+@click.option("--no-worker", is_flag=True, help="Leave dispatch and deadlines to `gateway worker`.")
+def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
+    """Serve HTTP and WebSocket; includes the worker unless told otherwise."""
+    from gateway.app import create_app
+    from gateway.server import serve as serve_one
+    from gateway.server import serve_in_processes
+
+    settings = _settings()
+    if workers > 1 and (reason := settings.single_process_reason):
+        raise click.ClickException(reason)
+    if no_worker and (reason := settings.single_process_reason):
+        raise click.ClickException(f"--no-worker leaves the sending to another process. {reason}")
+    if host not in ("127.0.0.1", "localhost", "::1") and settings.has_default_secrets:
+        raise click.ClickException(
+            "The development secrets are known to everyone: set N8N_WEBHOOK_SECRET, AI_CALLBACK_SECRET and "
+            f"SUPABASE_JWT_SECRET before listening on {host}."
+        )
+    _logging(settings)
+    if not settings.n8n_webhook_url and not no_worker:
+        click.echo("N8N_WEBHOOK_URL is not set: every request will fail. `gateway demo` has a stand-in.", err=True)
+    _check_database(settings)
+    listener = _bind(host, port)
+    click.echo(f"Serving http://{host}:{listener.getsockname()[1]}", err=True)
+    if workers > 1:
+        serve_in_processes(settings, listener, workers, worker=not no_worker)
+    else:
+        serve_one(create_app(settings, worker=not no_worker), settings, listener)
+
+
+@main.command()
+def worker() -> None:
+    """Send requests to n8n and watch deadlines, without serving HTTP."""
+    from gateway.app import build_gateway, running
+
+    settings = _settings()
+    if reason := settings.single_process_reason:
+        raise click.ClickException(f"`gateway serve` includes the worker. {reason}")
+    _logging(settings)
+    _check_database(settings)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with running(build_gateway(settings), worker=True):
+            click.echo("The worker runs.", err=True)
+            await stop.wait()
+
+    asyncio.run(work())
+
+
+@main.command()
+@click.option("--sql", is_flag=True, help="Print the SQL for PostgreSQL instead of running it.")
+def migrate(sql: bool) -> None:
+    """Bring the database to the newest schema."""
+    from storage import migrations
+
+    if sql:
+        click.echo(migrations.upgrade_sql(), nl=False)
+        return
+    settings = _settings()
+    try:
+        migrations.upgrade(settings.database_url.get_secret_value())
+    except Exception as error:
+        raise click.ClickException(f"The migration failed and changed nothing: {error}") from error
+    click.echo("The database is up to date.")
+
+
+@main.command()
+@click.option("--user", required=True, type=click.UUID, help="The user's id.")
+@click.option("--admin", is_flag=True, help="With the role admin.")
+@click.option("--expires", default=3600, show_default=True, type=click.IntRange(1), help="Lifetime in seconds.")
+def token(user: uuid.UUID, admin: bool, expires: int) -> None:
+    """Print an access token signed with SUPABASE_JWT_SECRET."""
+    from gateway.auth import issue_token
+
+    secret = _settings().supabase_jwt_secret.get_secret_value()
+    click.echo(issue_token(secret, str(user), admin=admin, lifetime=expires))
+
+
+@main.command()
+def check() -> None:
+    """Check the settings and every connection; report all problems at once."""
+    from gateway.operations.check import find_problems
+
+    settings = _settings()
+    problems = asyncio.run(find_problems(settings))
+    for problem in problems:
+        click.echo(f"  - {problem}", err=True)
+    if problems:
+        raise click.ClickException(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found.")
+    click.echo("Everything is in order.")

@@ -1,0 +1,181 @@
+"""A client for Python programs.
+
+    async with GatewayClient("https://gateway.example.com", token) as client:
+        request_id = await client.submit("Running Shoes", "Nike")
+        async for body in client.watch(request_id):
+            print(body["status"], body["progress"])
+
+`watch` yields Bodies whose versions only rise and ends after a final one. It uses the WebSocket; while that cannot be
+had, it polls, and keeps trying.
+"""
+
+import asyncio
+import contextlib
+import random
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from gateway.realtime.close_codes import CloseCode
+
+Body = dict[str, Any]
+
+FINAL = ("completed", "failed")
+
+LONGEST_PAUSE = 10.0
+"""Longest pause between two attempts to connect, in seconds."""
+
+POLL_WAIT = 20
+"""Seconds for which one long poll may be held."""
+
+
+class GatewayError(Exception):
+    """The gateway refused. `code` is its word for why, `status` the HTTP status (0 over WebSocket)."""
+
+    def __init__(self, status: int, code: str, error: str) -> None:
+        super().__init__(error)
+        self.status = status
+        self.code = code
+
+
+class GatewayClient:
+    """A connection to one gateway as one user.
+
+    Args:
+        url: the gateway's address.
+        token: a Supabase access token, or an async function that fetches a fresh one.
+    """
+
+    def __init__(self, url: str, token: str | Callable[[], Awaitable[str]]) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._http = httpx.AsyncClient(base_url=self._url, timeout=httpx.Timeout(10, read=POLL_WAIT + 10))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def _headers(self) -> dict[str, str]:
+        token = self._token if isinstance(self._token, str) else await self._token()
+        return {"Authorization": f"Bearer {token}"}
+
+    async def submit(self, product: str, brand: str, *, organization_id: str | None = None) -> str:
+        """Submit a request and return its id. A lost answer is repeated safely.
+
+        Raises:
+            GatewayError: refused.
+            httpx.HTTPError: not reachable after three tries.
+        """
+        body = {"Product": product, "Your Brand": brand}
+        if organization_id is not None:
+            body["organizationId"] = organization_id
+        key = str(uuid.uuid4())
+        for attempt in (1, 2, 3):
+            try:
+                headers = {**await self._headers(), "Idempotency-Key": key}
+                answer = _checked(await self._http.post("/api/ai-generate", json=body, headers=headers))
+            except httpx.TransportError:
+                if attempt == 3:
+                    raise
+                await asyncio.sleep(random.uniform(0, attempt))  # noqa: S311 - spreads load, hides nothing
+            else:
+                return str(answer["requestId"])
+        raise AssertionError("unreachable")
+
+    async def watch(self, request_id: str) -> AsyncGenerator[Body, None]:
+        """Every newer Body of the request, until a final one.
+
+        Raises:
+            GatewayError: unknown request, or a token that is no good.
+        """
+        seen = 0
+        failures = 0
+        while True:
+            try:
+                async with contextlib.aclosing(self._bodies(request_id)) as bodies:
+                    async for body in bodies:
+                        failures = 0
+                        if body["version"] > seen:
+                            seen = body["version"]
+                            yield body
+                        if body["status"] in FINAL:
+                            return
+            except (ConnectionClosed, InvalidHandshake, OSError) as error:
+                _raise_if_permanent(error)
+            failures += 1
+            with contextlib.suppress(httpx.TransportError):
+                body = await self._poll(request_id, seen)
+                if body["version"] > seen:
+                    seen = body["version"]
+                    yield body
+                if body["status"] in FINAL:
+                    return
+            pause = min(LONGEST_PAUSE, 0.5 * 2**failures)
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - full jitter
+
+    async def _bodies(self, request_id: str) -> AsyncGenerator[Body, None]:
+        """What one WebSocket connection brings."""
+        url = "ws" + self._url.removeprefix("http") + "/ws"
+        async with connect(
+            url, additional_headers=await self._headers(), open_timeout=10, close_timeout=2, proxy=None
+        ) as websocket:
+            await _receive(websocket, "welcome")
+            await websocket.send(msgspec.json.encode({"type": "subscribe", "requestIds": [request_id]}).decode())
+            snapshot = await _receive(websocket, "subscribed")
+            if snapshot["missing"]:
+                raise GatewayError(404, "not_found", "Request not found")
+            for body in snapshot["requests"]:
+                yield body
+            while True:
+                yield (await _receive(websocket, "update"))["request"]
+
+    async def _poll(self, request_id: str, seen: int) -> Body:
+        query = {"wait": POLL_WAIT, "version": seen} if seen else {}
+        return _checked(
+            await self._http.get(f"/api/ai-status/{request_id}", params=query, headers=await self._headers())
+        )
+
+    async def download(self, url: str) -> bytes:
+        """The picture at a Body's `publicUrl`."""
+        answer = await self._http.get(url, follow_redirects=True)
+        answer.raise_for_status()
+        return answer.content
+
+
+def _checked(answer: httpx.Response) -> Body:
+    try:
+        content = answer.json()
+    except ValueError:
+        content = {}
+    if answer.is_success and isinstance(content, dict):
+        return content
+    error = content.get("error") or f"The gateway answered {answer.status_code}."
+    raise GatewayError(answer.status_code, str(content.get("code", "http_error")), str(error))
+
+
+async def _receive(websocket: ClientConnection, kind: str) -> dict[str, Any]:
+    """The next message of type `kind`; others that come before it are passed over."""
+    while True:
+        message = msgspec.json.decode(await websocket.recv())
+        if message["type"] == kind:
+            return dict(message)
+        if message["type"] == "error":
+            raise GatewayError(0, message["code"], message["error"])
+
+
+def _raise_if_permanent(error: Exception) -> None:
+    """Raise if connecting again cannot help."""
+    if isinstance(error, ConnectionClosed) and error.rcvd is not None:
+        code = error.rcvd.code
+        if code in {CloseCode.BAD_FRAME, CloseCode.UNAUTHORIZED, CloseCode.FOREIGN_ORIGIN}:
+            raise GatewayError(0, CloseCode(code).name.lower(), CloseCode(code).reason) from error

@@ -1,0 +1,46 @@
+"""What an endpoint works with: everything that `create_app` has wired together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from gateway.auth import Authenticator, CallbackSecrets
+from gateway.realtime.bus import Bus
+from gateway.realtime.hub import Hub
+from gateway.realtime.update import Update
+from gateway.settings import Settings
+from storage.database import Database
+from storage.public_urls import PublicUrls
+from storage.request import Request
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The parts of one running process."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    hub: Hub
+    urls: PublicUrls
+    authenticator: Authenticator
+    callback_secrets: CallbackSecrets
+    draining: bool = False
+    wake_dispatcher: Callable[[], None] = lambda: None
+    """Tells this process's dispatcher, where there is one, that something is due."""
+
+    def announce(self, request: Request) -> None:
+        """Tell everyone who watches that `request` has changed. Never waits, never fails."""
+        self.bus.publish(Update.of(request, self.urls))
+
+    def drain(self) -> None:
+        """Begin to stop: not ready any more, and nobody is kept waiting."""
+        self.draining = True
+        self.hub.wake_all()
+
+
+def gateway_of(connection: HTTPConnection) -> Gateway:
+    """The gateway that serves this request or WebSocket."""
+    gateway: Gateway = connection.app.state.gateway
+    return gateway

@@ -1,0 +1,71 @@
+"""A signed-in demo user: a member of one organization, known to the browser by the cookie that Supabase would set."""
+
+import asyncio
+import base64
+import time
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api import pages
+from gateway.auth import issue_token
+from gateway.responses import json_response
+from gateway.settings import Settings
+from storage.database import Transaction, open_database
+
+USER = "00000000-0000-4000-8000-00000000d0e0"
+ORGANIZATION = "00000000-0000-4000-8000-0000000000f0"
+EMAIL = "demo@example.com"
+LIFETIME = 7 * 24 * 3600
+"""Seconds for which a demo token is good."""
+
+
+def seed(settings: Settings) -> None:
+    """Create the demo user and their organization, unless they exist."""
+
+    async def work(tx: Transaction) -> None:
+        await tx.all(
+            "INSERT INTO auth_users (id, email) VALUES (:id, :email) ON CONFLICT DO NOTHING", id=USER, email=EMAIL
+        )
+        await tx.all(
+            "INSERT INTO organizations (id, name) VALUES (:id, 'Demo') ON CONFLICT DO NOTHING", id=ORGANIZATION
+        )
+        await tx.all(
+            "INSERT INTO organization_members (organization_id, user_id, role) VALUES (:organization, :user, 'owner') "
+            "ON CONFLICT DO NOTHING",
+            organization=ORGANIZATION,
+            user=USER,
+        )
+
+    async def run() -> None:
+        async with open_database(settings.database_url.get_secret_value()) as database:
+            await database.transaction(work)
+
+    asyncio.run(run())
+
+
+class DemoSession:
+    """Signs everyone in who can reach the loopback address."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._secret = settings.supabase_jwt_secret.get_secret_value()
+        self.routes = [
+            Route("/", self._index, methods=["GET"]),
+            Route("/demo/session", self._session, methods=["GET"]),
+        ]
+
+    def _content(self) -> dict[str, object]:
+        token = issue_token(self._secret, USER, admin=True, lifetime=LIFETIME)
+        return {"access_token": token, "expires_at": int(time.time()) + LIFETIME, "user": {"id": USER, "email": EMAIL}}
+
+    async def _index(self, request: Request) -> Response:
+        response = await pages.index(request)
+        cookie = base64.urlsafe_b64encode(msgspec.json.encode(self._content())).rstrip(b"=").decode()
+        response.set_cookie("sb-demo-auth-token", f"base64-{cookie}", max_age=LIFETIME, samesite="lax")
+        return response
+
+    async def _session(self, request: Request) -> Response:
+        """The same token, for `gateway generate`."""
+        return json_response(self._content())

@@ -1,0 +1,201 @@
+"""The dispatcher: takes due requests from the database and sends them to n8n, each at most once.
+
+Any number of processes may run one. What each of them may do is decided by rows, not by messages:
+
+    claim (a lease) → mark "sending" (commit) → POST → write down what the answer means
+
+Killed before the mark, the lease runs out and another process sends the request. Killed after it, nobody sends it
+again: it waits for its callback or its deadline.
+"""
+
+import asyncio
+import os
+import random
+import socket
+import uuid
+
+import structlog
+
+from gateway.context import Gateway
+from gateway.n8n.news import apply_news
+from gateway.n8n.webhook import Answer, Verdict, Webhook
+from storage import dispatching, requests
+from storage.errors import DatabaseUnavailable
+from storage.lifecycle import Event
+from storage.request import Request
+from storage.requests import Applied, Outcome
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.5
+"""How often the database is asked for due requests when nobody has said that there are some."""
+
+FIRST_RETRY_SECONDS = 2.0
+LONGEST_RETRY_SECONDS = 60.0
+
+UNREGISTERED_SECONDS = 60.0
+"""How long an unknown webhook may be n8n starting up; after that the workflow is not active."""
+
+RECORD_ATTEMPTS = 5
+"""How often the outcome of a sending is written down again while the database is away. If all fail, the row stays
+marked: it waits for the callback or the deadline."""
+
+
+class Dispatcher:
+    """One process's share of the sending."""
+
+    def __init__(self, gateway: Gateway, webhook: Webhook) -> None:
+        self._gateway = gateway
+        self._webhook = webhook
+        self._name = f"dispatcher:{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._wake = asyncio.Event()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Something is due: do not wait for the next poll."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim and send until `stop`."""
+        while not self._stopping:
+            try:
+                full = await self._claim()
+            except DatabaseUnavailable as error:
+                log.warning("dispatch_claim_failed", reason=str(error)[:200])
+                full = False
+            if not full:
+                await self._rest()
+
+    async def _claim(self) -> bool:
+        """Claim as many as may be sent at once; whether there may be more to claim right now."""
+        free = self._gateway.settings.n8n_concurrency - len(self._sending)
+        if free <= 0:
+            return False
+        claimed = await dispatching.claim(self._gateway.database, self._name, free)
+        for request in claimed:
+            task = asyncio.create_task(self._dispatch(request), name=f"dispatch-{request.id}")
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+        return len(claimed) == free
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._wake.set()  # a place has become free
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("dispatch_broke", task=task.get_name(), exc_info=error)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claim no more, and give what is under way `grace_seconds` to end.
+
+        A POST that is still out then is cut: its row stays marked, so it is in doubt and never sent again.
+        """
+        self._stopping = True
+        self._wake.set()
+        if self._sending:
+            _, left = await asyncio.wait(set(self._sending), timeout=grace_seconds)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        await self._webhook.aclose()
+
+    # -- one request --------------------------------------------------------------------------------------------------
+
+    async def _dispatch(self, claimed: Request) -> None:
+        database, deadline = self._gateway.database, self._gateway.settings.ai_deadline_seconds
+        try:
+            if self._stopping:
+                await dispatching.release(database, claimed.id, self._name)
+                return
+            request = await dispatching.mark_sending(database, claimed.id, self._name, deadline)
+        except DatabaseUnavailable as error:
+            # The mark may or may not be there. Not sending is safe either way.
+            log.warning("dispatch_mark_failed", request_id=claimed.id, reason=str(error)[:200])
+            return
+        if request is None:
+            return  # ended meanwhile, or the lease was lost
+        answer = await self._webhook.send(request)
+        log.info("dispatched", request_id=request.id, attempt=request.dispatch_attempts, verdict=answer.verdict.value)
+        for attempt in range(1, RECORD_ATTEMPTS + 1):
+            try:
+                await self._record(request, answer)
+            except DatabaseUnavailable:
+                log.warning("dispatch_record_failed", request_id=request.id, attempt=attempt)
+                await asyncio.sleep(attempt)
+            else:
+                return
+
+    async def _record(self, request: Request, answer: Answer) -> None:
+        match answer.verdict:
+            case Verdict.ACCEPTED:
+                await self._accepted(request, answer)
+            case Verdict.SEND_AGAIN | Verdict.UNREGISTERED:
+                await self._send_again(request, answer)
+            case Verdict.REFUSED:
+                await self._fail(request, Event.REFUSED, f"The workflow refused the request: {answer.reason}.")
+            case Verdict.RAN_AND_FAILED:
+                await self._fail(request, Event.FAILED, answer.reason)
+            case Verdict.IN_DOUBT:
+                log.warning("dispatch_in_doubt", request_id=request.id, reason=answer.reason)
+                await dispatching.note_in_doubt(self._gateway.database, request, self._name, answer.reason)
+
+    async def _accepted(self, request: Request, answer: Answer) -> None:
+        if answer.news is not None:
+            await apply_news(self._gateway, request.id, answer.news, actor="n8n")
+            return
+        self._announce(
+            await requests.start(
+                self._gateway.database,
+                request.id,
+                Event.ACCEPTED,
+                actor=self._name,
+                execution_id=answer.execution_id,
+            )
+        )
+
+    async def _send_again(self, request: Request, answer: Answer) -> None:
+        if request.dispatch_attempts >= self._gateway.settings.n8n_attempts:
+            times = request.dispatch_attempts
+            await self._fail(request, Event.EXHAUSTED, f"The workflow could not be reached in {times} attempts.")
+            return
+        unregistered = answer.verdict is Verdict.UNREGISTERED
+        if (
+            unregistered
+            and await dispatching.seconds_unregistered(self._gateway.database, request.id) > UNREGISTERED_SECONDS
+        ):
+            await self._fail(request, Event.REFUSED, f"The workflow is not active: {answer.reason}.")
+            return
+        delay = retry_delay(request.dispatch_attempts)
+        log.info("dispatch_again", request_id=request.id, reason=answer.reason, delay_seconds=round(delay, 1))
+        await dispatching.send_again(
+            self._gateway.database,
+            request.id,
+            self._name,
+            delay=delay,
+            reason=answer.reason,
+            unregistered=unregistered,
+        )
+
+    async def _fail(self, request: Request, event: Event, message: str) -> None:
+        self._announce(await requests.fail(self._gateway.database, request.id, event, message, actor=self._name))
+
+    def _announce(self, applied: Applied) -> None:
+        if applied.outcome is Outcome.CHANGED and applied.request is not None:
+            self._gateway.announce(applied.request)
+
+
+def retry_delay(attempts: int) -> float:
+    """Seconds before attempt number `attempts` + 1: doubling, capped, and spread so that many do not return at once.
+
+    The first lies between 1 and 3 seconds: an n8n that restarts quickly costs its users little.
+    """
+    longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** (attempts - 1))
+    return longest * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing

@@ -1,0 +1,189 @@
+"""What n8n reports of a request, from a callback or in the answer of its webhook: parsed and applied in one place."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+import structlog
+
+from gateway.context import Gateway
+from storage import requests
+from storage.lifecycle import Event
+from storage.requests import Applied, Completion, Outcome
+
+log = structlog.get_logger(__name__)
+
+MAX_ERROR = 2000
+"""Longest error message kept, in characters."""
+
+MAX_KEY = 1024
+"""Longest Key, Id or executionId, in characters (the longest object name that S3 takes)."""
+
+MAX_COST = Decimal(1_000_000)
+"""A cost above it is a mistake of units."""
+
+UNKNOWN_ERROR = "Unknown error"
+
+
+class InvalidNews(Exception):
+    """A report with missing or wrong fields. `code` is the machine's word for it."""
+
+    def __init__(self, code: str, error: str) -> None:
+        super().__init__(error)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """It is being worked on, this far (0..100), if that is known."""
+
+    progress: int | None
+    execution_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The picture exists."""
+
+    key: str
+    id: str
+    cost: Decimal | None
+    execution_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It did not work; `message` is cleaned and never empty."""
+
+    message: str
+    cost: Decimal | None
+    execution_id: str | None
+
+
+News = Progress | Completed | Failed
+
+
+def parse_news(body: dict[str, object]) -> News:
+    """The report in `body`.
+
+    Numbers may be strings. An unusable `cost` or `progress` is dropped and logged: a picture that was paid for is not
+    refused for a bad number. `error` may be anything.
+
+    Raises:
+        InvalidNews: what it should mean cannot be told.
+    """
+    status = body.get("status")
+    execution_id = execution_id_of(body.get("executionId"))
+    cost = cost_of(body.get("cost"))
+    if status == "completed":
+        key, storage_id = body.get("Key"), body.get("Id")
+        if not _usable(key) or not _usable(storage_id):
+            raise InvalidNews("key_and_id_required", "A completed callback needs Key and Id as non-empty text.")
+        return Completed(str(key), str(storage_id), cost, execution_id)
+    if status == "failed" or (status is None and body.get("error") is not None):
+        return Failed(clean_error(body.get("error")), cost, execution_id)
+    if status == "processing":
+        return Progress(progress_of(body.get("progress")), execution_id)
+    if status is None:
+        raise InvalidNews("status_required", "status is required: processing, completed or failed.")
+    raise InvalidNews("unknown_status", "Unknown status: it must be processing, completed or failed.")
+
+
+def _usable(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= MAX_KEY
+        and not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
+    )
+
+
+def execution_id_of(value: object) -> str | None:
+    """n8n's execution id, which may come as a number; None when it is unusable."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and _usable(value) else None
+
+
+def progress_of(value: object) -> int | None:
+    """A progress of 0..100, rounded down; None when there is none or it is unusable."""
+    number = _number(value)
+    if number is not None and 0 <= number <= 100:
+        return int(number)
+    if value is not None:
+        log.warning("progress_dropped", reason="not a number from 0 to 100")
+    return None
+
+
+def cost_of(value: object) -> Decimal | None:
+    """A cost that is not negative; None when there is none or it is unusable."""
+    number = _number(value)
+    if number is not None and 0 <= number <= MAX_COST:
+        return number
+    if value is not None:
+        log.warning("cost_dropped", reason=f"not a number from 0 to {MAX_COST}")
+    return None
+
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?([eE][+-]?[0-9]{1,2})?\Z")
+
+
+def _number(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    text = str(value).strip()
+    if not _NUMBER.match(text):
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def clean_error(error: object) -> str:
+    """What went wrong, as one text for a person: never empty, no control characters, at most `MAX_ERROR` characters."""
+    text = _error_text(error)
+    cleaned = "".join(
+        character if unicodedata.category(character) not in ("Cc", "Cs") else " " for character in text[: 4 * MAX_ERROR]
+    )
+    return " ".join(cleaned.split())[:MAX_ERROR] or UNKNOWN_ERROR
+
+
+def _error_text(error: object) -> str:
+    """The text inside n8n's various error objects, which nest a few levels deep."""
+    for _ in range(5):
+        if not isinstance(error, dict):
+            break
+        error = error.get("message") or error.get("description") or error.get("error") or list(error.items())
+    if isinstance(error, str):
+        return error
+    return "" if error in (None, [], {}, False) else msgspec.json.encode(error).decode()
+
+
+async def apply_news(gateway: Gateway, request_id: str, news: News, *, actor: str) -> Applied:
+    """Apply the report to the request and announce the change, if there is one.
+
+    Raises:
+        DatabaseUnavailable: nothing is known to have changed; the reporter should try again.
+    """
+    database = gateway.database
+    match news:
+        case Progress(progress, execution_id):
+            applied = await requests.start(
+                database, request_id, Event.PROGRESSED, actor=actor, progress=progress, execution_id=execution_id
+            )
+        case Completed(key, storage_id, cost, execution_id):
+            completion = Completion(key, storage_id, cost)
+            applied = await requests.complete(
+                database, request_id, completion, gateway.urls, actor=actor, execution_id=execution_id
+            )
+        case Failed(message, cost, execution_id):
+            applied = await requests.fail(
+                database, request_id, Event.FAILED, message, actor=actor, cost=cost, execution_id=execution_id
+            )
+    if applied.outcome is Outcome.CHANGED and applied.request is not None:
+        request = applied.request
+        log.info("changed", request_id=request_id, status=request.status, version=request.version, actor=actor)
+        gateway.announce(request)
+    return applied

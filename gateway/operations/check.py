@@ -1,0 +1,58 @@
+"""`gateway check`: whether everything that the settings name can be reached and used."""
+
+import asyncio
+
+import httpx
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.settings import Settings
+from storage.database import open_database
+from storage.errors import StorageError
+from storage.schema import check_schema
+
+SECONDS = 5.0
+"""Longest wait for one answer."""
+
+
+async def find_problems(settings: Settings) -> list[str]:
+    """One sentence for each thing that does not work; empty when all is well."""
+    found = await asyncio.gather(_database(settings), _redis(settings), _n8n(settings))
+    return [problem for problem in found if problem is not None]
+
+
+async def _database(settings: Settings) -> str | None:
+    try:
+        async with asyncio.timeout(SECONDS), open_database(settings.database_url.get_secret_value()) as database:
+            await check_schema(database)
+    except StorageError as error:
+        return f"DATABASE_URL: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises is the finding
+        return f"DATABASE_URL: cannot be reached ({type(error).__name__}: {error})"
+    return None
+
+
+async def _redis(settings: Settings) -> str | None:
+    if settings.redis_url is None:
+        return None
+    redis: Redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_connect_timeout=SECONDS)
+    try:
+        async with asyncio.timeout(SECONDS):
+            await redis.ping()
+    except (RedisError, OSError) as error:
+        return f"REDIS_URL: cannot be reached ({type(error).__name__})"
+    finally:
+        await redis.aclose()
+    return None
+
+
+async def _n8n(settings: Settings) -> str | None:
+    """Whether something listens there. The webhook itself is not called: that would start the workflow."""
+    if not settings.n8n_webhook_url:
+        return "N8N_WEBHOOK_URL is not set: no request can be sent."
+    try:
+        async with httpx.AsyncClient(timeout=SECONDS) as client:
+            await client.head(str(httpx.URL(settings.n8n_webhook_url).join("/")))
+    except httpx.HTTPError as error:
+        return f"N8N_WEBHOOK_URL: n8n cannot be reached ({type(error).__name__})"
+    return None

@@ -1,0 +1,84 @@
+"""The bus: "this request has changed", from the process that changed it to those whose clients watch.
+
+A bus is a hint and may lose messages; what it must do is say so. The interface, and the in-process reference:
+
+* `publish` returns at once and never raises: a callback must neither wait for the bus nor fail with it;
+* `listen` returns when messages of the topic arrive for sure, or after a short wait when the bus is away;
+* after any time in which messages may have been lost, `on_gap` is called: the listener reads the database again.
+
+Topics are ``user:<id>``, for everything of one user, and ``all``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from gateway.realtime.update import Update
+
+ALL = "all"
+"""The topic that carries every update."""
+
+
+def user_topic(user_id: str) -> str:
+    """The topic of one user's requests."""
+    return f"user:{user_id}"
+
+
+class Bus(ABC):
+    """What the hub needs of a bus."""
+
+    def __init__(self) -> None:
+        self.on_update: Callable[[Update], None] = lambda update: None
+        """Called for each message of a topic that is listened to. Must not block."""
+        self.on_gap: Callable[[], None] = lambda: None
+        """Called when messages may have been lost."""
+
+    @property
+    @abstractmethod
+    def healthy(self) -> bool:
+        """Whether what is published comes back through the receive path."""
+
+    @abstractmethod
+    async def start(self) -> None: ...
+
+    @abstractmethod
+    async def stop(self) -> None: ...
+
+    @abstractmethod
+    def publish(self, update: Update) -> None:
+        """Hand the update to everyone who listens to its user's topic or to `ALL`."""
+
+    @abstractmethod
+    async def listen(self, topic: str) -> None:
+        """Begin to receive `topic`; the caller keeps count and calls once."""
+
+    @abstractmethod
+    async def ignore(self, topic: str) -> None:
+        """Cease to receive `topic`."""
+
+
+class InProcessBus(Bus):
+    """The bus of a single process: a function call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._topics: set[str] = set()
+
+    @property
+    def healthy(self) -> bool:
+        return True
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        self._topics.clear()
+
+    def publish(self, update: Update) -> None:
+        if ALL in self._topics or user_topic(update.user_id) in self._topics:
+            self.on_update(update)
+
+    async def listen(self, topic: str) -> None:
+        self._topics.add(topic)
+
+    async def ignore(self, topic: str) -> None:
+        self._topics.discard(topic)

@@ -1,0 +1,168 @@
+"""The hub: who watches what in this process, and how they come to see the newest version.
+
+The promise is that for each watched request a client sees versions that only rise, and that it sees the newest one.
+It is kept by one rule, whatever breaks: **register first, then read the database, then drop what is not newer.**
+
+* The bus brings changes as they happen; `deliver` hands them to the watchers of that user.
+* `reconcile` reads what has changed lately, in a few queries for everyone together: every `reconcile_seconds`, and
+  at once when the bus says that it may have lost something. So a lost message delays and never misleads.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.realtime.bus import ALL, Bus, user_topic
+from gateway.realtime.update import Update
+from gateway.realtime.watcher import Watcher
+from storage import queries, requests
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.public_urls import PublicUrls
+from storage.request import instant
+
+log = structlog.get_logger(__name__)
+
+OVERLAP = timedelta(seconds=60)
+"""How far a reconcile reads back before the last one: longer than any transaction can stay open before it commits a
+change whose `updated_at` it took earlier."""
+
+PAGE = 500
+"""Requests read in one query."""
+
+USERS = 1000
+"""Users named in one query."""
+
+_LOWEST_ID = "00000000-0000-0000-0000-000000000000"
+
+
+class Hub:
+    """The watchers of this process."""
+
+    def __init__(self, database: Database, bus: Bus, urls: PublicUrls, reconcile_seconds: float) -> None:
+        self._database = database
+        self._bus = bus
+        self._urls = urls
+        self._reconcile_seconds = reconcile_seconds
+        self._topics: dict[str, set[Watcher]] = {}
+        self._changing = asyncio.Lock()
+        self._gap = asyncio.Event()
+        self._since: datetime | None = None
+        self._task: asyncio.Task[None] | None = None
+        bus.on_update = self.deliver
+        bus.on_gap = self._gap.set
+
+    async def start(self) -> None:
+        """Begin to reconcile."""
+        self._task = asyncio.create_task(self._keep_reconciling(), name="hub-reconcile")
+
+    async def stop(self) -> None:
+        """Cease to reconcile."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def watchers(self) -> int:
+        """How many clients watch here."""
+        return len(set().union(*self._topics.values())) if self._topics else 0
+
+    @contextlib.asynccontextmanager
+    async def registered(self, watcher: Watcher) -> AsyncIterator[None]:
+        """Keep `watcher` registered for its user's updates; inside, what changes from now on reaches it."""
+        await self._join(user_topic(watcher.user_id), watcher)
+        try:
+            yield
+        finally:
+            await self._leave(user_topic(watcher.user_id), watcher)
+            if watcher.all:
+                await self._leave(ALL, watcher)
+
+    async def watch_all(self, watcher: Watcher) -> None:
+        """Let `watcher` see everyone's requests. The caller has checked that it may."""
+        watcher.all = True
+        await self._join(ALL, watcher)
+
+    async def unwatch_all(self, watcher: Watcher) -> None:
+        """Undo `watch_all`."""
+        watcher.all = False
+        await self._leave(ALL, watcher)
+
+    async def _join(self, topic: str, watcher: Watcher) -> None:
+        # One lock for all topics: two first watchers must not race each other, or the last one leaving.
+        watchers = self._topics.get(topic)
+        if watchers is not None and watcher not in watchers and not self._changing.locked():
+            watchers.add(watcher)
+            return
+        async with self._changing:
+            watchers = self._topics.setdefault(topic, set())
+            watchers.add(watcher)
+            if len(watchers) == 1:
+                await self._bus.listen(topic)
+
+    async def _leave(self, topic: str, watcher: Watcher) -> None:
+        watchers = self._topics.get(topic, set())
+        watchers.discard(watcher)
+        if watchers:
+            return
+        async with self._changing:
+            if topic in self._topics and not self._topics[topic]:
+                del self._topics[topic]
+                await self._bus.ignore(topic)
+
+    def wake_all(self) -> None:
+        """Let every watcher look around: the process is about to stop."""
+        for watchers in self._topics.values():
+            for watcher in watchers:
+                watcher.wake()
+
+    def deliver(self, update: Update) -> None:
+        """Offer the update to those who watch its request."""
+        for topic in (user_topic(update.user_id), ALL):
+            for watcher in self._topics.get(topic, ()):
+                if watcher.wants(update):
+                    watcher.offer(update)
+
+    async def _keep_reconciling(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._reconcile_seconds):
+                    await self._gap.wait()
+            self._gap.clear()
+            try:
+                await self.reconcile()
+            except DatabaseUnavailable as error:
+                log.warning("reconcile_failed", reason=str(error)[:200])
+                await asyncio.sleep(1)
+                self._gap.set()  # the gap is still open
+
+    async def reconcile(self) -> None:
+        """Read every watched request that changed since the last time, and offer it.
+
+        Raises:
+            DatabaseUnavailable: the next call reads from the same point again.
+        """
+        row = await self._database.one(queries.PING)
+        assert row is not None, "the clock always answers"  # noqa: S101
+        now = instant(row["now"])
+        since = (self._since or now) - OVERLAP
+        if ALL in self._topics:
+            await self._offer_changes(since, None)
+        else:
+            users = [topic.partition(":")[2] for topic in self._topics]
+            for start in range(0, len(users), USERS):
+                await self._offer_changes(since, users[start : start + USERS])
+        self._since = now
+
+    async def _offer_changes(self, since: datetime, user_ids: list[str] | None) -> None:
+        after_id = _LOWEST_ID
+        while True:
+            page = await requests.changed_since(self._database, since, after_id, user_ids, PAGE)
+            for request in page:
+                self.deliver(Update.of(request, self._urls))
+            if len(page) < PAGE:
+                return
+            since, after_id = page[-1].updated_at, page[-1].id

@@ -1,0 +1,187 @@
+"""The bus over Redis (or Valkey) pub/sub.
+
+One task reads, one writes, and neither waits for a client. The reader proves that it hears: a canary message goes out
+every second on a channel of this process and must come back; when it does not, the connection is rebuilt, every topic
+is subscribed anew, and `on_gap` is called. redis-py would reconnect by itself, but silently, and what was published
+meanwhile would be missed; so its retries are off and the rebuilding is here.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from gateway.realtime.bus import ALL, Bus, user_topic
+from gateway.realtime.update import Update, decode_update, encode_update
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "ai-image-gateway:"
+CANARY_SECONDS = 1.0
+DEAF_SECONDS = 3.0
+"""Longest silence of the canary before the reader is rebuilt."""
+COMMAND_SECONDS = 2.0
+"""Longest wait for one command or one connection."""
+REBUILD_SECONDS = 1.0
+"""Longest pause between two attempts to rebuild."""
+MAX_UNSENT = 10_000
+"""Most requests whose newest update waits to be published; past it the oldest is dropped, which only delays it."""
+BATCH = 200
+"""Most updates published in one round trip."""
+
+
+class RedisBus(Bus):
+    """Pub/sub on the server at `url`."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._redis: Redis = Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=COMMAND_SECONDS,
+            socket_timeout=COMMAND_SECONDS,
+            health_check_interval=0,
+        )
+        self._canary = f"{PREFIX}canary:{uuid.uuid4()}"
+        self._heard = 0.0
+        self._topics: set[str] = set()
+        self._confirmations: dict[str, asyncio.Event] = {}
+        self._pubsub: PubSub | None = None
+        self._unsent: dict[str, Update] = {}
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def healthy(self) -> bool:
+        return time.monotonic() - self._heard < DEAF_SECONDS
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._read(), name="bus-reader")]
+        self._tasks.append(asyncio.create_task(self._write(), name="bus-writer"))
+        self._tasks.append(asyncio.create_task(self._sing(), name="bus-canary"))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.aclose()
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    def publish(self, update: Update) -> None:
+        waiting = self._unsent.pop(update.request_id, None)
+        if waiting is not None and waiting.version > update.version:
+            update = waiting
+        self._unsent[update.request_id] = update
+        if len(self._unsent) > MAX_UNSENT:
+            del self._unsent[next(iter(self._unsent))]
+        self._wake.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._unsent:
+                batch = [self._unsent.pop(request_id) for request_id in list(self._unsent)[:BATCH]]
+                try:
+                    async with asyncio.timeout(COMMAND_SECONDS):
+                        await self._publish(batch)
+                except (RedisError, OSError) as error:
+                    log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
+
+    async def _publish(self, batch: list[Update]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for update in batch:
+                message = encode_update(update)
+                pipeline.publish(PREFIX + user_topic(update.user_id), message)
+                pipeline.publish(PREFIX + ALL, message)
+            await pipeline.execute()
+
+    async def _sing(self) -> None:
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                async with asyncio.timeout(COMMAND_SECONDS):
+                    await self._redis.publish(self._canary, b"")
+            await asyncio.sleep(CANARY_SECONDS)
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    async def listen(self, topic: str) -> None:
+        self._topics.add(topic)
+        confirmed = self._confirmations.setdefault(PREFIX + topic, asyncio.Event())
+        if self._pubsub is None or not self.healthy:
+            return  # the rebuilding subscribes to every topic, and its gap makes up for what was missed
+        with contextlib.suppress(RedisError, OSError):
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await self._pubsub.subscribe(PREFIX + topic)
+                await confirmed.wait()
+
+    async def ignore(self, topic: str) -> None:
+        self._topics.discard(topic)
+        self._confirmations.pop(PREFIX + topic, None)
+        with contextlib.suppress(RedisError, OSError):
+            async with asyncio.timeout(COMMAND_SECONDS):
+                if self._pubsub is not None:
+                    await self._pubsub.unsubscribe(PREFIX + topic)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                await self._hear()
+            except (RedisError, OSError) as error:
+                log.warning("bus_lost", reason=type(error).__name__)
+            finally:
+                pubsub, self._pubsub = self._pubsub, None
+                if pubsub is not None:
+                    with contextlib.suppress(RedisError, OSError):
+                        await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(random.uniform(0.1, REBUILD_SECONDS))  # noqa: S311 - spreads processes, hides nothing
+
+    async def _hear(self) -> None:
+        """Subscribe to everything and read until the connection breaks or falls silent."""
+        for confirmation in self._confirmations.values():
+            confirmation.clear()
+        pubsub = self._redis.pubsub(ignore_subscribe_messages=False)
+        async with asyncio.timeout(COMMAND_SECONDS):
+            await pubsub.subscribe(self._canary, *(PREFIX + topic for topic in self._topics))
+        self._pubsub = pubsub
+        deaf_at = time.monotonic() + DEAF_SECONDS
+        outstanding = {self._canary, *(PREFIX + topic for topic in self._topics)}
+        while time.monotonic() < deaf_at:
+            message = await pubsub.get_message(timeout=CANARY_SECONDS)
+            if message is None:
+                continue
+            channel = message["channel"].decode()
+            if message["type"] == "subscribe":
+                if (confirmed := self._confirmations.get(channel)) is not None:
+                    confirmed.set()
+                if outstanding:
+                    outstanding.discard(channel)
+                    if not outstanding:
+                        log.info("bus_live", topics=len(self._topics))
+                        self.on_gap()
+            elif message["type"] == "message":
+                if channel == self._canary:
+                    self._heard = time.monotonic()
+                    deaf_at = self._heard + DEAF_SECONDS
+                else:
+                    self._receive(message["data"])
+        raise TimeoutError("the canary did not come back")
+
+    def _receive(self, message: bytes) -> None:
+        try:
+            update = decode_update(message)
+        except msgspec.DecodeError:
+            log.warning("bus_message_unreadable", bytes=len(message))
+            return
+        self.on_update(update)

@@ -1,0 +1,51 @@
+"""One change of one request, as it travels over the bus and out to the clients."""
+
+from functools import cached_property
+
+import msgspec
+
+from storage.lifecycle import Status
+from storage.public_urls import PublicUrls
+from storage.request import Request, encode_body
+
+
+class Update(msgspec.Struct, frozen=True, dict=True):
+    """A request's newest Body, encoded once, with what is needed to deliver it without decoding it."""
+
+    request_id: str
+    user_id: str
+    version: int
+    status: Status
+    body: msgspec.Raw
+
+    @classmethod
+    def of(cls, request: Request, urls: PublicUrls) -> "Update":
+        """The update that carries `request` as it is."""
+        return cls(
+            request.id, request.user_id, request.version, request.status, msgspec.Raw(encode_body(request, urls))
+        )
+
+    @cached_property
+    def frame(self) -> str:
+        """The WebSocket message, made once for all connections."""
+        return '{"type":"update","request":' + bytes(self.body).decode() + "}"
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Update)
+
+
+def encode_update(update: Update) -> bytes:
+    """`update` as the bus carries it."""
+    return _encoder.encode(update)
+
+
+def decode_update(message: bytes) -> Update:
+    """The update in a bus message.
+
+    Raises:
+        msgspec.DecodeError: it is not one.
+    """
+    update = _decoder.decode(message)
+    # A Raw points into the whole message; a copy lets the message go.
+    return msgspec.structs.replace(update, body=update.body.copy())

@@ -1,0 +1,375 @@
+"""The WebSocket transport: `/ws`.
+
+A connection has two tasks. The **reader** only parses and puts commands in a short line, because uvicorn stops reading
+a socket (pongs too) while the application is busy. The **writer** does everything else: it answers the commands, one
+after another, and sends updates between them. So a snapshot always comes before the updates that follow it.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import deque
+from datetime import UTC, datetime
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.auth import Authenticator, ForeignOrigin, InvalidToken, User
+from gateway.ids import parse_id
+from gateway.realtime.close_codes import CloseCode
+from gateway.realtime.hub import Hub
+from gateway.realtime.messages import (
+    AnyCommand,
+    Auth,
+    BadCommand,
+    BadFrame,
+    Ping,
+    Ref,
+    Subscribe,
+    Unsubscribe,
+    decode_command,
+    encode_message,
+    error_message,
+    subscribed_message,
+)
+from gateway.realtime.update import Update
+from gateway.realtime.watcher import Watcher
+from gateway.settings import Settings
+from storage import requests
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.public_urls import PublicUrls
+from storage.request import Request, rfc3339
+
+log = structlog.get_logger(__name__)
+
+SNAPSHOT = 100
+"""Most requests in a scope's snapshot."""
+
+MAX_COMMANDS = 64
+"""Most commands that wait for an answer; a client that sends more without reading is closed."""
+
+EXPIRING_SECONDS = 60
+"""How long before the token's end the client is told."""
+
+
+class WebSocketTransport:
+    """Accepts upgrades and keeps count of them."""
+
+    def __init__(
+        self, settings: Settings, authenticator: Authenticator, hub: Hub, database: Database, urls: PublicUrls
+    ) -> None:
+        self.settings = settings
+        self.authenticator = authenticator
+        self.hub = hub
+        self.database = database
+        self.urls = urls
+        self._by_user: dict[str, set[_Connection]] = {}
+
+    async def endpoint(self, websocket: WebSocket) -> None:
+        """Serve one connection to its end."""
+        # Accept first: a browser shows the code of a close, but of a refused upgrade only 1006.
+        await websocket.accept()
+        connection = _Connection(websocket, self)
+        try:
+            user = await connection.authenticate()
+            if user is not None:
+                self._count(user.id, connection)
+                await connection.serve(user)
+        except (WebSocketDisconnect, _Closed):
+            pass
+        finally:
+            self._forget(connection)
+
+    def _count(self, user_id: str, connection: "_Connection") -> None:
+        connection.user_id = user_id
+        self._by_user.setdefault(user_id, set()).add(connection)
+
+    def too_many(self, user_id: str) -> bool:
+        """Whether the user has more connections than allowed, the newest one counted."""
+        return len(self._by_user.get(user_id, ())) > self.settings.ws_connections_per_user
+
+    def _forget(self, connection: "_Connection") -> None:
+        if connection.user_id is not None and (connections := self._by_user.get(connection.user_id)) is not None:
+            connections.discard(connection)
+            if not connections:
+                del self._by_user[connection.user_id]
+
+
+class _Closed(Exception):
+    """The connection has been closed from this side."""
+
+
+class _Connection:
+    def __init__(self, websocket: WebSocket, transport: WebSocketTransport) -> None:
+        self.id = str(uuid.uuid4())
+        self.user_id: str | None = None
+        self._websocket = websocket
+        self._transport = transport
+        self._commands: deque[AnyCommand | BadCommand] = deque()
+        self._watcher = Watcher("")
+        self._user = User("", is_admin=False, expires_at=0)
+        self._allowance = float(transport.settings.ws_frames_per_second)
+        self._counted_at = time.monotonic()
+        self._closing: CloseCode | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiring = False
+
+    # -- before anyone is known ---------------------------------------------------------------------------------------
+
+    async def authenticate(self) -> User | None:
+        """The connection's user; None when it was closed instead."""
+        authenticator = self._transport.authenticator
+        try:
+            user = authenticator.user_of_upgrade(self._websocket.headers)
+            if user is not None:
+                return user
+            async with asyncio.timeout(self._transport.settings.ws_auth_seconds):
+                command = decode_command(await self._receive_text())
+            if not isinstance(command, Auth):
+                raise InvalidToken("the first frame was no auth")
+            user = authenticator.user_of_token(command.token)
+            await self._send(encode_message("authenticated", expiresAt=_expires_at(user)))
+            return user
+        except ForeignOrigin:
+            await self._close(CloseCode.FOREIGN_ORIGIN)
+        except InvalidToken as error:
+            log.info("ws_unauthorized", reason=str(error))
+            await self._close(CloseCode.UNAUTHORIZED)
+        except TimeoutError:
+            await self._close(CloseCode.AUTH_TIMEOUT)
+        except (BadFrame, BadCommand):
+            await self._close(CloseCode.BAD_FRAME)
+        return None
+
+    async def _receive_text(self) -> str:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        text = message.get("text")
+        if not isinstance(text, str):
+            raise BadFrame("a binary frame")
+        return text
+
+    # -- serving ------------------------------------------------------------------------------------------------------
+
+    async def serve(self, user: User) -> None:
+        """Welcome the user and go on until either side closes."""
+        if self._transport.too_many(user.id):
+            await self._close(CloseCode.TOO_MANY)
+            return
+        self._watcher = Watcher(user.id)
+        self._adopt(user)
+        settings = self._transport.settings
+        async with self._transport.hub.registered(self._watcher):
+            await self._send(
+                encode_message(
+                    "welcome",
+                    connectionId=self.id,
+                    pingIntervalMs=int(settings.ws_ping_seconds * 1000),
+                    expiresAt=_expires_at(user),
+                )
+            )
+            writer = asyncio.create_task(self._write(), name=f"ws-writer-{self.id}")
+            try:
+                await self._read()
+            finally:
+                writer.cancel()
+                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, _Closed):
+                    await writer
+                if self._expiry is not None:
+                    self._expiry.cancel()
+        if self._closing is not None:
+            await self._close(self._closing)
+
+    def _adopt(self, user: User) -> None:
+        """Take `user`'s token as the current one: when to warn, and when to end."""
+        self._user = user
+        self._expiring = False
+        if self._expiry is not None:
+            self._expiry.cancel()
+        warn_in = max(0.0, user.expires_at - EXPIRING_SECONDS - time.time())
+        self._expiry = asyncio.get_running_loop().call_later(warn_in, self._expire)
+
+    def _expire(self) -> None:
+        left = self._user.expires_at - time.time()
+        if left <= 0:
+            self._end(CloseCode.UNAUTHORIZED)
+            return
+        self._expiring = True
+        self._watcher.wake()
+        self._expiry = asyncio.get_running_loop().call_later(left, self._expire)
+
+    def _end(self, code: CloseCode) -> None:
+        """Let the writer close the connection with `code`."""
+        if self._closing is None:
+            self._closing = code
+        self._watcher.wake()
+
+    async def _read(self) -> None:
+        while self._closing is None:
+            try:
+                text = await self._receive_text()
+            except BadFrame:
+                self._closing = CloseCode.BAD_FRAME
+                return
+            except WebSocketDisconnect:
+                return
+            if not self._within_rate() or len(self._commands) >= MAX_COMMANDS:
+                self._closing = CloseCode.TOO_MANY
+                return
+            try:
+                self._commands.append(decode_command(text))
+            except BadCommand as error:
+                self._commands.append(error)
+            except BadFrame:
+                self._closing = CloseCode.BAD_FRAME
+                return
+            self._watcher.wake()
+
+    def _within_rate(self) -> bool:
+        """A token bucket: a second's worth of frames may come at once."""
+        rate = self._transport.settings.ws_frames_per_second
+        now = time.monotonic()
+        self._allowance = min(float(rate), self._allowance + (now - self._counted_at) * rate)
+        self._counted_at = now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+    async def _write(self) -> None:
+        try:
+            await self._keep_writing()
+        except (_Closed, WebSocketDisconnect):
+            raise
+        except Exception:
+            log.exception("ws_writer_failed", connection_id=self.id)
+            await self._websocket.close(1011)  # the peer's answer to it ends the reader
+
+    async def _keep_writing(self) -> None:
+        while True:
+            await self._watcher.ready()
+            if self._closing is not None:
+                await self._close(self._closing)
+            if self._expiring:
+                self._expiring = False
+                await self._send(encode_message("expiring", expiresAt=_expires_at(self._user)))
+            while self._commands:
+                await self._answer(self._commands.popleft())
+            while (update := self._watcher.take()) is not None:
+                await self._send(update.frame)
+                if self._commands:
+                    self._watcher.wake()
+                    break
+
+    async def _answer(self, command: AnyCommand | BadCommand) -> None:
+        try:
+            match command:
+                case BadCommand():
+                    await self._send(error_message(command.ref, command.code, str(command)))
+                case Ping():
+                    await self._send(encode_message("pong", ref=command.ref))
+                case Auth():
+                    await self._refresh(command)
+                case Subscribe():
+                    await self._subscribe(command)
+                case Unsubscribe():
+                    await self._unsubscribe(command)
+        except DatabaseUnavailable:
+            ref = getattr(command, "ref", None)
+            await self._send(error_message(ref, "unavailable", "The service is briefly unavailable. Please try again."))
+
+    async def _refresh(self, command: Auth) -> None:
+        try:
+            user = self._transport.authenticator.user_of_token(command.token)
+        except InvalidToken:
+            await self._close(CloseCode.UNAUTHORIZED)
+            return
+        if user.id != self._user.id:
+            await self._close(CloseCode.UNAUTHORIZED)
+            return
+        self._adopt(user)
+        if self._watcher.all and not user.is_admin:
+            await self._transport.hub.unwatch_all(self._watcher)
+        await self._send(encode_message("authenticated", expiresAt=_expires_at(user)))
+
+    # -- subscriptions ------------------------------------------------------------------------------------------------
+
+    async def _subscribe(self, command: Subscribe) -> None:
+        ids, scope = command.request_ids, command.scope
+        if isinstance(scope, str) == isinstance(ids, list):
+            await self._refuse(command.ref, "invalid_command", "Name either requestIds or a scope.")
+        elif isinstance(ids, list):
+            await self._subscribe_ids(command.ref, ids)
+        elif scope == "all" and not self._user.is_admin:
+            await self._refuse(command.ref, "forbidden", "Only administrators may watch everything.")
+        else:
+            await self._subscribe_scope(command.ref, everyone=scope == "all")
+
+    async def _subscribe_ids(self, ref: Ref, asked: list[str]) -> None:
+        known = {text: parsed for text in asked if (parsed := parse_id(text)) is not None}
+        wanted = list(dict.fromkeys(known.values()))
+        if len(self._watcher.ids.union(wanted)) > self._transport.settings.ws_subscriptions:
+            await self._close(CloseCode.TOO_MANY)
+            return
+        new = set(wanted) - self._watcher.ids
+        self._watcher.ids |= new  # registered first, read next
+        try:
+            found = await requests.read_many(self._transport.database, wanted, self._user.id)
+        except BaseException:
+            self._watcher.ids -= new
+            raise
+        readable = {request.id for request in found}
+        self._watcher.ids -= set(wanted) - readable
+        missing = [text for text in dict.fromkeys(asked) if known.get(text) not in readable]
+        await self._send_snapshot(ref, found, missing)
+
+    async def _subscribe_scope(self, ref: Ref, *, everyone: bool) -> None:
+        if everyone:
+            await self._transport.hub.watch_all(self._watcher)
+        else:
+            self._watcher.mine = True
+        owner = None if everyone else self._user.id
+        found = await requests.recent(self._transport.database, owner, SNAPSHOT)
+        await self._send_snapshot(ref, found, [])
+
+    async def _send_snapshot(self, ref: Ref, found: list[Request], missing: list[str]) -> None:
+        updates = [Update.of(request, self._transport.urls) for request in found]
+        for update in updates:
+            self._watcher.seen(update.request_id, update.version)
+        await self._send(subscribed_message(ref, [update.body for update in updates], missing))
+
+    async def _unsubscribe(self, command: Unsubscribe) -> None:
+        ids, scope = command.request_ids, command.scope
+        if isinstance(scope, str) == isinstance(ids, list):
+            await self._refuse(command.ref, "invalid_command", "Name either requestIds or a scope.")
+            return
+        if isinstance(ids, list):
+            self._watcher.ids -= {parsed for text in ids if (parsed := parse_id(text)) is not None}
+        elif scope == "mine":
+            self._watcher.mine = False
+        else:
+            await self._transport.hub.unwatch_all(self._watcher)
+        await self._send(encode_message("unsubscribed", ref=command.ref))
+
+    async def _refuse(self, ref: Ref, code: str, error: str) -> None:
+        await self._send(error_message(ref, code, error))
+
+    # -- the seam: where bytes meet the connection --------------------------------------------------------------------
+
+    async def _send(self, text: str) -> None:
+        try:
+            await self._websocket.send({"type": "websocket.send", "text": text})
+        except RuntimeError as error:  # sent after a close
+            raise _Closed from error
+
+    async def _close(self, code: CloseCode) -> None:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await self._websocket.close(code, code.reason)
+        raise _Closed
+
+
+def _expires_at(user: User) -> str:
+    return rfc3339(datetime.fromtimestamp(user.expires_at, UTC))

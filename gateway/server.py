@@ -1,0 +1,100 @@
+"""The uvicorn server of one process, and how several share a port."""
+
+import socket
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+from gateway.context import Gateway
+from gateway.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+MAX_FRAME = 16 * 1024
+"""Longest inbound WebSocket message in bytes; a longer one is closed with 1009."""
+
+
+class GatewayServer(uvicorn.Server):
+    """A server that lets the gateway begin to stop before its connections are closed."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        gateway = self.lifespan.state.get("gateway")
+        if isinstance(gateway, Gateway):
+            gateway.drain()
+        await super().shutdown(sockets)
+
+
+def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -> uvicorn.Config:
+    """How uvicorn is to serve `app` (an import string of a factory when there are several workers)."""
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        # The one implementation whose send() waits for a slow reader.
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME,
+        ws_per_message_deflate=False,  # 45 KiB a connection, for messages of 400 bytes
+        ws_ping_interval=settings.ws_ping_seconds,
+        ws_ping_timeout=settings.ws_ping_seconds,
+        timeout_graceful_shutdown=int(settings.drain_seconds) + 5,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        OSError: the address is in use or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    listener.set_inheritable(True)
+    return listener
+
+
+def serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
+    """Serve `app` on `listener` until a signal says to stop."""
+    GatewayServer(server_config(app, settings)).run(sockets=[listener])
+
+
+class _GatewayProcess(Process):
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = GatewayServer(self.config)
+        return self._server
+
+
+class _GatewayProcesses(Multiprocess):
+    def init_processes(self) -> None:
+        for _ in range(self.processes_num):
+            process = _GatewayProcess(self.config, self.sockets)
+            process.start()
+            self.processes.append(process)
+
+    def keep_subprocess_alive(self) -> None:
+        for index, process in enumerate(self.processes):
+            if self.should_exit.is_set() or process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                continue
+            process.kill()
+            process.join()
+            if process.exitcode == STARTUP_FAILURE:
+                self.should_exit.set()  # the others would fail in the same way
+                return
+            log.error("worker_died", pid=process.pid, exitcode=process.exitcode)
+            self.processes[index] = _GatewayProcess(self.config, self.sockets)
+            self.processes[index].start()
+
+
+def serve_in_processes(settings: Settings, listener: socket.socket, workers: int, *, worker: bool) -> None:
+    """Serve the application of the environment in `workers` processes that share `listener`."""
+    factory = "gateway.app:app_with_worker" if worker else "gateway.app:app_without_worker"
+    config = server_config(factory, settings, workers=workers)
+    _GatewayProcesses(config, [listener]).run()

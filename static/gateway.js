@@ -1,0 +1,284 @@
+// The gateway's client for browsers: one ES module, nothing to install, nothing to build.
+//
+//   const gateway = new GatewayClient({ getToken: async () => session.access_token });
+//   const { requestId } = await gateway.generate("Running Shoes", "Nike");
+//   const stop = gateway.subscribe(requestId, (body) => console.log(body.status, body.progress));
+//
+// `onUpdate` sees versions that only rise, and the newest one, whatever breaks: updates come over one WebSocket; while
+// that cannot be had, each watched request is long-polled, and the WebSocket is tried again.
+
+/** Close codes after which connecting again cannot help (the server's table of close codes). */
+const PERMANENT = new Set([4400, 4403]);
+
+const LONGEST_PAUSE = 30_000;
+const CONNECT_TIMEOUT = 10_000;
+const POLL_WAIT = 25;
+
+/** A refusal: `code` is the gateway's word for it, `status` the HTTP status, `retryAfter` seconds or null. */
+export class GatewayError extends Error {
+  constructor(status, code, message, retryAfter = null) {
+    super(message);
+    this.name = "GatewayError";
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export class GatewayClient {
+  #url;
+  #getToken;
+  #onState;
+  #watches = new Map(); // request id → { listeners, version, body, polling }
+  #socket = null;
+  #live = false;
+  #failures = 0;
+  #timers = new Map();
+  #lastHeard = 0;
+  #closed = false;
+
+  /**
+   * @param {object} [options]
+   * @param {string} [options.url] the gateway; the page's own origin when left out
+   * @param {() => Promise<string|null>} [options.getToken] a fresh access token; the session cookie when left out
+   * @param {(state: "live"|"polling"|"idle") => void} [options.onState] how updates arrive at the moment
+   */
+  constructor({ url = location.origin, getToken = null, onState = () => {} } = {}) {
+    this.#url = url.replace(/\/$/, "");
+    this.#getToken = getToken;
+    this.#onState = onState;
+    this.#online = this.#online.bind(this);
+    globalThis.addEventListener?.("online", this.#online);
+  }
+
+  /** Submit a request. A lost answer is repeated with the same Idempotency-Key, so it never makes two. */
+  async generate(product, brand, { organizationId } = {}) {
+    const body = { Product: product, "Your Brand": brand, ...(organizationId && { organizationId }) };
+    const key = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#fetch("/api/ai-generate", {
+          method: "POST",
+          headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+          body: JSON.stringify(body),
+        });
+      } catch (error) {
+        if (error instanceof GatewayError ? error.status !== 503 : false) throw error;
+        if (attempt === 3) throw error;
+        await pause(Math.random() * 1000 * attempt);
+      }
+    }
+  }
+
+  /** The request as it is now. */
+  status(requestId) {
+    return this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}`);
+  }
+
+  /**
+   * Watch a request until a final status.
+   * @param {(body: object) => void} onUpdate called with each newer Body
+   * @param {(error: GatewayError) => void} [onError] called once if the request cannot be watched at all
+   * @returns {() => void} stops watching
+   */
+  subscribe(requestId, onUpdate, onError = () => {}) {
+    const watch = this.#watches.get(requestId) ?? { listeners: new Set(), version: 0, body: null, polling: false };
+    const listener = { onUpdate, onError };
+    watch.listeners.add(listener);
+    this.#watches.set(requestId, watch);
+    if (watch.body) queueMicrotask(() => watch.listeners.has(listener) && onUpdate(watch.body));
+    if (this.#live) this.#send({ type: "subscribe", requestIds: [requestId] });
+    else this.#connect();
+    return () => {
+      watch.listeners.delete(listener);
+      if (watch.listeners.size === 0) this.#forget(requestId);
+    };
+  }
+
+  /** Stop everything. */
+  close() {
+    this.#closed = true;
+    globalThis.removeEventListener?.("online", this.#online);
+    this.#watches.clear();
+    this.#rest();
+  }
+
+  // -- what arrives ---------------------------------------------------------------------------------------------------
+
+  #take(body) {
+    const watch = this.#watches.get(body.requestId);
+    if (!watch || body.version <= watch.version) return;
+    watch.version = body.version;
+    watch.body = body;
+    for (const { onUpdate } of [...watch.listeners]) onUpdate(body);
+    if (body.status === "completed" || body.status === "failed") this.#forget(body.requestId);
+  }
+
+  #refuse(requestId, error) {
+    const watch = this.#watches.get(requestId);
+    this.#watches.delete(requestId);
+    for (const { onError } of watch?.listeners ?? []) onError(error);
+    if (this.#watches.size === 0) this.#rest();
+  }
+
+  #forget(requestId) {
+    if (!this.#watches.delete(requestId)) return;
+    if (this.#watches.size === 0) this.#rest();
+    else if (this.#live) this.#send({ type: "unsubscribe", requestIds: [requestId] });
+  }
+
+  /** Nobody watches anything: keep no connection. */
+  #rest() {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#live = false;
+    socket?.close(1000);
+    this.#onState("idle");
+  }
+
+  // -- the WebSocket --------------------------------------------------------------------------------------------------
+
+  async #connect() {
+    if (this.#socket || this.#closed || this.#timers.has("reconnect") || this.#watches.size === 0) return;
+    const socket = new WebSocket(`${this.#url.replace(/^http/, "ws")}/ws`);
+    this.#socket = socket;
+    this.#after("connect", CONNECT_TIMEOUT, () => this.#lost(socket, 0));
+    socket.onopen = async () => {
+      const token = await this.#token().catch(() => null);
+      if (token && socket === this.#socket) socket.send(JSON.stringify({ type: "auth", token }));
+    };
+    socket.onmessage = (event) => this.#receive(socket, JSON.parse(event.data));
+    socket.onclose = (event) => this.#lost(socket, event.code);
+  }
+
+  #receive(socket, message) {
+    if (socket !== this.#socket) return;
+    this.#lastHeard = Date.now();
+    switch (message.type) {
+      case "welcome":
+        this.#welcomed(socket, message);
+        break;
+      case "subscribed":
+        for (const body of message.requests) this.#take(body);
+        for (const id of message.missing) {
+          this.#refuse(id, new GatewayError(404, "not_found", "Request not found"));
+        }
+        break;
+      case "update":
+        this.#take(message.request);
+        break;
+      case "expiring":
+        this.#token().then((token) => token && this.#send({ type: "auth", token }), () => {});
+        break;
+      case "drain":
+        this.#after("drain", Math.max(0, message.reconnectInMs), () => this.#lost(socket, 1012, 0));
+        break;
+    }
+  }
+
+  #welcomed(socket, { pingIntervalMs }) {
+    clearTimeout(this.#timers.get("connect"));
+    this.#failures = 0;
+    this.#live = true;
+    this.#onState("live");
+    const ids = [...this.#watches.keys()];
+    for (let start = 0; start < ids.length; start += 100) {
+      this.#send({ type: "subscribe", requestIds: ids.slice(start, start + 100) });
+    }
+    // A browser cannot see protocol pings, so it asks by itself; silence for two rounds is a dead connection.
+    const listen = () => {
+      if (Date.now() - this.#lastHeard > 2 * pingIntervalMs) return this.#lost(socket, 0);
+      this.#send({ type: "ping" });
+      this.#after("ping", pingIntervalMs, listen);
+    };
+    this.#after("ping", pingIntervalMs, listen);
+  }
+
+  #send(message) {
+    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
+  }
+
+  #lost(socket, code, wait = null) {
+    if (socket !== this.#socket) return;
+    for (const name of ["connect", "ping", "drain"]) clearTimeout(this.#timers.get(name));
+    this.#socket = null;
+    this.#live = false;
+    socket.onclose = null;
+    socket.close();
+    if (this.#closed || this.#watches.size === 0) return;
+    this.#onState("polling");
+    for (const id of this.#watches.keys()) this.#poll(id);
+    if (PERMANENT.has(code)) return;
+    // Full jitter: after a restart, clients spread over the whole window instead of coming back as one wave.
+    this.#failures += 1;
+    const longest = Math.min(LONGEST_PAUSE, 500 * 2 ** this.#failures);
+    this.#after("reconnect", wait ?? Math.random() * longest, () => {
+      this.#timers.delete("reconnect");
+      this.#connect();
+    });
+  }
+
+  #online() {
+    if (!this.#timers.has("reconnect")) return;
+    clearTimeout(this.#timers.get("reconnect"));
+    this.#timers.delete("reconnect");
+    this.#connect();
+  }
+
+  // -- the long poll, while there is no WebSocket ---------------------------------------------------------------------
+
+  async #poll(requestId) {
+    const watch = this.#watches.get(requestId);
+    if (!watch || watch.polling) return;
+    watch.polling = true;
+    let failures = 0;
+    while (!this.#live && !this.#closed && this.#watches.get(requestId) === watch) {
+      try {
+        const query = watch.version ? `?wait=${POLL_WAIT}&version=${watch.version}` : "";
+        const body = await this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}${query}`);
+        failures = 0;
+        if (body.version <= watch.version && !query) await pause(1000);
+        this.#take(body);
+      } catch (error) {
+        if (error instanceof GatewayError && [401, 404].includes(error.status)) {
+          this.#refuse(requestId, error);
+          break;
+        }
+        failures += 1;
+        await pause(Math.random() * Math.min(LONGEST_PAUSE, 1000 * 2 ** failures));
+      }
+    }
+    watch.polling = false;
+  }
+
+  // -- helpers --------------------------------------------------------------------------------------------------------
+
+  async #token() {
+    return this.#getToken ? await this.#getToken() : null;
+  }
+
+  async #fetch(path, { headers = {}, ...options } = {}) {
+    const token = await this.#token();
+    const response = await fetch(this.#url + path, {
+      ...options,
+      credentials: "include",
+      headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
+    });
+    const content = await response.json().catch(() => ({}));
+    if (response.ok) return content;
+    const retryAfter = Number(response.headers.get("Retry-After")) || null;
+    const error = content.error ?? `The gateway answered ${response.status}.`;
+    throw new GatewayError(response.status, content.code ?? "http_error", error, retryAfter);
+  }
+
+  #after(name, milliseconds, action) {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.set(name, setTimeout(action, milliseconds));
+  }
+}
+
+function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,0 +1,54 @@
+"""What can go wrong in storage, as a caller sees it.
+
+StorageError
+ ├── DatabaseUnavailable    the database is away, too slow or too busy: try again later
+ ├── DatabaseBusy           another gateway process already serves this SQLite file
+ └── Refusal                the submission breaks a rule; nothing was written
+      ├── NoOrganization
+      ├── OrganizationRequired
+      ├── NotAMember
+      ├── IdempotencyConflict
+      └── RateLimited
+"""
+
+
+class StorageError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class DatabaseUnavailable(StorageError):
+    """The database did not answer in time, refused, or went away in the middle. What was asked may be retried."""
+
+
+class DatabaseBusy(StorageError):
+    """Another process holds the SQLite file; its text says what to do."""
+
+
+class Refusal(StorageError):
+    """A submission that breaks a rule. Nothing was written."""
+
+
+class NoOrganization(Refusal):
+    """The user is a member of no organization."""
+
+
+class OrganizationRequired(Refusal):
+    """The user is a member of several organizations and named none."""
+
+
+class NotAMember(Refusal):
+    """The user named an organization that they are not a member of."""
+
+
+class IdempotencyConflict(Refusal):
+    """The idempotency key was used before, with another body."""
+
+
+class RateLimited(Refusal):
+    """The user has used up the rolling hour."""
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        super().__init__(f"{limit} requests in the last hour; room again in {retry_after} s")
+        self.limit = limit
+        self.retry_after = retry_after
+        """Seconds until the oldest request of the window falls out of it."""

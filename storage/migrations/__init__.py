@@ -1,0 +1,63 @@
+"""The schema's migrations, run by Alembic: `upgrade` on a database, `upgrade_sql` as a file to apply elsewhere."""
+
+import asyncio
+import io
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from storage.database import is_sqlite
+from storage.postgres import pool_options
+from storage.sqlite import path_of
+
+
+def _config(connection: Connection | None = None, output: io.StringIO | None = None) -> Config:
+    config = Config(output_buffer=output) if output is not None else Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(url: str) -> None:
+    """Bring the database at `url` to the newest schema. Safe to run again, and by several processes at once."""
+    if is_sqlite(url):
+        path_of(url).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(f"sqlite:///{path_of(url)}", poolclass=pool.NullPool)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            connection.exec_driver_sql("PRAGMA busy_timeout = 10000")
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+        return
+    asyncio.run(_upgrade_postgres(url))
+
+
+async def _upgrade_postgres(url: str) -> None:
+    dsn = pool_options(url)[1]["dsn"]
+
+    async def connect() -> object:
+        import asyncpg
+
+        # The DSN goes to the driver whole, as the gateway's own pool does it: SQLAlchemy knows fewer of its options.
+        return await asyncpg.connect(dsn, timeout=10, statement_cache_size=0)
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        poolclass=pool.NullPool,
+        async_creator=connect,
+        connect_args={"prepared_statement_cache_size": 0},
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+        await connection.commit()
+    await engine.dispose()
+
+
+def upgrade_sql() -> str:
+    """The whole schema for PostgreSQL as SQL text, for ``supabase/migrations/``."""
+    output = io.StringIO()
+    command.upgrade(_config(output=output), "head", sql=True)
+    return output.getvalue()

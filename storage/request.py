@@ -1,0 +1,131 @@
+"""One request: its row as a value, and the Body that every transport carries."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from storage.database import Row
+from storage.lifecycle import Status
+from storage.public_urls import PublicUrls
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``ai_image_requests``, with the same types on both databases."""
+
+    id: str
+    user_id: str
+    organization_id: str
+    product: str
+    brand: str
+    status: Status
+    version: int
+    progress: int | None
+    storage_key: str | None
+    storage_id: str | None
+    error_message: str | None
+    error_code: str | None
+    cost: Decimal | None
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+    n8n_execution_id: str | None
+    metadata: dict[str, Any]
+    retry_of: str | None
+    dispatch_attempts: int
+
+    @classmethod
+    def from_row(cls, row: Row) -> "Request":
+        """The request in `row`, which holds the columns of `queries.COLUMNS`."""
+        return cls(
+            id=str(row["id"]),
+            user_id=str(row["user_id"]),
+            organization_id=str(row["organization_id"]),
+            product=row["product"],
+            brand=row["brand"],
+            status=Status(row["status"]),
+            version=row["version"],
+            progress=row["progress"],
+            storage_key=row["storage_key"],
+            storage_id=row["storage_id"],
+            error_message=row["error_message"],
+            error_code=row["error_code"],
+            cost=None if row["cost"] is None else Decimal(row["cost"]),
+            created_at=instant(row["created_at"]),
+            updated_at=instant(row["updated_at"]),
+            completed_at=instant_or_none(row["completed_at"]),
+            n8n_execution_id=row["n8n_execution_id"],
+            metadata=json.loads(row["request_metadata"]),
+            retry_of=None if row["retry_of"] is None else str(row["retry_of"]),
+            dispatch_attempts=row["dispatch_attempts"],
+        )
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The JSON object that describes a request to everyone outside. Made here and nowhere else.
+
+    Times are RFC 3339 in UTC with milliseconds; `cost` is a decimal as a string.
+    """
+
+    request_id: str
+    status: Status
+    product: str
+    brand: str
+    storage_key: str | None
+    storage_id: str | None
+    public_url: str | None
+    error_message: str | None
+    created_at: str
+    completed_at: str | None
+    version: int
+    progress: int | None
+    error_code: str | None
+    updated_at: str
+    cost: str | None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def body_of(request: Request, urls: PublicUrls) -> Body:
+    """The Body of `request`."""
+    shown = request.status is Status.COMPLETED and request.storage_key is not None
+    return Body(
+        request_id=request.id,
+        status=request.status,
+        product=request.product,
+        brand=request.brand,
+        storage_key=request.storage_key,
+        storage_id=request.storage_id,
+        public_url=urls.of(request.storage_key) if shown and request.storage_key else None,
+        error_message=request.error_message,
+        created_at=rfc3339(request.created_at),
+        completed_at=None if request.completed_at is None else rfc3339(request.completed_at),
+        version=request.version,
+        progress=request.progress,
+        error_code=request.error_code,
+        updated_at=rfc3339(request.updated_at),
+        cost=None if request.cost is None else f"{request.cost:f}",
+    )
+
+
+def encode_body(request: Request, urls: PublicUrls) -> bytes:
+    """The Body of `request` as JSON bytes: encoded once, carried by every transport unchanged."""
+    return _encoder.encode(body_of(request, urls))
+
+
+def rfc3339(moment: datetime) -> str:
+    """`moment` as RFC 3339 text in UTC with milliseconds (``2026-01-31T12:00:00.000Z``)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def instant(value: datetime | str) -> datetime:
+    """A time as either database returns it, as an aware datetime."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def instant_or_none(value: datetime | str | None) -> datetime | None:
+    """`instant`, where the column may be null."""
+    return None if value is None else instant(value)
