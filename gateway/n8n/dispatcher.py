@@ -51,6 +51,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def wake(self) -> None:
         """Something is due: do not wait for the next poll."""
@@ -58,14 +60,18 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Claim and send until `stop`."""
-        while not self._stopping:
-            try:
-                full = await self._claim()
-            except DatabaseUnavailable as error:
-                log.warning("dispatch_claim_failed", reason=str(error)[:200])
-                full = False
-            if not full:
-                await self._rest()
+        self._idle.clear()
+        try:
+            while not self._stopping:
+                try:
+                    full = await self._claim()
+                except DatabaseUnavailable as error:
+                    log.warning("dispatch_claim_failed", reason=str(error)[:200])
+                    full = False
+                if not full:
+                    await self._rest()
+        finally:
+            self._idle.set()
 
     async def _claim(self) -> bool:
         """Claim as many as may be sent at once; whether there may be more to claim right now."""
@@ -100,6 +106,7 @@ class Dispatcher:
         """
         self._stopping = True
         self._wake.set()
+        await self._idle.wait()  # what a last claim took is released by its task
         if self._sending:
             _, left = await asyncio.wait(set(self._sending), timeout=grace_seconds)
             for task in left:

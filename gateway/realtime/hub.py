@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from gateway.background import keep_running, stop_all
 from gateway.realtime.bus import ALL, Bus, user_topic
 from gateway.realtime.update import Update
 from gateway.realtime.watcher import Watcher
@@ -57,13 +58,12 @@ class Hub:
 
     async def start(self) -> None:
         """Begin to reconcile."""
-        self._task = asyncio.create_task(self._keep_reconciling(), name="hub-reconcile")
+        self._task = keep_running(self._keep_reconciling, "hub-reconcile")
 
     async def stop(self) -> None:
         """Cease to reconcile."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop_all(self._task)
 
     @property
     def watchers(self) -> int:

@@ -20,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from gateway.background import keep_running, stop_all
 from gateway.realtime.bus import ALL, Bus, user_topic
 from gateway.realtime.update import Update, decode_update, encode_update
 
@@ -56,8 +57,12 @@ class RedisBus(Bus):
         self._topics: set[str] = set()
         self._confirmations: dict[str, asyncio.Event] = {}
         self._pubsub: PubSub | None = None
+        self._commanding = asyncio.Lock()
+        """redis-py opens a second connection when two tasks issue the first commands at once."""
         self._unsent: dict[str, Update] = {}
         self._wake = asyncio.Event()
+        self._live = asyncio.Event()
+        self._sing_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -65,14 +70,19 @@ class RedisBus(Bus):
         return time.monotonic() - self._heard < DEAF_SECONDS
 
     async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._read(), name="bus-reader")]
-        self._tasks.append(asyncio.create_task(self._write(), name="bus-writer"))
-        self._tasks.append(asyncio.create_task(self._sing(), name="bus-canary"))
+        self._tasks = [
+            keep_running(self._read, "bus-reader"),
+            keep_running(self._write, "bus-writer"),
+            keep_running(self._sing, "bus-canary"),
+        ]
+        with contextlib.suppress(TimeoutError):
+            # Usually a few milliseconds. Without Redis the process starts all the same: it is not ready, and the
+            # database alone keeps the promise, more slowly.
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await self._live.wait()
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop_all(*self._tasks)
         with contextlib.suppress(RedisError, OSError):
             await self._redis.aclose()
 
@@ -109,30 +119,36 @@ class RedisBus(Bus):
 
     async def _sing(self) -> None:
         while True:
+            self._sing_now.clear()
             with contextlib.suppress(RedisError, OSError):
                 async with asyncio.timeout(COMMAND_SECONDS):
                     await self._redis.publish(self._canary, b"")
-            await asyncio.sleep(CANARY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CANARY_SECONDS):
+                    await self._sing_now.wait()
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
     async def listen(self, topic: str) -> None:
         self._topics.add(topic)
         confirmed = self._confirmations.setdefault(PREFIX + topic, asyncio.Event())
-        if self._pubsub is None or not self.healthy:
+        if (pubsub := self._pubsub) is None:
             return  # the rebuilding subscribes to every topic, and its gap makes up for what was missed
         with contextlib.suppress(RedisError, OSError):
             async with asyncio.timeout(COMMAND_SECONDS):
-                await self._pubsub.subscribe(PREFIX + topic)
-                await confirmed.wait()
+                async with self._commanding:
+                    await pubsub.subscribe(PREFIX + topic)
+                if self.healthy:
+                    await confirmed.wait()
 
     async def ignore(self, topic: str) -> None:
         self._topics.discard(topic)
         self._confirmations.pop(PREFIX + topic, None)
+        if (pubsub := self._pubsub) is None:
+            return
         with contextlib.suppress(RedisError, OSError):
-            async with asyncio.timeout(COMMAND_SECONDS):
-                if self._pubsub is not None:
-                    await self._pubsub.unsubscribe(PREFIX + topic)
+            async with asyncio.timeout(COMMAND_SECONDS), self._commanding:
+                await pubsub.unsubscribe(PREFIX + topic)
 
     async def _read(self) -> None:
         while True:
@@ -151,12 +167,12 @@ class RedisBus(Bus):
         """Subscribe to everything and read until the connection breaks or falls silent."""
         for confirmation in self._confirmations.values():
             confirmation.clear()
-        pubsub = self._redis.pubsub(ignore_subscribe_messages=False)
-        async with asyncio.timeout(COMMAND_SECONDS):
-            await pubsub.subscribe(self._canary, *(PREFIX + topic for topic in self._topics))
-        self._pubsub = pubsub
-        deaf_at = time.monotonic() + DEAF_SECONDS
+        # From the next line on, `listen` subscribes by itself; what it added before is in this list.
+        self._pubsub = pubsub = self._redis.pubsub(ignore_subscribe_messages=False)
         outstanding = {self._canary, *(PREFIX + topic for topic in self._topics)}
+        async with asyncio.timeout(COMMAND_SECONDS), self._commanding:
+            await pubsub.subscribe(*outstanding)
+        deaf_at = time.monotonic() + DEAF_SECONDS
         while time.monotonic() < deaf_at:
             message = await pubsub.get_message(timeout=CANARY_SECONDS)
             if message is None:
@@ -169,10 +185,12 @@ class RedisBus(Bus):
                     outstanding.discard(channel)
                     if not outstanding:
                         log.info("bus_live", topics=len(self._topics))
+                        self._sing_now.set()
                         self.on_gap()
             elif message["type"] == "message":
                 if channel == self._canary:
                     self._heard = time.monotonic()
+                    self._live.set()
                     deaf_at = self._heard + DEAF_SECONDS
                 else:
                     self._receive(message["data"])

@@ -1,0 +1,34 @@
+"""Tasks that run for as long as the process does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+RESTART_SECONDS = 1.0
+
+
+def keep_running(run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+    """A task that runs `run` until it returns or is cancelled. An unforeseen error is logged and `run` begins anew:
+    a process that looks alive but has silently stopped dispatching would be worse than either."""
+
+    async def forever() -> None:
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("background_task_failed", task=name)
+                await asyncio.sleep(RESTART_SECONDS)
+            else:
+                return
+
+    return asyncio.create_task(forever(), name=name)
+
+
+async def stop_all(*tasks: asyncio.Task[None]) -> None:
+    """Cancel the tasks and wait for their ends."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

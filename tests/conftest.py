@@ -1,0 +1,155 @@
+"""Fixtures: real servers, a migrated database for each test, people, and an n8n that does as it is told.
+
+Whatever takes `backend` runs twice: on SQLite with the in-process bus, and on PostgreSQL with Valkey.
+"""
+
+import itertools
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import Settings
+from storage import migrations
+from storage.database import Database, open_database
+from tests.running import RunningGateway, running_gateway
+from tests.scripted_n8n import ScriptedN8n, scripted_n8n
+from tests.servers import Postgres, Valkey
+
+BACKENDS = ("sqlite", "postgres")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine reaches a test, and no test writes into the working copy."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("NEXT_PUBLIC_APP_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        server.execute("CREATE DATABASE migrated")
+        migrations.upgrade(server.url("migrated"))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    with Valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite3"
+    migrations.upgrade(f"sqlite:///{path}")
+    return path
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of the test's own, with the schema and without rows."""
+    if backend == "sqlite":
+        path = tmp_path / "gateway.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_file"), path)
+        return f"sqlite:///{path}"
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"test_{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
+    return server.url(name)
+
+
+@pytest.fixture
+def redis_url(backend: str, request: pytest.FixtureRequest) -> str | None:
+    return None if backend == "sqlite" else str(request.getfixturevalue("valkey").url)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user, and the organizations that they belong to."""
+
+    id: str
+    organizations: tuple[str, ...]
+
+
+class People:
+    """Makes users in a database."""
+
+    def __init__(self, database: Database, users_table: str) -> None:
+        self._database = database
+        self._users_table = users_table
+
+    async def person(self, organizations: int = 1) -> Person:
+        user_id = str(uuid.uuid4())
+        await self._database.all(f"INSERT INTO {self._users_table} (id) VALUES (:id)", id=user_id)
+        joined = tuple(str(uuid.uuid4()) for _ in range(organizations))
+        for organization_id in joined:
+            await self._database.all("INSERT INTO organizations (id, name) VALUES (:id, 'Acme')", id=organization_id)
+            await self._database.all(
+                "INSERT INTO organization_members (organization_id, user_id) VALUES (:organization_id, :user_id)",
+                organization_id=organization_id,
+                user_id=user_id,
+            )
+        return Person(user_id, joined)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The database, for tests that need no gateway."""
+    async with open_database(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+def users_table(backend: str) -> str:
+    return "auth_users" if backend == "sqlite" else "auth.users"
+
+
+@pytest.fixture
+async def n8n() -> AsyncIterator[ScriptedN8n]:
+    async with scripted_n8n() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str | None, n8n: ScriptedN8n) -> Settings:
+    return Settings.load({"database_url": database_url, "redis_url": redis_url, "n8n_webhook_url": n8n.url})
+
+
+@pytest.fixture
+async def gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
+    """A running gateway with dispatcher and watch."""
+    async with running_gateway(settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def people(gateway: RunningGateway, users_table: str) -> People:
+    """Makes users in the running gateway's database."""
+    return People(gateway.gateway.database, users_table)
+
+
+@pytest.fixture
+async def ada(people: People) -> Person:
+    """A user with one organization."""
+    return await people.person()
+
+
+@pytest.fixture
+async def eve(people: People) -> Person:
+    """Another user, who must never see what is ada's."""
+    return await people.person()
