@@ -4,6 +4,7 @@ Whatever takes `backend` runs twice: on SQLite with the in-process bus, and on P
 """
 
 import itertools
+import logging
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.operations.logging import configure_logging
 from gateway.settings import Settings
 from storage import migrations
 from storage.database import Database, open_database
@@ -20,6 +22,13 @@ from tests.scripted_n8n import ScriptedN8n, scripted_n8n
 from tests.servers import Postgres, Valkey
 
 BACKENDS = ("sqlite", "postgres")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logging() -> None:
+    """The gateway's own logging, read by pytest's handlers instead of written to the terminal."""
+    configure_logging(production=True)
+    logging.getLogger().handlers.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,8 @@ class RunningGateway:
 
     async def callback(self, body: Any, secret: str | None = None) -> httpx.Response:
         secret = secret if secret is not None else self.settings.ai_callback_secret.get_secret_value()
-        return await self.http.post("/api/ai-callback", json=body, headers={"X-Callback-Secret": secret})
+        headers = {b"X-Callback-Secret": secret.encode("latin-1")}
+        return await self.http.post("/api/ai-callback", json=body, headers=headers)
 
     async def body(self, user_id: str, request_id: str) -> dict[str, Any]:
         answer = await self.http.get(f"/api/ai-status/{request_id}", headers=self.bearer(user_id))

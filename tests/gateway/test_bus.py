@@ -1,0 +1,150 @@
+"""The promise of the hub while the bus is whole, lossy, or away."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+import pytest
+
+from gateway.realtime import redis_bus
+from gateway.realtime.bus import Bus, InProcessBus, user_topic
+from gateway.realtime.redis_bus import RedisBus
+from gateway.realtime.update import Update
+from gateway.settings import Settings
+from storage.lifecycle import Status
+from tests.conftest import People
+from tests.running import eventually, receive, running_gateway, send
+from tests.servers import Valkey
+
+
+def update(user_id: str, version: int = 1) -> Update:
+    return Update(str(uuid.uuid4()), user_id, version, Status.PENDING, msgspec.Raw(b"{}"))
+
+
+@pytest.fixture
+async def bus(backend: str, redis_url: str | None) -> AsyncIterator[Bus]:
+    made: Bus = InProcessBus() if redis_url is None else RedisBus(redis_url)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
+    received: list[Update] = []
+    bus.on_update = received.append
+    ada, eve = str(uuid.uuid4()), str(uuid.uuid4())
+    await bus.listen(user_topic(ada))
+    sent = [update(ada), update(eve), update(ada)]
+    for one in sent:
+        bus.publish(one)
+
+    async def arrived() -> bool:
+        return received == [sent[0], sent[2]]
+
+    await eventually(arrived)
+    await bus.ignore(user_topic(ada))
+    await bus.listen("all")
+    last = update(eve)
+    bus.publish(update(ada))
+    bus.publish(last)
+
+    async def all_arrived() -> bool:
+        return received[-1] == last
+
+    await eventually(all_arrived)
+    assert len(received) == 4
+
+
+async def test_a_healthy_bus_says_so(bus: Bus) -> None:
+    assert bus.healthy
+
+
+async def test_listening_begins_before_listen_returns(bus: Bus) -> None:
+    received: list[Update] = []
+    bus.on_update = received.append
+    for _ in range(20):
+        user = str(uuid.uuid4())
+        await bus.listen(user_topic(user))
+        bus.publish(update(user))
+
+    async def arrived() -> bool:
+        return len(received) == 20
+
+    await eventually(arrived)
+
+
+async def test_what_waits_to_be_published_is_bounded() -> None:
+    bus = RedisBus("redis://127.0.0.1:1")  # nothing listens there, and nothing was started
+    for _ in range(redis_bus.MAX_UNSENT + 10):
+        bus.publish(update("ada"))
+    assert len(bus._unsent) == redis_bus.MAX_UNSENT
+    first = update("ada", 5)
+    bus.publish(first)
+    bus.publish(msgspec.structs.replace(first, version=4))
+    assert bus._unsent[first.request_id].version == 5
+    await bus.stop()
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A server that a test may break."""
+    with Valkey() as server:
+        yield server
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_a_lost_redis_is_noticed_survived_and_found_again(
+    settings: Settings, users_table: str, own_valkey: Valkey, fault: str
+) -> None:
+    settings = settings.model_copy(
+        update={"redis_url": Settings.load({"redis_url": own_valkey.url}).redis_url, "reconcile_seconds": 1.0}
+    )
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await gateway.until(ada.id, request_id, "processing")
+        async with gateway.watching(ada.id) as websocket:
+            await send(websocket, type="subscribe", requestIds=[request_id])
+            await receive(websocket)
+            own_valkey.kill() if fault == "killed" else own_valkey.freeze()
+
+            async def unready() -> bool:
+                return (await gateway.http.get("/readyz")).status_code == 503
+
+            await eventually(unready, 6)
+            # A callback neither waits for the bus nor fails with it, and the database alone keeps the promise.
+            async with asyncio.timeout(1):
+                answer = await gateway.callback({"requestId": request_id, "status": "processing", "progress": 20})
+            assert answer.status_code == 200
+            assert (await receive(websocket))["request"]["progress"] == 20
+            own_valkey.start() if fault == "killed" else own_valkey.thaw()
+
+            async def ready() -> bool:
+                return (await gateway.http.get("/readyz")).status_code == 200
+
+            await eventually(ready, 10)
+            await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
+            assert (await receive(websocket))["request"]["status"] == "completed"
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_a_gap_in_the_bus_is_read_from_the_database(
+    settings: Settings, users_table: str, own_valkey: Valkey
+) -> None:
+    """What was published while the reader was away is seen as soon as it is back: long before the next reconcile."""
+    settings = settings.model_copy(
+        update={"redis_url": Settings.load({"redis_url": own_valkey.url}).redis_url, "reconcile_seconds": 3600.0}
+    )
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await gateway.until(ada.id, request_id, "processing")
+        async with gateway.watching(ada.id) as websocket:
+            await send(websocket, type="subscribe", requestIds=[request_id])
+            await receive(websocket)
+            own_valkey.kill()
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": 33})
+            own_valkey.start()
+            assert (await receive(websocket))["request"]["progress"] == 33

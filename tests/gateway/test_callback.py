@@ -1,0 +1,316 @@
+"""`POST /api/ai-callback`, as n8n really calls it: early, late, often, wrongly, and sometimes as somebody else."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from gateway.auth import CallbackSecrets
+from gateway.settings import Settings
+from storage.database import Database
+from tests.conftest import Person
+from tests.running import RunningGateway, running_gateway
+from tests.scripted_n8n import Received, ScriptedN8n
+
+COMPLETED = {"status": "completed", "Key": "ai-images/a.png", "Id": "object-a"}
+
+
+async def assets(gateway: RunningGateway) -> int:
+    return len(await gateway.gateway.database.all("SELECT id FROM assets"))
+
+
+async def kinds(database: Database, request_id: str) -> list[str]:
+    rows = await database.all("SELECT kind FROM ai_request_events WHERE request_id = :id ORDER BY id", id=request_id)
+    return [row["kind"] for row in rows]
+
+
+async def test_32_completions_at_once_make_one_asset(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    news = {"requestId": request_id, **COMPLETED}
+    answers = await asyncio.gather(*(gateway.callback(news) for _ in range(32)))
+    contents = [answer.json() for answer in answers]
+    assert [answer.status_code for answer in answers] == [200] * 32
+    assert contents.count({"success": True}) == 1
+    assert contents.count({"success": True, "duplicate": True}) == 31
+    assert await assets(gateway) == 1
+    body = await gateway.body(ada.id, request_id)
+    assert (await kinds(gateway.gateway.database, request_id)).count("completed") == 1
+    assert body["version"] <= 3
+
+
+async def test_contradicting_completions_leave_the_first(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    pictures = [{"Key": f"ai-images/{number}.png", "Id": f"object-{number}"} for number in range(16)]
+    answers = await asyncio.gather(
+        *(gateway.callback({"requestId": request_id, "status": "completed", **picture}) for picture in pictures)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 15
+    (winner,) = [picture for picture, answer in zip(pictures, answers, strict=True) if answer.status_code == 200]
+    body = await gateway.body(ada.id, request_id)
+    assert (body["storageKey"], body["storageId"]) == (winner["Key"], winner["Id"])
+    assert await assets(gateway) == 1
+
+
+async def test_late_news_changes_nothing(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.callback({"requestId": request_id, **COMPLETED})
+    before = await gateway.body(ada.id, request_id)
+    for news in ({"status": "processing", "progress": 99}, {"status": "failed", "error": "too late"}, {"error": "x"}):
+        answer = await gateway.callback({"requestId": request_id, **news})
+        assert (answer.status_code, answer.json()) == (200, {"success": True, "ignored": True})
+    assert await gateway.body(ada.id, request_id) == before
+
+
+async def test_a_completion_after_a_failure_wins(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.callback({"requestId": request_id, "status": "failed", "error": "timeout"})
+    failed = await gateway.body(ada.id, request_id)
+    answer = await gateway.callback({"requestId": request_id, **COMPLETED, "cost": "0.25"})
+    assert answer.json() == {"success": True}
+    body = await gateway.body(ada.id, request_id)
+    assert (body["status"], body["errorMessage"], body["errorCode"]) == ("completed", None, None)
+    assert (body["cost"], body["version"]) == ("0.25", failed["version"] + 1)
+
+
+async def test_a_repeated_failure_is_a_duplicate(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    news = {"requestId": request_id, "status": "failed", "error": "out of credits"}
+    assert (await gateway.callback(news)).json() == {"success": True}
+    assert (await gateway.callback(news)).json() == {"success": True, "duplicate": True}
+    assert (await gateway.body(ada.id, request_id))["errorMessage"] == "out of credits"
+
+
+async def test_n8n_is_faster_than_its_own_answer(settings: Settings, n8n: ScriptedN8n, users_table: str) -> None:
+    """The callback comes while the webhook's POST is still unanswered; the late 200 must not undo it."""
+    from tests.conftest import People
+
+    answered = asyncio.Event()
+
+    async def script(received: Received) -> Response:
+        first = await n8n.call_back(received, status="processing", progress=30)
+        last = await n8n.call_back(received, **COMPLETED)
+        assert (first.status_code, last.status_code) == (200, 200)
+        answered.set()
+        return JSONResponse({"message": "Workflow was started", "executionId": "77"})
+
+    n8n.script = script
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await answered.wait()
+
+        async def execution_noted() -> bool:
+            row = await gateway.gateway.database.one(
+                "SELECT n8n_execution_id AS e FROM ai_image_requests WHERE id = :id", id=request_id
+            )
+            return row is not None and row["e"] == "77"
+
+        from tests.running import eventually
+
+        await eventually(execution_noted)
+        body = await gateway.body(ada.id, request_id)
+        assert (body["status"], body["version"], body["progress"]) == ("completed", 3, 100)
+
+
+async def test_progress_is_shown_and_never_falls(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    shown = []
+    for progress in (5, "40", 39.9, 12, "90.7", None, "half", -1, 101, True, {"a": 1}):
+        answer = await gateway.callback({"requestId": request_id, "status": "processing", "progress": progress})
+        assert answer.status_code == 200
+        shown.append((await gateway.body(ada.id, request_id))["progress"])
+    assert shown == [5, 40, 40, 40, 90, 90, 90, 90, 90, 90, 90]
+
+
+@pytest.mark.parametrize("cost", ["free", -1, "1e99", True, [], {"amount": 1}, "NaN", "Infinity", 10**9])
+async def test_an_unusable_cost_is_dropped(gateway: RunningGateway, ada: Person, cost: Any) -> None:
+    request_id = await gateway.submitted(ada.id)
+    answer = await gateway.callback({"requestId": request_id, **COMPLETED, "cost": cost})
+    assert answer.json() == {"success": True}
+    body = await gateway.body(ada.id, request_id)
+    assert (body["status"], body["cost"]) == ("completed", None)
+
+
+@pytest.mark.parametrize(("cost", "kept"), [("0.10", "0.10"), (3, "3"), (0.25, "0.25"), ("1e-2", "0.01"), (0, "0")])
+async def test_a_cost_is_a_decimal(gateway: RunningGateway, ada: Person, cost: Any, kept: str) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.callback({"requestId": request_id, **COMPLETED, "cost": cost})
+    assert (await gateway.body(ada.id, request_id))["cost"] == kept
+
+
+ERRORS: list[tuple[Any, str]] = [
+    ("Bad\r\nprompt \x00\x1b[31m", "Bad prompt [31m"),
+    ({"message": "Model overloaded", "stack": "…"}, "Model overloaded"),
+    ({"error": {"message": "nested"}}, "nested"),
+    ({"code": 500}, '[["code",500]]'),
+    (["a", 1], '["a",1]'),
+    ("x" * 5000, "x" * 2000),
+    ("  ", "Unknown error"),
+    ({}, "Unknown error"),
+    (None, "Unknown error"),
+    (False, "Unknown error"),
+    (42, "42"),
+]
+
+
+@pytest.mark.parametrize(("error", "shown"), ERRORS)
+async def test_an_error_is_cleaned_and_never_refused(
+    gateway: RunningGateway,
+    ada: Person,
+    error: Any,
+    shown: str,
+) -> None:
+    request_id = await gateway.submitted(ada.id)
+    answer = await gateway.callback({"requestId": request_id, "status": "failed", "error": error})
+    assert answer.json() == {"success": True}
+    assert (await gateway.body(ada.id, request_id))["errorMessage"] == shown
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"status": "completed"}, "key_and_id_required"),
+    ({"status": "completed", "Key": "ai-images/a.png"}, "key_and_id_required"),
+    ({"status": "completed", "Key": "", "Id": "x"}, "key_and_id_required"),
+    ({"status": "completed", "Key": ["a"], "Id": "x"}, "key_and_id_required"),
+    ({"status": "completed", "Key": "a\x00b", "Id": "x"}, "key_and_id_required"),
+    ({"status": "completed", "Key": "k" * 1025, "Id": "x"}, "key_and_id_required"),
+    ({"status": "done"}, "unknown_status"),
+    ({"status": 7}, "unknown_status"),
+    ({}, "status_required"),
+    ({"status": None}, "status_required"),
+]
+
+
+@pytest.mark.parametrize(("news", "code"), WRONG)
+async def test_what_cannot_be_understood_is_refused(
+    gateway: RunningGateway, ada: Person, news: dict[str, Any], code: str
+) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    before = await gateway.body(ada.id, request_id)
+    answer = await gateway.callback({"requestId": request_id, **news})
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert await gateway.body(ada.id, request_id) == before
+
+
+@pytest.mark.parametrize("request_id", ["nonsense", "' OR 1=1 --", "3fa85f64-5717-4562-b3fc-2c963f66afa6"])
+async def test_unknown_requests(gateway: RunningGateway, request_id: str) -> None:
+    answer = await gateway.callback({"requestId": request_id, **COMPLETED})
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_request")
+    assert await assets(gateway) == 0
+
+
+async def test_the_request_id_is_required(gateway: RunningGateway) -> None:
+    for named in ({}, {"requestId": None}, {"requestId": ""}, {"executionId": None}):
+        answer = await gateway.callback({**named, **COMPLETED})
+        assert (answer.status_code, answer.json()["error"]) == (400, "requestId is required")
+    answer = await gateway.callback({"requestId": 7, **COMPLETED})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_field")
+
+
+async def test_an_upper_case_id_is_the_same_request(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    token = CallbackSecrets(gateway.settings).token_for(request_id)
+    answer = await gateway.callback({"requestId": request_id.upper(), **COMPLETED}, token)
+    assert answer.json() == {"success": True}
+
+
+# -- who may ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", "é"])
+async def test_without_a_good_secret_nothing_is_said_or_done(gateway: RunningGateway, ada: Person, secret: str) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    bodies: list[Any] = [{"requestId": request_id, **COMPLETED}, {"requestId": "unknown"}, {}, [], "x"]
+    for body in bodies:
+        answer = await gateway.callback(body, secret)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert (await gateway.http.post("/api/ai-callback", json={})).status_code == 401
+    headers = {b"X-Callback-Secret": secret.encode("latin-1"), b"Content-Type": b"text/plain"}
+    assert (await gateway.http.post("/api/ai-callback", content=b"{", headers=headers)).status_code == 401
+    assert (await gateway.body(ada.id, request_id))["status"] == "processing"
+
+
+async def test_a_requests_own_token_opens_it_and_no_other(gateway: RunningGateway, ada: Person) -> None:
+    mine, other = await gateway.submitted(ada.id), await gateway.submitted(ada.id)
+    token = CallbackSecrets(gateway.settings).token_for(mine)
+    assert (await gateway.callback({"requestId": other, **COMPLETED}, token)).status_code == 401
+    assert (await gateway.callback({"requestId": mine, **COMPLETED}, token)).status_code == 200
+    assert (await gateway.body(ada.id, other))["status"] != "completed"
+
+
+async def test_secrets_can_be_rotated(settings: Settings, users_table: str) -> None:
+    from tests.conftest import People
+
+    old, new = "old-secret-" + "o" * 32, "new-secret-" + "n" * 32
+    rotated = Settings.load(
+        {
+            "database_url": settings.database_url,
+            "redis_url": settings.redis_url,
+            "ai_callback_secret": new,
+            "ai_callback_secret_previous": old,
+            "n8n_webhook_url": settings.n8n_webhook_url,
+        }
+    )
+    before = CallbackSecrets(Settings.load({"ai_callback_secret": old}))
+    async with running_gateway(rotated) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        for secret_for in (lambda _: old, lambda _: new, before.token_for, CallbackSecrets(rotated).token_for):
+            request_id = await gateway.submitted(ada.id)
+            answer = await gateway.callback({"requestId": request_id, **COMPLETED}, secret_for(request_id))
+            assert answer.status_code == 200
+        assert (await gateway.callback({"requestId": request_id}, "older")).status_code == 401
+
+
+async def test_by_execution_id(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    """n8n's error workflow knows nothing but the execution's id."""
+    n8n.answers(JSONResponse({"message": "Workflow was started", "executionId": 4711}))
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    token = CallbackSecrets(gateway.settings).token_for(request_id)
+    failure = {"executionId": "4711", "status": "failed", "error": {"message": "Node crashed"}}
+    assert (await gateway.callback(failure, token)).status_code == 401, "only the global secret"
+    assert (await gateway.callback({**failure, "executionId": "4712"})).status_code == 404
+    assert (await gateway.callback(failure)).json() == {"success": True}
+    assert (await gateway.body(ada.id, request_id))["errorMessage"] == "Node crashed"
+
+
+async def test_an_execution_id_in_a_progress_callback_is_remembered(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.callback({"requestId": request_id, "status": "processing", "executionId": "abc-1"})
+    assert (await gateway.callback({"executionId": "abc-1", **COMPLETED})).json() == {"success": True}
+    assert (await gateway.callback({"executionId": "abc-1", "status": "failed"})).json()["ignored"] is True
+    assert (await gateway.body(ada.id, request_id))["status"] == "completed"
+
+
+async def test_no_success_has_an_error_key(gateway: RunningGateway, ada: Person) -> None:
+    """n8n takes a 2xx with a top-level `error`, even null, for a failure."""
+    request_id = await gateway.submitted(ada.id)
+    for news in ({"status": "processing"}, {"status": "failed", "error": "x"}, COMPLETED, COMPLETED, {"error": "y"}):
+        answer = await gateway.callback({"requestId": request_id, **news})
+        assert answer.status_code == 200
+        assert "error" not in answer.json()
+    assert "error" not in await gateway.body(ada.id, request_id)
+
+
+async def test_secrets_and_bodies_never_reach_the_log(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    answer = await gateway.submit(ada.id, "A product nobody should log", "Brand")
+    received = await n8n.until_received(answer.json()["requestId"])
+    await n8n.call_back(received, status="failed", error="A body nobody should log")
+    await gateway.callback({"requestId": received.request_id}, "a-wrong-secret-nobody-should-log")
+    logged = caplog.text
+    assert received.request_id in logged
+    for secret in (
+        received.payload["callbackSecret"],
+        gateway.settings.ai_callback_secret.get_secret_value(),
+        gateway.settings.n8n_webhook_secret.get_secret_value(),
+        gateway.token(ada.id).split(".")[1],
+        "nobody should log",
+        "nobody-should-log",
+    ):
+        assert secret not in logged
