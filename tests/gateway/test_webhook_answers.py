@@ -1,0 +1,268 @@
+"""Every row of the table of n8n's answers: what each one means, and what the gateway then does."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from gateway.n8n import dispatcher
+from gateway.n8n.dispatcher import retry_delay
+from gateway.n8n.news import Completed, Failed
+from gateway.n8n.webhook import Verdict, classify
+from gateway.settings import Settings
+from tests import scripted_n8n
+from tests.conftest import People, Person
+from tests.running import RunningGateway, eventually, running_gateway
+from tests.scripted_n8n import Received, ScriptedN8n
+from tests.servers import free_port
+
+ANSWERS: list[tuple[str, Response, Verdict]] = [
+    ("started", scripted_n8n.STARTED, Verdict.ACCEPTED),
+    ("started, as text/html", Response('{"executionId": "9"}', media_type="text/html"), Verdict.ACCEPTED),
+    ("last node's items", JSONResponse([{"json": 1}]), Verdict.ACCEPTED),
+    ("any text of a Respond node", PlainTextResponse("ok", 201), Verdict.ACCEPTED),
+    ("error in workflow", scripted_n8n.ERROR_IN_WORKFLOW, Verdict.RAN_AND_FAILED),
+    ("wrong secret", scripted_n8n.WRONG_SECRET, Verdict.REFUSED),
+    ("unauthorized", PlainTextResponse("", 401), Verdict.REFUSED),
+    ("inactive workflow", scripted_n8n.NOT_REGISTERED, Verdict.UNREGISTERED),
+    ("test URL not armed", scripted_n8n.TEST_URL_NOT_ARMED, Verdict.REFUSED),
+    ("wrong method", scripted_n8n.WRONG_METHOD, Verdict.REFUSED),
+    ("bad JSON", scripted_n8n.BAD_JSON, Verdict.REFUSED),
+    ("redirect", Response(status_code=301, headers={"Location": "/elsewhere"}), Verdict.REFUSED),
+    ("starting up", scripted_n8n.STARTING_UP, Verdict.SEND_AGAIN),
+    ("routes not set up", scripted_n8n.CANNOT_POST, Verdict.SEND_AGAIN),
+    ("too many", PlainTextResponse("slow down", 429), Verdict.SEND_AGAIN),
+    ("bad gateway", PlainTextResponse("", 502), Verdict.SEND_AGAIN),
+    ("database lost", scripted_n8n.DATABASE_LOST, Verdict.SEND_AGAIN),
+    ("gateway timeout", PlainTextResponse("", 504), Verdict.SEND_AGAIN),
+    ("stopping", scripted_n8n.STOPPING, Verdict.IN_DOUBT),
+    ("any other 500", PlainTextResponse("oops", 500), Verdict.IN_DOUBT),
+    ("nothing in it", scripted_n8n.EMPTY, Verdict.IN_DOUBT),
+    ("no content", Response(status_code=204), Verdict.IN_DOUBT),
+]
+
+
+@pytest.mark.parametrize(("response", "verdict"), [pytest.param(r, v, id=name) for name, r, v in ANSWERS])
+def test_what_an_answer_means(response: Response, verdict: Verdict) -> None:
+    answer = classify(response.status_code, response.headers.get("content-type", ""), bytes(response.body))
+    assert answer.verdict is verdict
+    assert answer.reason
+
+
+NEWS: list[tuple[Any, type | None]] = [
+    ({"Key": "b/a.png", "Id": "1"}, Completed),
+    ([{"Key": "b/a.png", "Id": "1", "cost": "0.1"}], Completed),
+    ({"status": "failed", "error": "x"}, Failed),
+    ({"Key": "b/a.png"}, None),
+    ({"Key": "", "Id": ""}, None),
+    ({"message": "Workflow was started"}, None),
+    ({"error": "x"}, None),
+    ([], None),
+    ("text", None),
+]
+
+
+@pytest.mark.parametrize(("content", "kind"), NEWS)
+def test_what_an_answer_already_reports(content: Any, kind: type | None) -> None:
+    answer = classify(200, "text/html", json.dumps(content).encode())
+    assert answer.verdict is Verdict.ACCEPTED
+    assert (None if answer.news is None else type(answer.news)) is kind
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries without the usual pauses."""
+    monkeypatch.setattr(dispatcher, "FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(dispatcher, "LONGEST_RETRY_SECONDS", 0.1)
+
+
+FINAL = [
+    ("wrong secret", scripted_n8n.WRONG_SECRET, "dispatch_refused"),
+    ("test URL not armed", scripted_n8n.TEST_URL_NOT_ARMED, "dispatch_refused"),
+    ("wrong method", scripted_n8n.WRONG_METHOD, "dispatch_refused"),
+    ("bad JSON", scripted_n8n.BAD_JSON, "dispatch_refused"),
+    ("error in workflow", scripted_n8n.ERROR_IN_WORKFLOW, "generation_failed"),
+]
+
+
+@pytest.mark.parametrize(("response", "code"), [pytest.param(r, c, id=name) for name, r, c in FINAL])
+async def test_final_answers_fail_at_once_and_a_late_picture_still_wins(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, response: Response, code: str
+) -> None:
+    n8n.answers(response)
+    request_id = await gateway.submitted(ada.id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert body["errorCode"] == code
+    assert n8n.times(request_id) == 1
+    await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
+    assert (await gateway.body(ada.id, request_id))["status"] == "completed"
+
+
+AGAIN = [
+    scripted_n8n.STARTING_UP,
+    scripted_n8n.CANNOT_POST,
+    scripted_n8n.NOT_REGISTERED,
+    PlainTextResponse("", 429),
+    PlainTextResponse("", 502),
+    scripted_n8n.DATABASE_LOST,
+    PlainTextResponse("", 504),
+]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_n8n_did_not_start_is_sent_again(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    n8n.answers(*AGAIN, scripted_n8n.STARTED)
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    assert n8n.times(request_id) == len(AGAIN) + 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_refused_connection_is_tried_again(settings: Settings, users_table: str) -> None:
+    port = free_port()
+    settings = settings.model_copy(update={"n8n_webhook_url": f"http://127.0.0.1:{port}/webhook", "n8n_attempts": 4})
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        body = await gateway.until(ada.id, request_id, "failed")
+        assert body["errorCode"] == "dispatch_exhausted"
+        assert "4 attempts" in body["errorMessage"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_inactive_workflow_is_final_after_a_while(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "UNREGISTERED_SECONDS", 0.3)
+    n8n.answers(scripted_n8n.NOT_REGISTERED)
+    request_id = await gateway.submitted(ada.id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert body["errorCode"] == "dispatch_refused"
+    assert "not active" in body["errorMessage"]
+    assert n8n.times(request_id) > 1
+
+
+async def in_doubt(gateway: RunningGateway, request_id: str) -> None:
+    async def noted() -> bool:
+        rows = await gateway.gateway.database.all(
+            "SELECT kind FROM ai_request_events WHERE request_id = :id AND kind = 'in_doubt'", id=request_id
+        )
+        return bool(rows)
+
+    await eventually(noted)
+
+
+async def cut(received: Received) -> Response:
+    """n8n is killed after it has read the body."""
+
+    async def broken() -> Any:
+        yield b'{"mess'
+        raise ConnectionResetError
+
+    from starlette.responses import StreamingResponse
+
+    return StreamingResponse(broken(), headers={"Content-Length": "100"})
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("case", ["stopping", "empty", "timeout", "reset"])
+async def test_what_is_in_doubt_is_never_sent_again(
+    settings: Settings, users_table: str, n8n: ScriptedN8n, case: str
+) -> None:
+    if case in ("timeout", "reset"):
+        n8n.script = scripted_n8n.never if case == "timeout" else cut
+    else:
+        n8n.answers(scripted_n8n.STOPPING if case == "stopping" else scripted_n8n.EMPTY)
+    settings = settings.model_copy(update={"n8n_timeout_seconds": 0.3})
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await in_doubt(gateway, request_id)
+        assert (await gateway.body(ada.id, request_id))["status"] == "pending"
+        received = await n8n.until_received(request_id)
+        await n8n.call_back(received, status="completed", Key="b/a.png", Id="1")
+        assert (await gateway.body(ada.id, request_id))["status"] == "completed"
+        assert n8n.times(request_id) == 1
+
+
+async def test_what_is_in_doubt_ends_at_its_deadline(settings: Settings, users_table: str, n8n: ScriptedN8n) -> None:
+    n8n.answers(scripted_n8n.STOPPING)
+    async with running_gateway(settings.model_copy(update={"ai_deadline_seconds": 1.0})) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        body = await gateway.until(ada.id, request_id, "failed")
+        assert (body["errorCode"], n8n.times(request_id)) == ("deadline", 1)
+        await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
+        assert (await gateway.body(ada.id, request_id))["status"] == "completed"
+
+
+async def test_a_workflow_that_never_calls_back_ends_at_its_deadline(
+    settings: Settings, users_table: str, n8n: ScriptedN8n
+) -> None:
+    async with running_gateway(settings.model_copy(update={"ai_deadline_seconds": 1.0})) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await gateway.until(ada.id, request_id, "processing")
+        assert (await gateway.until(ada.id, request_id, "failed"))["errorCode"] == "deadline"
+
+
+@pytest.mark.parametrize("content", [{"Key": "b/a.png", "Id": "1", "cost": 0.5}, [{"Key": "b/a.png", "Id": "1"}]])
+async def test_a_synchronous_workflow_needs_no_callback(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, content: Any
+) -> None:
+    n8n.answers(JSONResponse(content))
+    request_id = await gateway.submitted(ada.id)
+    body = await gateway.until(ada.id, request_id, "completed")
+    assert (body["storageKey"], body["storageId"]) == ("b/a.png", "1")
+    assert len(await gateway.gateway.database.all("SELECT id FROM assets")) == 1
+
+
+async def test_an_answer_has_a_bound(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    n8n.answers(JSONResponse({"picture": "x" * 3_000_000}))
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+
+
+async def test_a_submission_is_sent_within_a_second_by_a_process_that_was_not_told(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n
+) -> None:
+    gateway.gateway.wake_dispatcher = lambda: None
+    request_id = await gateway.submitted(ada.id)
+    async with asyncio.timeout(1):
+        await n8n.until_received(request_id)
+
+
+async def test_sending_is_bounded(settings: Settings, users_table: str, n8n: ScriptedN8n) -> None:
+    go_on = asyncio.Event()
+
+    async def script(received: Received) -> Response:
+        await go_on.wait()
+        return JSONResponse({"message": "Workflow was started"})
+
+    n8n.script = script
+    settings = settings.model_copy(update={"n8n_concurrency": 3})
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        ids = [await gateway.submitted(ada.id) for _ in range(8)]
+
+        async def three() -> bool:
+            return len(n8n.received) == 3
+
+        await eventually(three)
+        rows = await gateway.gateway.database.all(
+            "SELECT id FROM ai_image_requests WHERE dispatch_leased_by IS NOT NULL"
+        )
+        assert len(rows) == 3
+        go_on.set()
+        for request_id in ids:
+            await gateway.until(ada.id, request_id, "processing")
+    assert all(n8n.times(request_id) == 1 for request_id in ids)
+
+
+def test_pauses_grow_and_the_first_is_short() -> None:
+    firsts = [retry_delay(1) for _ in range(200)]
+    assert all(0 < delay < 5 for delay in firsts)
+    assert len(set(firsts)) > 100, "spread"
+    assert all(delay <= 90 for delay in (retry_delay(attempts) for attempts in range(1, 100)))

@@ -1,0 +1,63 @@
+"""Processes on one database and one bus."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.auth import issue_token
+from gateway.settings import DEVELOPMENT_SECRETS
+from storage.database import Database, open_database
+from storage.sqlite import SqliteDatabase
+from tests.conftest import People, Person
+from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all
+from tests.scripted_n8n import ScriptedN8n
+
+
+@pytest.fixture
+def environment(database_url: str, redis_url: str | None, n8n: ScriptedN8n) -> dict[str, str]:
+    return {"DATABASE_URL": database_url, "REDIS_URL": redis_url or "", "N8N_WEBHOOK_URL": n8n.url}
+
+
+@pytest.fixture
+def spawned() -> Iterator[list[GatewayProcess]]:
+    """Processes that the test started, ended with it."""
+    with closing_all([]) as processes:
+        yield processes
+
+
+Serve = Callable[..., ServingProcess]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, environment: dict[str, str], spawned: list[GatewayProcess]) -> Serve:
+    """Starts `gateway serve` and waits until it is ready."""
+
+    def start(*arguments: str, module: str = "gateway", **more: str) -> ServingProcess:
+        process = ServingProcess(*arguments, folder=tmp_path, environment={**environment, **more}, module=module)
+        spawned.append(process)
+        process.wait_until_ready()
+        return process
+
+    return start
+
+
+@pytest.fixture
+async def outside(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """The database as another tool sees it, beside the processes (so without the lock that only gateways take)."""
+    database = open_database(database_url)
+    if isinstance(database, SqliteDatabase):
+        monkeypatch.setattr(database._lock, "acquire", lambda **_: None)
+        monkeypatch.setattr(database._lock, "release", lambda: None)
+    async with database:
+        yield database
+
+
+@pytest.fixture
+async def ada(outside: Database, users_table: str) -> Person:
+    return await People(outside, users_table).person()
+
+
+def bearer(person: Person, *, admin: bool = False) -> dict[str, str]:
+    token = issue_token(DEVELOPMENT_SECRETS["supabase_jwt_secret"], person.id, admin=admin, lifetime=3600)
+    return {"Authorization": f"Bearer {token}"}
