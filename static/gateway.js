@@ -47,7 +47,6 @@ export class GatewayClient {
     this.#url = url.replace(/\/$/, "");
     this.#getToken = getToken;
     this.#onState = onState;
-    this.#online = this.#online.bind(this);
     globalThis.addEventListener?.("online", this.#online);
   }
 
@@ -220,12 +219,13 @@ export class GatewayClient {
     });
   }
 
-  #online() {
+  /** The network is back: do not wait for the next attempt. */
+  #online = () => {
     if (!this.#timers.has("reconnect")) return;
     clearTimeout(this.#timers.get("reconnect"));
     this.#timers.delete("reconnect");
     this.#connect();
-  }
+  };
 
   // -- the long poll, while there is no WebSocket ---------------------------------------------------------------------
 

@@ -1,0 +1,79 @@
+"""A real Chromium, driven by Playwright; every console message and every failed load is an error."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.processes.spawning import GatewayProcess
+from tests.servers import free_port
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# Sandboxing needs rights that containers lack; the rest keeps Chromium from calling home.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def _find() -> str | None:
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of Chromium, installed through apt where it is missing and this user may."""
+    with FileLock(tmp_path_factory.getbasetemp().parent / "chromium.lock"):
+        if (found := _find()) is not None:
+            return found
+        if shutil.which("apt-get") is None or os.geteuid() != 0:
+            pytest.fail("The browser tests need Chromium. Install it: sudo apt-get install chromium")
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"]):
+            done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                pytest.fail(f"apt-get {' '.join(command)} failed:\n{done.stderr}")
+        found = _find()
+        assert found is not None, "apt installed chromium, but it is not on the PATH"
+        return found
+
+
+@pytest.fixture
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page that must stay free of errors."""
+    page = await browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+    yield page
+    expected = getattr(page, "expected_errors", ())
+    assert [error for error in errors if not any(text in error for text in expected)] == []
+
+
+@pytest.fixture
+async def demo(tmp_path: Path) -> AsyncIterator[str]:
+    """A running demo's address."""
+    port = free_port()
+    process = GatewayProcess("demo", "--port", str(port), folder=tmp_path, environment={})
+    process.wait_for("The gateway's demo runs at")
+    yield f"http://127.0.0.1:{port}"
+    process.close()

@@ -1,0 +1,107 @@
+"""The commands, as a person types them."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.auth import Authenticator
+from gateway.cli import main
+from gateway.settings import Settings
+from storage import migrations, schema
+from tests.servers import Postgres, Valkey, free_port
+
+
+def run(*arguments: str, expect: int = 0) -> str:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == expect, result.output
+    return result.output
+
+
+def test_token_prints_the_token_alone() -> None:
+    user = str(uuid.uuid4())
+    output = run("token", "--user", user, "--admin", "--expires", "60")
+    assert output.count("\n") == 1
+    found = Authenticator(Settings.load()).user_of_token(output.strip())
+    assert (found.id, found.is_admin) == (user, True)
+
+
+def test_token_wants_a_uuid() -> None:
+    assert "--user" in run("token", "--user", "ada", expect=2)
+
+
+def test_migrate_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("N8N_WEBHOOK_URL", f"http://127.0.0.1:{free_port()}/webhook/x")
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    output = run("check", expect=1)
+    assert "3 problems found" in output
+    for name in ("DATABASE_URL", "REDIS_URL", "N8N_WEBHOOK_URL"):
+        assert name in output
+    assert "gateway migrate" in output
+    assert run("migrate") == "The database is up to date.\n"
+    assert (tmp_path / "gateway.sqlite3").exists()
+    output = run("check", expect=1)
+    assert "DATABASE_URL" not in output
+
+
+def test_check_finds_nothing_wrong(postgres: Postgres, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres.url("migrated"))
+    monkeypatch.setenv("REDIS_URL", valkey.url)
+    with Valkey() as listening:  # any listener: check opens a connection and starts no workflow
+        monkeypatch.setenv("N8N_WEBHOOK_URL", f"http://127.0.0.1:{listening.port}/webhook/x")
+        output = run("check", expect=1)
+        assert "1 problem found" in output
+        assert "N8N_WEBHOOK_URL" in output
+
+
+def test_serve_wants_a_migrated_database() -> None:
+    assert "run `gateway migrate`" in run("serve", "--port", "0", expect=1)
+
+
+def test_serve_tells_of_an_unreachable_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://u:hidden@127.0.0.1:{free_port()}/d")
+    output = run("serve", "--port", "0", expect=1)
+    assert "DATABASE_URL cannot be reached" in output
+    assert "hidden" not in output
+
+
+def test_known_secrets_do_not_leave_the_machine() -> None:
+    assert "development secrets are known" in run("serve", "--host", "0.0.0.0", expect=1)
+
+
+def test_the_demo_refuses_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    assert "refuses to run" in run("demo", expect=1)
+
+
+def test_a_port_in_use_is_told(valkey: Valkey) -> None:
+    output = run("demo", "--port", str(valkey.port), expect=1)
+    assert f"127.0.0.1:{valkey.port}" in output
+    assert "--port" in output
+
+
+def test_bad_settings_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    output = run("serve", expect=1)
+    assert output.count("  - ") == 5
+
+
+def test_generate_tells_when_nobody_answers() -> None:
+    assert "No gateway answers" in run("generate", "a", "b", "--url", f"http://127.0.0.1:{free_port()}", expect=1)
+
+
+def test_the_sql_of_the_migrations_is_what_migrate_does(postgres: Postgres, tmp_path: Path) -> None:
+    postgres.execute("CREATE DATABASE from_sql")
+    postgres.execute(run("migrate", "--sql"), "from_sql")
+    columns = (
+        "SELECT string_agg(concat_ws(' ', table_name, column_name, data_type, column_default, is_nullable), E'\\n' "
+        "ORDER BY table_name, column_name) FROM information_schema.columns WHERE table_schema IN ('public', 'auth')"
+    )
+    assert postgres.execute(columns, "from_sql") == postgres.execute(columns, "migrated")
+
+
+def test_the_code_knows_the_newest_migration() -> None:
+    from alembic.script import ScriptDirectory
+
+    assert ScriptDirectory.from_config(migrations._config()).get_current_head() == schema.VERSION
