@@ -17,6 +17,7 @@ from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.watch import DeadlineWatch
 from gateway.n8n.webhook import Webhook
 from gateway.operations.logging import configure_logging
+from gateway.realtime.admission import Admission
 from gateway.realtime.bus import Bus, InProcessBus
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
@@ -38,6 +39,11 @@ def build_gateway(settings: Settings) -> Gateway:
         database=database,
         bus=bus,
         hub=Hub(database, bus, urls, settings.reconcile_seconds),
+        admission=Admission(
+            per_user=settings.ws_connections_per_user,
+            per_address=settings.ws_connections_per_address,
+            in_total=settings.ws_connections,
+        ),
         urls=urls,
         authenticator=Authenticator(settings),
         callback_secrets=CallbackSecrets(settings),
@@ -64,7 +70,7 @@ async def running(gateway: Gateway, *, worker: bool) -> AsyncIterator[None]:
 async def working(gateway: Gateway) -> AsyncIterator[None]:
     """Run the dispatcher and the deadline watch."""
     dispatcher = Dispatcher(gateway, Webhook(gateway.settings, gateway.callback_secrets))
-    gateway.wake_dispatcher = dispatcher.wake
+    gateway.wake_dispatcher, gateway.stop_dispatcher = dispatcher.wake, dispatcher.claim_no_more
     dispatching = keep_running(dispatcher.run, "dispatcher")
     watching = keep_running(DeadlineWatch(gateway).run, "deadline-watch")
     try:
@@ -83,7 +89,9 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         extra_routes: routes that come before ours (the demo's stand-ins).
     """
     gateway = build_gateway(settings)
-    transport = WebSocketTransport(settings, gateway.authenticator, gateway.hub, gateway.database, gateway.urls)
+    transport = WebSocketTransport(
+        settings, gateway.authenticator, gateway.hub, gateway.admission, gateway.database, gateway.urls
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:

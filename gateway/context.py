@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from gateway.auth import Authenticator, CallbackSecrets
+from gateway.realtime.admission import Admission
 from gateway.realtime.bus import Bus
 from gateway.realtime.hub import Hub
 from gateway.realtime.update import Update
@@ -23,21 +24,26 @@ class Gateway:
     database: Database
     bus: Bus
     hub: Hub
+    admission: Admission
     urls: PublicUrls
     authenticator: Authenticator
     callback_secrets: CallbackSecrets
     draining: bool = False
     wake_dispatcher: Callable[[], None] = lambda: None
     """Tells this process's dispatcher, where there is one, that something is due."""
+    stop_dispatcher: Callable[[], None] = lambda: None
+    """Lets this process's dispatcher claim no more."""
 
     def announce(self, request: Request) -> None:
         """Tell everyone who watches that `request` has changed. Never waits, never fails."""
         self.bus.publish(Update.of(request, self.urls))
 
     def drain(self) -> None:
-        """Begin to stop: not ready any more, and nobody is kept waiting."""
-        self.draining = True
-        self.hub.wake_all()
+        """Begin to stop: not ready any more, nothing new is claimed, and every client is asked to go elsewhere."""
+        if not self.draining:
+            self.draining = True
+            self.hub.drain(self.settings.drain_seconds)
+            self.stop_dispatcher()
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

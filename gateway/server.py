@@ -1,6 +1,8 @@
 """The uvicorn server of one process, and how several share a port."""
 
+import asyncio
 import socket
+import time
 
 import structlog
 import uvicorn
@@ -9,9 +11,14 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from gateway.context import Gateway
+from gateway.protocols import AbortingWebSocketProtocol, BoundedHttpProtocol
+from gateway.realtime.websocket import DRAIN_PATIENCE_SECONDS
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 0.05
+"""How often a stopping process looks whether everyone has left."""
 
 MAX_FRAME = 16 * 1024
 """Longest inbound WebSocket message in bytes; a longer one is closed with 1009."""
@@ -23,7 +30,12 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         gateway = self.lifespan.state.get("gateway")
         if isinstance(gateway, Gateway):
+            # Still listening, but no longer ready: load balancers look elsewhere while clients leave one by one.
             gateway.drain()
+            deadline = time.monotonic() + gateway.settings.drain_seconds + DRAIN_PATIENCE_SECONDS
+            # A signal handler sets force_exit, so there is no event to wait for.
+            while gateway.hub.watchers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
         await super().shutdown(sockets)
 
 
@@ -33,8 +45,8 @@ def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -
         app,
         factory=isinstance(app, str),
         workers=workers,
-        # The one implementation whose send() waits for a slow reader.
-        ws="websockets-sansio",
+        http=BoundedHttpProtocol,
+        ws=AbortingWebSocketProtocol,
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,  # 45 KiB a connection, for messages of 400 bytes
         ws_ping_interval=settings.ws_ping_seconds,

@@ -76,10 +76,13 @@ class Settings(BaseSettings):
 
     # Limits of the realtime side, each for one process.
     ws_connections_per_user: int = Field(default=50, ge=1)
+    ws_connections_per_address: int = Field(default=1000, ge=1)
+    ws_connections: int = Field(default=20_000, ge=1)
     ws_subscriptions: int = Field(default=1000, ge=1)
     ws_frames_per_second: int = Field(default=50, ge=1)
     ws_auth_seconds: float = Field(default=10, gt=0)
     ws_ping_seconds: float = Field(default=20, gt=0)
+    ws_stall_seconds: float = Field(default=30, gt=0)
     reconcile_seconds: float = Field(default=15, gt=0)
     drain_seconds: float = Field(default=10, ge=0)
 

@@ -99,13 +99,17 @@ class Dispatcher:
             pass
         self._wake.clear()
 
+    def claim_no_more(self) -> None:
+        """Begin to stop; what is being sent goes on."""
+        self._stopping = True
+        self._wake.set()
+
     async def stop(self, grace_seconds: float) -> None:
         """Claim no more, and give what is under way `grace_seconds` to end.
 
         A POST that is still out then is cut: its row stays marked, so it is in doubt and never sent again.
         """
-        self._stopping = True
-        self._wake.set()
+        self.claim_no_more()
         await self._idle.wait()  # what a last claim took is released by its task
         if self._sending:
             _, left = await asyncio.wait(set(self._sending), timeout=grace_seconds)

@@ -10,6 +10,7 @@ It is kept by one rule, whatever breaks: **register first, then read the databas
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -52,6 +53,7 @@ class Hub:
         self._changing = asyncio.Lock()
         self._gap = asyncio.Event()
         self._since: datetime | None = None
+        self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
         bus.on_update = self.deliver
         bus.on_gap = self._gap.set
@@ -74,6 +76,7 @@ class Hub:
     async def registered(self, watcher: Watcher) -> AsyncIterator[None]:
         """Keep `watcher` registered for its user's updates; inside, what changes from now on reaches it."""
         await self._join(user_topic(watcher.user_id), watcher)
+        self._ask_to_leave(watcher)
         try:
             yield
         finally:
@@ -113,11 +116,21 @@ class Hub:
                 del self._topics[topic]
                 await self._bus.ignore(topic)
 
-    def wake_all(self) -> None:
-        """Let every watcher look around: the process is about to stop."""
+    def drain(self, seconds: float) -> None:
+        """Ask every watcher, and whoever still comes, to be elsewhere within `seconds`, each at its own moment.
+
+        Spread over the whole time, so that the processes that take them over see no spike.
+        """
+        self._drain_until = asyncio.get_running_loop().time() + seconds
         for watchers in self._topics.values():
             for watcher in watchers:
-                watcher.wake()
+                self._ask_to_leave(watcher)
+
+    def _ask_to_leave(self, watcher: Watcher) -> None:
+        if self._drain_until is not None:
+            left = max(0.0, self._drain_until - asyncio.get_running_loop().time())
+            watcher.drain_in = random.uniform(0, left)  # noqa: S311 - spreads load, hides nothing
+            watcher.wake()
 
     def deliver(self, update: Update) -> None:
         """Offer the update to those who watch its request."""

@@ -30,6 +30,11 @@ class Update(msgspec.Struct, frozen=True, dict=True):
         """The WebSocket message, made once for all connections."""
         return '{"type":"update","request":' + bytes(self.body).decode() + "}"
 
+    @cached_property
+    def event(self) -> bytes:
+        """The Server-Sent Event, made once for all streams."""
+        return b"id: %d\nevent: update\ndata: %s\n\n" % (self.version, bytes(self.body))
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Update)

@@ -18,15 +18,17 @@ class Watcher:
         ids: the requests watched one by one.
         mine: whether everything of the user is watched.
         all: whether everything of everyone is watched (administrators).
+        drain_in: set when the process stops: the seconds after which this client should be elsewhere.
     """
 
-    __slots__ = ("_ready", "_seen", "_unsent", "all", "ids", "mine", "user_id")
+    __slots__ = ("_ready", "_seen", "_unsent", "all", "drain_in", "ids", "mine", "user_id")
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
         self.ids: set[str] = set()
         self.mine = False
         self.all = False
+        self.drain_in: float | None = None
         self._seen: dict[str, int] = {}
         self._unsent: dict[str, Update] = {}
         self._ready = asyncio.Event()

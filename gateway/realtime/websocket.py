@@ -17,6 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.auth import Authenticator, ForeignOrigin, InvalidToken, User
 from gateway.ids import parse_id
+from gateway.protocols import abort
+from gateway.realtime.admission import Admission, TooManyConnections
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.hub import Hub
 from gateway.realtime.messages import (
@@ -50,51 +52,47 @@ SNAPSHOT = 100
 MAX_COMMANDS = 64
 """Most commands that wait for an answer; a client that sends more without reading is closed."""
 
+DRAIN_PATIENCE_SECONDS = 0.5
+"""How long after its moment a client that was asked to leave may take."""
+
 EXPIRING_SECONDS = 60
 """How long before the token's end the client is told."""
 
 
 class WebSocketTransport:
-    """Accepts upgrades and keeps count of them."""
+    """Accepts upgrades and serves each to its end."""
 
     def __init__(
-        self, settings: Settings, authenticator: Authenticator, hub: Hub, database: Database, urls: PublicUrls
+        self,
+        settings: Settings,
+        authenticator: Authenticator,
+        hub: Hub,
+        admission: Admission,
+        database: Database,
+        urls: PublicUrls,
     ) -> None:
         self.settings = settings
         self.authenticator = authenticator
         self.hub = hub
+        self.admission = admission
         self.database = database
         self.urls = urls
-        self._by_user: dict[str, set[_Connection]] = {}
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one connection to its end."""
         # Accept first: a browser shows the code of a close, but of a refused upgrade only 1006.
         await websocket.accept()
         connection = _Connection(websocket, self)
-        try:
-            user = await connection.authenticate()
-            if user is not None:
-                self._count(user.id, connection)
-                await connection.serve(user)
-        except (WebSocketDisconnect, _Closed):
-            pass
-        finally:
-            self._forget(connection)
-
-    def _count(self, user_id: str, connection: "_Connection") -> None:
-        connection.user_id = user_id
-        self._by_user.setdefault(user_id, set()).add(connection)
-
-    def too_many(self, user_id: str) -> bool:
-        """Whether the user has more connections than allowed, the newest one counted."""
-        return len(self._by_user.get(user_id, ())) > self.settings.ws_connections_per_user
-
-    def _forget(self, connection: "_Connection") -> None:
-        if connection.user_id is not None and (connections := self._by_user.get(connection.user_id)) is not None:
-            connections.discard(connection)
-            if not connections:
-                del self._by_user[connection.user_id]
+        host = websocket.client.host if websocket.client else ""
+        with contextlib.suppress(WebSocketDisconnect, _Closed):
+            try:
+                with self.admission.address(host):
+                    if (user := await connection.authenticate()) is not None:
+                        with self.admission.user(user.id):
+                            await connection.serve(user)
+            except TooManyConnections as error:
+                log.warning("ws_refused", reason=str(error))
+                await connection.close(CloseCode.OVERLOADED if error.kind == "process" else CloseCode.TOO_MANY)
 
 
 class _Closed(Exception):
@@ -104,7 +102,6 @@ class _Closed(Exception):
 class _Connection:
     def __init__(self, websocket: WebSocket, transport: WebSocketTransport) -> None:
         self.id = str(uuid.uuid4())
-        self.user_id: str | None = None
         self._websocket = websocket
         self._transport = transport
         self._commands: deque[AnyCommand | BadCommand] = deque()
@@ -115,6 +112,7 @@ class _Connection:
         self._closing: CloseCode | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._expiring = False
+        self._drain_told = False
 
     # -- before anyone is known ---------------------------------------------------------------------------------------
 
@@ -133,14 +131,14 @@ class _Connection:
             await self._send(encode_message("authenticated", expiresAt=_expires_at(user)))
             return user
         except ForeignOrigin:
-            await self._close(CloseCode.FOREIGN_ORIGIN)
+            await self.close(CloseCode.FOREIGN_ORIGIN)
         except InvalidToken as error:
             log.info("ws_unauthorized", reason=str(error))
-            await self._close(CloseCode.UNAUTHORIZED)
+            await self.close(CloseCode.UNAUTHORIZED)
         except TimeoutError:
-            await self._close(CloseCode.AUTH_TIMEOUT)
+            await self.close(CloseCode.AUTH_TIMEOUT)
         except (BadFrame, BadCommand):
-            await self._close(CloseCode.BAD_FRAME)
+            await self.close(CloseCode.BAD_FRAME)
         return None
 
     async def _receive_text(self) -> str:
@@ -156,9 +154,6 @@ class _Connection:
 
     async def serve(self, user: User) -> None:
         """Welcome the user and go on until either side closes."""
-        if self._transport.too_many(user.id):
-            await self._close(CloseCode.TOO_MANY)
-            return
         self._watcher = Watcher(user.id)
         self._adopt(user)
         settings = self._transport.settings
@@ -181,7 +176,7 @@ class _Connection:
                 if self._expiry is not None:
                     self._expiry.cancel()
         if self._closing is not None:
-            await self._close(self._closing)
+            await self.close(self._closing)
 
     def _adopt(self, user: User) -> None:
         """Take `user`'s token as the current one: when to warn, and when to end."""
@@ -252,10 +247,12 @@ class _Connection:
         while True:
             await self._watcher.ready()
             if self._closing is not None:
-                await self._close(self._closing)
+                await self.close(self._closing)
             if self._expiring:
                 self._expiring = False
                 await self._send(encode_message("expiring", expiresAt=_expires_at(self._user)))
+            if self._watcher.drain_in is not None and not self._drain_told:
+                await self._tell_drain(self._watcher.drain_in)
             while self._commands:
                 await self._answer(self._commands.popleft())
             while (update := self._watcher.take()) is not None:
@@ -263,6 +260,12 @@ class _Connection:
                 if self._commands:
                     self._watcher.wake()
                     break
+
+    async def _tell_drain(self, seconds: float) -> None:
+        """Ask the client to come back elsewhere at its own moment; who stays on is closed a little later."""
+        self._drain_told = True
+        await self._send(encode_message("drain", reconnectInMs=int(seconds * 1000)))
+        asyncio.get_running_loop().call_later(seconds + DRAIN_PATIENCE_SECONDS, self._end, CloseCode.RESTART)
 
     async def _answer(self, command: AnyCommand | BadCommand) -> None:
         try:
@@ -285,10 +288,10 @@ class _Connection:
         try:
             user = self._transport.authenticator.user_of_token(command.token)
         except InvalidToken:
-            await self._close(CloseCode.UNAUTHORIZED)
+            await self.close(CloseCode.UNAUTHORIZED)
             return
         if user.id != self._user.id:
-            await self._close(CloseCode.UNAUTHORIZED)
+            await self.close(CloseCode.UNAUTHORIZED)
             return
         self._adopt(user)
         if self._watcher.all and not user.is_admin:
@@ -312,7 +315,7 @@ class _Connection:
         known = {text: parsed for text in asked if (parsed := parse_id(text)) is not None}
         wanted = list(dict.fromkeys(known.values()))
         if len(self._watcher.ids.union(wanted)) > self._transport.settings.ws_subscriptions:
-            await self._close(CloseCode.TOO_MANY)
+            await self.close(CloseCode.TOO_MANY)
             return
         new = set(wanted) - self._watcher.ids
         self._watcher.ids |= new  # registered first, read next
@@ -361,11 +364,18 @@ class _Connection:
 
     async def _send(self, text: str) -> None:
         try:
-            await self._websocket.send({"type": "websocket.send", "text": text})
+            async with asyncio.timeout(self._transport.settings.ws_stall_seconds):
+                await self._websocket.send({"type": "websocket.send", "text": text})
+        except TimeoutError as error:
+            # A peer that does not read would not read a close frame either: only dropping it frees its memory.
+            log.warning("ws_stalled", connection_id=self.id)
+            abort(self._websocket.scope)
+            raise _Closed from error
         except RuntimeError as error:  # sent after a close
             raise _Closed from error
 
-    async def _close(self, code: CloseCode) -> None:
+    async def close(self, code: CloseCode) -> None:
+        """Close with the code and its reason. Always raises `_Closed`."""
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await self._websocket.close(code, code.reason)
         raise _Closed

@@ -3,8 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from filelock import FileLock
@@ -69,11 +68,12 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     assert [error for error in errors if not any(text in error for text in expected)] == []
 
 
-@pytest.fixture
-async def demo(tmp_path: Path) -> AsyncIterator[str]:
-    """A running demo's address."""
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running demo's address; each test has a browser of its own."""
     port = free_port()
-    process = GatewayProcess("demo", "--port", str(port), folder=tmp_path, environment={})
+    folder = tmp_path_factory.mktemp("demo")
+    process = GatewayProcess("demo", "--port", str(port), folder=folder, environment={})
     process.wait_for("The gateway's demo runs at")
     yield f"http://127.0.0.1:{port}"
     process.close()

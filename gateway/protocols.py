@@ -1,0 +1,85 @@
+"""uvicorn's protocols, with the bounds that it leaves out.
+
+An application can only ask for a polite close, and a peer that no longer reads never answers it: its buffers would stay
+for ever. So both protocols put `ABORT` into the scope's extensions, a function that drops the connection at once.
+"""
+
+import asyncio
+from typing import Any
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+ABORT = "gateway.abort"
+"""The scope extension: a function without arguments."""
+
+MAX_HEAD = 64 * 1024
+"""Longest request line and headers together, in bytes: room for session cookies of several parts."""
+
+HEAD_SECONDS = 15.0
+"""Longest wait for a whole head; a client that drips bytes holds no connection for longer."""
+
+
+def abort(scope: Scope) -> None:
+    """Drop the connection behind `scope`, whatever is unsent."""
+    drop = scope.get("extensions", {}).get(ABORT)
+    if drop is not None:
+        drop()
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """HTTP with a bound on the head's size and on the time it may take."""
+
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is not None:  # still not whole
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._head_arrived()
+                self.send_400_response("The request's headers are too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["extensions"] = {ABORT: self.transport.abort}
+        if self._head_timer is None:  # the next request on a kept connection
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class AbortingWebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket whose dead peers are dropped, not asked to leave."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        scope: Any = getattr(self, "scope", None)
+        if scope is not None:
+            scope["extensions"][ABORT] = self.transport.abort
+
+    def keepalive_timeout(self) -> None:
+        self.transport.abort()

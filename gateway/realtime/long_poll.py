@@ -1,0 +1,32 @@
+"""The long poll transport: one request that is answered when there is something newer than the client has seen."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from gateway.realtime.hub import Hub
+from gateway.realtime.update import Update
+from gateway.realtime.watcher import Watcher
+
+Read = Callable[[], Awaitable[Update | None]]
+"""Reads the watched request from the database; None if it is not the user's."""
+
+
+async def wait_for_newer(hub: Hub, watcher: Watcher, read: Read, *, seen: int, wait: float) -> Update | None:
+    """The watched request once it is final or newer than version `seen`, else as it is after `wait` seconds.
+
+    When the process stops it answers early, at the watcher's own moment, so that the polls move on one by one.
+    """
+    async with hub.registered(watcher):  # registered first, read next
+        update = await read()
+        if update is None or update.status.is_final or update.version > seen:
+            return update
+        watcher.seen(update.request_id, max(seen, update.version))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                while watcher.drain_in is None:
+                    await watcher.ready()
+                    if (newer := watcher.take()) is not None:
+                        return newer
+                await asyncio.sleep(watcher.drain_in)
+        return watcher.take() or update

@@ -1,0 +1,280 @@
+"""One suite of scenarios over every transport: whoever watches sees versions that only rise, and the newest one."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from gateway.realtime import event_stream
+from gateway.settings import Settings
+from tests.conftest import People, Person
+from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
+
+Body = dict[str, Any]
+Bodies = AsyncIterator[Body]
+Watch = Callable[..., contextlib.AbstractAsyncContextManager[Bodies]]
+
+
+class Missing(Exception):
+    """The transport says that there is no such request."""
+
+
+@contextlib.asynccontextmanager
+async def by_websocket(gateway: RunningGateway, user_id: str, request_id: str, seen: int = 0) -> AsyncIterator[Bodies]:
+    async def bodies() -> Bodies:
+        for body in snapshot["requests"]:
+            if body["version"] > seen:
+                yield body
+        while True:
+            message = await receive(websocket)
+            if message["type"] == "update":
+                yield message["request"]
+
+    async with gateway.watching(user_id) as websocket:
+        await send(websocket, type="subscribe", requestIds=[request_id])
+        snapshot = await receive(websocket)
+        if snapshot["missing"]:
+            raise Missing
+        yield bodies()
+
+
+@contextlib.asynccontextmanager
+async def by_events(gateway: RunningGateway, user_id: str, request_id: str, seen: int = 0) -> AsyncIterator[Bodies]:
+    headers = gateway.bearer(user_id) | ({"Last-Event-ID": str(seen)} if seen else {})
+
+    async def bodies() -> Bodies:
+        event: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            if line.startswith(":"):
+                continue
+            if line:
+                name, _, value = line.partition(": ")
+                event[name] = value
+            elif "data" in event:
+                body = json.loads(event["data"])
+                assert (event["event"], int(event["id"])) == ("update", body["version"])
+                event = {}
+                yield body
+
+    async with gateway.http.stream("GET", f"/api/ai-status/{request_id}/events", headers=headers) as answer:
+        if answer.status_code == 404:
+            raise Missing
+        assert answer.status_code in (200, 204)
+        yield bodies()
+
+
+@contextlib.asynccontextmanager
+async def by_long_poll(gateway: RunningGateway, user_id: str, request_id: str, seen: int = 0) -> AsyncIterator[Bodies]:
+    async def ask(version: int) -> Body:
+        answer = await gateway.http.get(
+            f"/api/ai-status/{request_id}?wait=5&version={version}", headers=gateway.bearer(user_id)
+        )
+        if answer.status_code == 404:
+            raise Missing
+        return dict(answer.json())
+
+    async def bodies() -> Bodies:
+        version = seen
+        while True:
+            body = await ask(version)
+            if body["version"] > version:
+                version = body["version"]
+                yield body
+            if body["status"] in ("completed", "failed"):
+                return
+
+    await ask(0)
+    yield bodies()
+
+
+@pytest.fixture(params=[by_websocket, by_events, by_long_poll])
+def watch(request: pytest.FixtureRequest) -> Watch:
+    transport: Watch = request.param
+    return transport
+
+
+async def until_final(bodies: Bodies) -> list[Body]:
+    seen = []
+    async with asyncio.timeout(SECONDS):
+        async for body in bodies:
+            seen.append(body)
+            if body["status"] in ("completed", "failed"):
+                break
+    return seen
+
+
+async def started(gateway: RunningGateway, ada: Person) -> str:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    return request_id
+
+
+async def complete(gateway: RunningGateway, request_id: str) -> None:
+    answer = await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
+    assert answer.json() == {"success": True}
+
+
+async def test_a_whole_life(gateway: RunningGateway, ada: Person, watch: Watch) -> None:
+    request_id = await started(gateway, ada)
+    async with watch(gateway, ada.id, request_id) as bodies:
+        first = await anext(bodies)
+        assert first == await gateway.body(ada.id, request_id)
+        for progress in (10, 30, 60, 90):
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": progress})
+        await complete(gateway, request_id)
+        seen = [first, *await until_final(bodies)]
+    versions = [body["version"] for body in seen]
+    assert versions == sorted(set(versions))
+    assert seen[-1] == await gateway.body(ada.id, request_id)
+
+
+async def test_who_comes_late_sees_the_end(gateway: RunningGateway, ada: Person, watch: Watch) -> None:
+    request_id = await started(gateway, ada)
+    await complete(gateway, request_id)
+    async with watch(gateway, ada.id, request_id) as bodies:
+        assert [body["status"] for body in await until_final(bodies)] == ["completed"]
+
+
+async def test_who_comes_back_sees_only_what_is_newer(gateway: RunningGateway, ada: Person, watch: Watch) -> None:
+    request_id = await started(gateway, ada)
+    seen = (await gateway.body(ada.id, request_id))["version"]
+    async with watch(gateway, ada.id, request_id, seen=seen) as bodies:
+        await gateway.callback({"requestId": request_id, "status": "processing", "progress": 50})
+        assert (await anext(bodies))["version"] == seen + 1
+
+
+async def test_what_is_not_yours_is_not_there(gateway: RunningGateway, ada: Person, eve: Person, watch: Watch) -> None:
+    request_id = await started(gateway, ada)
+    for asked in (request_id, "3fa85f64-5717-4562-b3fc-2c963f66afa6", "nonsense"):
+        with pytest.raises(Missing):
+            async with watch(gateway, eve.id, asked):
+                pass
+
+
+async def test_a_lost_hint_is_read_from_the_database(settings: Settings, users_table: str, watch: Watch) -> None:
+    """The bus loses everything; the reconcile brings it."""
+    async with running_gateway(settings.model_copy(update={"reconcile_seconds": 0.2})) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await started(gateway, ada)
+        gateway.gateway.bus.publish = lambda update: None  # type: ignore[method-assign]
+        async with watch(gateway, ada.id, request_id) as bodies:
+            await anext(bodies)
+            await complete(gateway, request_id)
+            assert (await until_final(bodies))[-1]["status"] == "completed"
+
+
+async def test_hints_that_come_twice_and_backwards_are_dropped(
+    gateway: RunningGateway, ada: Person, watch: Watch
+) -> None:
+    from gateway.realtime.update import Update
+    from storage import requests
+
+    request_id = await started(gateway, ada)
+    old = await requests.read(gateway.gateway.database, request_id)
+    assert old is not None
+    async with watch(gateway, ada.id, request_id) as bodies:
+        seen = [await anext(bodies)]
+        for progress in (20, 40):
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": progress})
+            for _ in range(3):
+                gateway.gateway.hub.deliver(Update.of(old, gateway.gateway.urls))
+        await complete(gateway, request_id)
+        gateway.gateway.hub.deliver(Update.of(old, gateway.gateway.urls))
+        seen += await until_final(bodies)
+    versions = [body["version"] for body in seen]
+    assert versions == sorted(set(versions))
+
+
+async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person, watch: Watch) -> None:
+    request_id = await started(gateway, ada)
+    async with watch(gateway, ada.id, request_id) as bodies:
+        await anext(bodies)
+        await complete(gateway, request_id)
+        await until_final(bodies)
+
+    async def empty() -> bool:
+        return not gateway.gateway.hub.watchers and not gateway.gateway.admission._held
+
+    await eventually(empty)
+
+
+# -- the limits that the HTTP transports share with the WebSocket -----------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["ws_connections_per_user", "ws_connections_per_address", "ws_connections"])
+async def test_open_connections_are_bounded(settings: Settings, users_table: str, limit: str) -> None:
+    async with running_gateway(settings.model_copy(update={limit: 2})) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await started(gateway, ada)
+        url, headers = f"/api/ai-status/{request_id}", gateway.bearer(ada.id)
+        expected = (503, "overloaded") if limit == "ws_connections" else (429, "too_many_connections")
+        async with (
+            by_events(gateway, ada.id, request_id) as first,
+            by_events(gateway, ada.id, request_id) as second,
+        ):
+            await anext(first)
+            await anext(second)
+            for asked in (f"{url}/events", f"{url}?wait=1&version=9"):
+                answer = await gateway.http.get(asked, headers=headers)
+                assert (answer.status_code, answer.json()["code"]) == expected
+                assert answer.headers["Retry-After"] == "5"
+            assert (await gateway.http.get(url, headers=headers)).status_code == 200, "a plain poll holds nothing"
+
+        async def free() -> bool:
+            return not gateway.gateway.admission._held
+
+        await eventually(free)
+        assert (await gateway.http.get(f"{url}?wait=1&version=1", headers=headers)).status_code == 200
+
+
+# -- Server-Sent Events alone -----------------------------------------------------------------------------------------
+
+
+async def test_a_stream_says_what_proxies_and_clients_need(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await started(gateway, ada)
+    url = f"/api/ai-status/{request_id}/events"
+    async with gateway.http.stream("GET", url, headers=gateway.bearer(ada.id)) as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.headers["X-Accel-Buffering"] == "no"
+        lines = answer.aiter_lines()
+        assert await anext(lines) == "retry: 2000"
+    assert (await gateway.http.get(url)).status_code == 401
+
+
+async def test_a_finished_request_resumed_at_its_end_is_204(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await started(gateway, ada)
+    await complete(gateway, request_id)
+    version = (await gateway.body(ada.id, request_id))["version"]
+    headers = {**gateway.bearer(ada.id), "Last-Event-ID": str(version)}
+    answer = await gateway.http.get(f"/api/ai-status/{request_id}/events", headers=headers)
+    assert (answer.status_code, answer.content) == (204, b"")
+    for other in (str(version - 1), "x", ""):
+        headers["Last-Event-ID"] = other
+        answer = await gateway.http.get(f"/api/ai-status/{request_id}/events", headers=headers)
+        assert f"id: {version}\n" in answer.text
+
+
+async def test_a_silent_stream_has_heartbeats(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.05)
+    request_id = await started(gateway, ada)
+    url = f"/api/ai-status/{request_id}/events"
+    beats = 0
+    async with asyncio.timeout(SECONDS), gateway.http.stream("GET", url, headers=gateway.bearer(ada.id)) as answer:
+        async for line in answer.aiter_lines():
+            beats += line == ":"
+            if beats == 3:
+                break
+
+
+async def test_a_stream_ends_with_its_token(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await started(gateway, ada)
+    headers = {"Authorization": f"Bearer {gateway.token(ada.id, lifetime=1)}"}
+    url = f"/api/ai-status/{request_id}/events"
+    async with asyncio.timeout(SECONDS), gateway.http.stream("GET", url, headers=headers) as answer:
+        text = (await answer.aread()).decode()
+    assert "event: update" in text

@@ -1,0 +1,107 @@
+"""A process that is asked to stop: unready first, everyone shown elsewhere at their own moment, nothing lost."""
+
+import asyncio
+import json
+import signal
+import time
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway.realtime.close_codes import CloseCode
+from tests.conftest import Person
+from tests.processes.conftest import Serve, bearer
+from tests.running import eventually, receive
+from tests.scripted_n8n import ScriptedN8n
+
+BODY = {"Product": "Shoes", "Your Brand": "Nike"}
+
+
+async def test_everyone_is_shown_out_at_their_own_moment(serve: Serve, ada: Person, n8n: ScriptedN8n) -> None:
+    process = await asyncio.to_thread(lambda: serve(DRAIN_SECONDS="3"))
+    sockets = [
+        await connect(process.url.replace("http", "ws") + "/ws", additional_headers=bearer(ada), proxy=None)
+        for _ in range(20)
+    ]
+    async with httpx.AsyncClient(base_url=process.url, verify=False, timeout=20) as http:
+        answer = await http.post("/api/ai-generate", json=BODY, headers=bearer(ada))
+        request_id = answer.json()["requestId"]
+        received = await n8n.until_received(request_id)
+        await n8n.call_back(received, status="processing", progress=10)
+        url = f"/api/ai-status/{request_id}"
+        version = (await http.get(url, headers=bearer(ada))).json()["version"]
+        poll = asyncio.create_task(http.get(f"{url}?wait=60&version={version}", headers=bearer(ada)))
+        stream = asyncio.create_task(http.get(f"{url}/events", headers=bearer(ada)))
+        for websocket in sockets:
+            assert (await receive(websocket))["type"] == "welcome"
+        await asyncio.sleep(0.2)  # let poll and stream arrive; whether they did shows below
+        began = time.monotonic()
+        process.process.send_signal(signal.SIGTERM)
+
+        async def unready() -> bool:
+            return (await http.get("/readyz")).status_code == 503
+
+        await eventually(unready, 3)
+        assert (await http.get(url, headers=bearer(ada))).status_code == 200, "still serving while it drains"
+        moments = []
+        for websocket in sockets:
+            message = await receive(websocket)
+            assert message["type"] == "drain"
+            moments.append(message["reconnectInMs"])
+        assert all(0 <= moment <= 3000 for moment in moments)
+        assert max(moments) - min(moments) > 1000, "spread over the window"
+        assert len(set(moments)) > 15
+        assert (await poll).json()["version"] == version
+        text = (await stream).text
+        assert text.count("retry:") == 2, "the stream ends cleanly and says when to come back"
+        for websocket, moment in zip(sockets, moments, strict=True):
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+            assert websocket.close_code == CloseCode.RESTART
+            assert time.monotonic() - began >= moment / 1000
+    assert await asyncio.to_thread(process.wait) in (0, -signal.SIGTERM)
+    assert time.monotonic() - began < 3 + 3
+
+
+async def test_who_comes_while_it_drains_is_shown_out_too(serve: Serve, ada: Person) -> None:
+    process = await asyncio.to_thread(lambda: serve(DRAIN_SECONDS="2"))
+    url = process.url.replace("http", "ws") + "/ws"
+    async with connect(url, additional_headers=bearer(ada), proxy=None) as first:
+        assert (await receive(first))["type"] == "welcome"
+        process.process.send_signal(signal.SIGTERM)
+        assert (await receive(first))["type"] == "drain"
+        async with connect(url, additional_headers=bearer(ada), proxy=None) as second:
+            assert (await receive(second))["type"] == "welcome"
+            assert (await receive(second))["type"] == "drain"
+            await second.send(json.dumps({"type": "ping", "ref": 1}))
+            assert (await receive(second))["type"] == "pong"
+
+
+async def test_what_is_on_its_way_to_n8n_is_not_cut(serve: Serve, ada: Person, n8n: ScriptedN8n) -> None:
+    from starlette.responses import JSONResponse, Response
+
+    from tests.scripted_n8n import Received
+
+    go_on = asyncio.Event()
+
+    async def script(received: Received) -> Response:
+        await go_on.wait()
+        return JSONResponse({"Key": "b/a.png", "Id": "1"})
+
+    n8n.script = script
+    process = await asyncio.to_thread(serve)
+    async with httpx.AsyncClient(base_url=process.url, verify=False) as http:
+        answer = await http.post("/api/ai-generate", json=BODY, headers=bearer(ada))
+        request_id = answer.json()["requestId"]
+        await n8n.until_received(request_id)
+        process.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.3)  # the stopping has begun; the answer comes only now
+        go_on.set()
+    assert await asyncio.to_thread(process.wait) in (0, -signal.SIGTERM)
+    again = await asyncio.to_thread(serve)
+    async with httpx.AsyncClient(base_url=again.url, verify=False) as http:
+        body = (await http.get(f"/api/ai-status/{request_id}", headers=bearer(ada))).json()
+    assert body["status"] == "completed"
+    assert n8n.times(request_id) == 1
