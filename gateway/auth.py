@@ -160,7 +160,7 @@ def _access_token(session: str) -> str | None:
         session = unquote(session)
     try:
         decoded = msgspec.json.decode(session)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     token = decoded.get("access_token") if isinstance(decoded, dict) else None
     return token if isinstance(token, str) else None

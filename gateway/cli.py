@@ -42,9 +42,8 @@ def _bind(host: str, port: int) -> Any:  # noqa: ANN401 - a socket; imported whe
     try:
         return bind(host, port)
     except OSError as error:
-        raise click.ClickException(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port."
-        ) from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise click.ClickException(f"Cannot listen on {host}:{port} ({reason}). Choose another with --port.") from None
 
 
 def _check_database(settings: Settings) -> None:
@@ -70,6 +69,7 @@ def _check_database(settings: Settings) -> None:
 def demo(port: int) -> None:
     """Run everything on this machine: SQLite, and stand-ins for n8n and the object store."""
     from gateway.demo import run_demo
+    from storage.errors import DatabaseBusy
 
     if os.environ.get("ENVIRONMENT") == "production":
         raise click.ClickException("The demo signs everyone in; it refuses to run with ENVIRONMENT=production.")
@@ -78,6 +78,10 @@ def demo(port: int) -> None:
         run_demo(listener)
     except SettingsError as error:
         raise click.ClickException("\n".join(error.problems)) from None
+    except DatabaseBusy:
+        raise click.ClickException(
+            "A demo already runs in this folder. Stop it, or start this one elsewhere."
+        ) from None
 
 
 @main.command()
@@ -93,12 +97,17 @@ def generate(product: str, brand: str, output: Path | None, url: str, token: str
     from gateway.client import GatewayError
     from gateway.terminal import generate_in_terminal
 
+    if output is not None and not output.absolute().parent.is_dir():
+        raise click.ClickException(f"The folder {output.absolute().parent} does not exist.")
+
     try:
         asyncio.run(generate_in_terminal(product, brand, output, url, token))
     except GatewayError as error:
         raise click.ClickException(str(error)) from None
-    except httpx.HTTPError as error:
+    except httpx.TransportError as error:
         raise click.ClickException(f"No gateway answers at {url} ({type(error).__name__}).") from None
+    except (httpx.HTTPError, OSError) as error:
+        raise click.ClickException(f"The picture exists, but could not be saved: {error}") from None
     except KeyboardInterrupt:
         raise click.Abort from None
 
@@ -119,10 +128,10 @@ def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
         raise click.ClickException(reason)
     if no_worker and (reason := settings.single_process_reason):
         raise click.ClickException(f"--no-worker leaves the sending to another process. {reason}")
-    if host not in ("127.0.0.1", "localhost", "::1") and settings.has_default_secrets:
+    if host not in ("127.0.0.1", "localhost", "::1") and settings.has_weak_secrets:
         raise click.ClickException(
-            "The development secrets are known to everyone: set N8N_WEBHOOK_SECRET, AI_CALLBACK_SECRET and "
-            f"SUPABASE_JWT_SECRET before listening on {host}."
+            "The development secrets are known to everyone, and short ones can be guessed: set N8N_WEBHOOK_SECRET, "
+            f"AI_CALLBACK_SECRET and SUPABASE_JWT_SECRET before listening on {host}."
         )
     _logging(settings)
     if not settings.n8n_webhook_url and not no_worker:

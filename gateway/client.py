@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import random
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,6 +42,22 @@ class GatewayError(Exception):
         super().__init__(error)
         self.status = status
         self.code = code
+
+    @property
+    def transient(self) -> bool:
+        """Whether trying again may help: a proxy or the gateway is briefly away."""
+        return self.status >= 500 or self.code in ("unavailable", "too_many_connections")
+
+
+@contextlib.contextmanager
+def _ignoring_transient_errors() -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError:
+        pass
+    except GatewayError as error:
+        if not error.transient:
+            raise
 
 
 class GatewayClient:
@@ -84,8 +100,8 @@ class GatewayClient:
             try:
                 headers = {**await self._headers(), "Idempotency-Key": key}
                 answer = _checked(await self._http.post("/api/ai-generate", json=body, headers=headers))
-            except httpx.TransportError:
-                if attempt == 3:
+            except (httpx.TransportError, GatewayError) as error:
+                if attempt == 3 or (isinstance(error, GatewayError) and not error.transient):
                     raise
                 await asyncio.sleep(random.uniform(0, attempt))  # noqa: S311 - spreads load, hides nothing
             else:
@@ -111,9 +127,12 @@ class GatewayClient:
                         if body["status"] in FINAL:
                             return
             except (ConnectionClosed, InvalidHandshake, OSError) as error:
-                _raise_if_permanent(error)
+                _raise_if_permanent(error, fresh_tokens=callable(self._token))
+            except GatewayError as error:
+                if not error.transient:
+                    raise
             failures += 1
-            with contextlib.suppress(httpx.TransportError):
+            with _ignoring_transient_errors():
                 body = await self._poll(request_id, seen)
                 if body["version"] > seen:
                     seen = body["version"]
@@ -173,9 +192,9 @@ async def _receive(websocket: ClientConnection, kind: str) -> dict[str, Any]:
             raise GatewayError(0, message["code"], message["error"])
 
 
-def _raise_if_permanent(error: Exception) -> None:
+def _raise_if_permanent(error: Exception, *, fresh_tokens: bool) -> None:
     """Raise if connecting again cannot help."""
-    if isinstance(error, ConnectionClosed) and error.rcvd is not None:
-        code = error.rcvd.code
-        if code in {CloseCode.BAD_FRAME, CloseCode.UNAUTHORIZED, CloseCode.FOREIGN_ORIGIN}:
-            raise GatewayError(0, CloseCode(code).name.lower(), CloseCode(code).reason) from error
+    if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code in set(CloseCode):
+        code = CloseCode(error.rcvd.code)
+        if not code.reconnect or (code is CloseCode.UNAUTHORIZED and not fresh_tokens):
+            raise GatewayError(0, code.name.lower(), code.reason) from error

@@ -18,6 +18,9 @@ ABORT = "gateway.abort"
 MAX_HEAD = 64 * 1024
 """Longest request line and headers together, in bytes: room for session cookies of several parts."""
 
+MAX_UNREAD = 128 * 1024
+"""Most bytes that wait in the buffer of a peer that keeps asking; asyncio stops an application's writes at half."""
+
 HEAD_SECONDS = 15.0
 """Longest wait for a whole head; a client that drips bytes holds no connection for longer."""
 
@@ -83,3 +86,9 @@ class AbortingWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         self.transport.abort()
+
+    def handle_ping(self) -> None:
+        # Pongs bypass the application, and so its limits: who pings without reading is dropped.
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > MAX_UNREAD:
+            self.transport.abort()

@@ -24,6 +24,8 @@ DEVELOPMENT_SECRETS = {
 _PUBLISHED_SECRETS = {
     "your-secret-token-here-generate-a-random-string",
     "another-secret-token-for-callback-verification",
+    # And in Supabase's example for self-hosting.
+    "your-super-secret-jwt-token-with-at-least-32-characters-long",
 }
 
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
@@ -140,10 +142,10 @@ class Settings(BaseSettings):
         if value is None:
             return value
         text = value.get_secret_value()
-        if info.field_name == "supabase_jwt_secret" and not text and not _production(info):
+        if not text and not _production(info):
             raise ValueError("is empty")
         if not text.isascii() or not text.isprintable():
-            raise ValueError("must be printable ASCII: it travels in an HTTP header")
+            raise ValueError("must be printable ASCII, so that it means the same wherever it is typed")
         if _production(info):
             if text in DEVELOPMENT_SECRETS.values() or text in _PUBLISHED_SECRETS:
                 raise ValueError("is not set, or is a published default: make one with `openssl rand -base64 32`")
@@ -187,9 +189,10 @@ class Settings(BaseSettings):
         return "production" if self.environment == "production" else "test"
 
     @property
-    def has_default_secrets(self) -> bool:
-        """Whether a secret that everyone knows is in use."""
-        return any(getattr(self, name).get_secret_value() == default for name, default in DEVELOPMENT_SECRETS.items())
+    def has_weak_secrets(self) -> bool:
+        """Whether a secret is in use that everyone knows or that can be guessed."""
+        secrets = {name: getattr(self, name).get_secret_value() for name in DEVELOPMENT_SECRETS}
+        return any(len(text) < SECRET_LENGTH or text == DEVELOPMENT_SECRETS[name] for name, text in secrets.items())
 
     @property
     def single_process_reason(self) -> str | None:

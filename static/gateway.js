@@ -8,7 +8,7 @@
 // that cannot be had, each watched request is long-polled, and the WebSocket is tried again.
 
 /** Close codes after which connecting again cannot help (the server's table of close codes). */
-const PERMANENT = new Set([4400, 4403]);
+const PERMANENT = new Set([1009, 4400, 4403]);
 
 const LONGEST_PAUSE = 30_000;
 const CONNECT_TIMEOUT = 10_000;
@@ -167,6 +167,10 @@ export class GatewayClient {
         break;
       case "update":
         this.#take(message.request);
+        break;
+      case "error":
+        // A refused subscription (the database was away for a moment): begin anew, and poll meanwhile.
+        this.#lost(socket, 0);
         break;
       case "expiring":
         this.#token().then((token) => token && this.#send({ type: "auth", token }), () => {});

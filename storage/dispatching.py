@@ -39,13 +39,21 @@ async def mark_sending(database: Database, request_id: str, worker: str, deadlin
 
 
 async def send_again(
-    database: Database, request_id: str, worker: str, *, delay: float, reason: str, unregistered: bool
+    database: Database, sent: Request, worker: str, *, delay: float, reason: str, unregistered: bool
 ) -> Request | None:
-    """Give the request back, due again in `delay` seconds: n8n has proved that it did not start."""
+    """Give the request back, due again in `delay` seconds: n8n has proved that it did not start.
+
+    Only the attempt that `sent` was: repeated after a lost answer, it must not undo the mark of a later one.
+    """
 
     async def work(tx: Transaction) -> Request | None:
         row = await tx.one(
-            queries.SEND_AGAIN, id=request_id, worker=worker, delay=delay, unregistered=int(unregistered)
+            queries.SEND_AGAIN,
+            id=sent.id,
+            worker=worker,
+            attempt=sent.dispatch_attempts,
+            delay=delay,
+            unregistered=int(unregistered),
         )
         if row is None:
             return None
@@ -65,9 +73,9 @@ async def note_in_doubt(database: Database, request: Request, worker: str, reaso
     await database.transaction(work)
 
 
-async def release(database: Database, request_id: str, worker: str) -> None:
-    """Give a claimed, unmarked request back at once: the process is stopping."""
-    await database.all(queries.RELEASE, id=request_id, worker=worker)
+async def release(database: Database, claimed: Request, worker: str) -> None:
+    """Give a claimed request back at once. The caller knows that it was not sent, whether or not it is marked."""
+    await database.all(queries.RELEASE, id=claimed.id, worker=worker, attempt=claimed.dispatch_attempts)
 
 
 async def seconds_unregistered(database: Database, request_id: str) -> float:

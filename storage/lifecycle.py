@@ -10,7 +10,8 @@ Three rules can be read off the table:
 
 * only ``completed`` is absorbing: a picture that arrives after a failure exists and was paid for, so it wins;
 * nothing goes back to ``pending``;
-* a late answer of n8n never overwrites what a callback has said, because ``accepted`` starts from ``pending`` alone.
+* a late answer of n8n never overwrites what a callback has said, because what answers cause (``accepted``,
+  ``refused``, ``exhausted``) starts from ``pending`` alone.
 
 The database decides races: every change is one ``UPDATE … WHERE status IN (sources(event)) … RETURNING``, whose
 guard is made from this table. So the table is the only place to change a rule.
@@ -53,9 +54,11 @@ TRANSITIONS: tuple[tuple[Status, Event, Status], ...] = (
     (Status.PENDING, Event.PROGRESSED, Status.PROCESSING),
     (Status.PROCESSING, Event.PROGRESSED, Status.PROCESSING),  # only to a higher progress
     *((status, Event.COMPLETED, Status.COMPLETED) for status in (*_OPEN, Status.FAILED)),
+    (Status.PENDING, Event.REFUSED, Status.FAILED),
+    (Status.PENDING, Event.EXHAUSTED, Status.FAILED),
     *(
         (status, event, Status.FAILED)
-        for event in (Event.FAILED, Event.REFUSED, Event.EXHAUSTED, Event.DEADLINE_PASSED, Event.FAILED_BY_ADMIN)
+        for event in (Event.FAILED, Event.DEADLINE_PASSED, Event.FAILED_BY_ADMIN)
         for status in _OPEN
     ),
 )

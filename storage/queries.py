@@ -112,7 +112,7 @@ RETURNING {COLUMNS}"""
 COMPLETE = f"""
 UPDATE ai_image_requests
 SET status = 'completed', progress = 100, storage_key = :storage_key, storage_id = :storage_id,
-    error_message = NULL, error_code = NULL, cost = :cost,
+    error_message = NULL, error_code = NULL, cost = coalesce(:cost, cost),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
     version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
 WHERE id = :id AND {_guard(Event.COMPLETED)}
@@ -165,13 +165,16 @@ UPDATE ai_image_requests
 SET dispatch_sending_at = NULL, dispatch_leased_by = NULL, dispatch_due_at = AFTER(:delay),
     dispatch_unregistered_since =
         CASE WHEN :unregistered = 1 THEN coalesce(dispatch_unregistered_since, NOW()) ELSE NULL END
-WHERE id = :id AND dispatch_leased_by = :worker AND status = 'pending'
+WHERE id = :id AND dispatch_leased_by = :worker AND dispatch_attempts = :attempt
+  AND dispatch_sending_at IS NOT NULL AND status = 'pending'
 RETURNING {COLUMNS}"""
 
+# Marked or not: only who knows that nothing was sent may call it.
 RELEASE = """
 UPDATE ai_image_requests
-SET dispatch_leased_by = NULL, dispatch_due_at = NOW(), dispatch_attempts = dispatch_attempts - 1
-WHERE id = :id AND dispatch_leased_by = :worker AND dispatch_sending_at IS NULL AND status = 'pending'"""
+SET dispatch_leased_by = NULL, dispatch_due_at = NOW(), dispatch_attempts = dispatch_attempts - 1,
+    dispatch_sending_at = NULL
+WHERE id = :id AND dispatch_leased_by = :worker AND dispatch_attempts = :attempt AND status = 'pending'"""
 
 UNREGISTERED_SINCE = """
 SELECT dispatch_unregistered_since AS since, NOW() AS now FROM ai_image_requests WHERE id = :id"""

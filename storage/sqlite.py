@@ -102,13 +102,17 @@ class SqliteDatabase(Database):
                 f"Another gateway process already serves {self._path}. SQLite carries one process; stop the other one, "
                 "or set DATABASE_URL to PostgreSQL and REDIS_URL to Redis to run several."
             ) from error
-        for pool in self._pools:
-            connection = await pool.connection().__aenter__()
-            self._connections.append(connection)
-            raw: aiosqlite.Connection = connection.raw_connection
-            raw.row_factory = aiosqlite.Row
-            for pragma in _PRAGMAS:
-                await raw.execute_fetchall(pragma)
+        try:
+            for pool in self._pools:
+                connection = await pool.connection().__aenter__()
+                self._connections.append(connection)
+                raw: aiosqlite.Connection = connection.raw_connection
+                raw.row_factory = aiosqlite.Row
+                for pragma in _PRAGMAS:
+                    await raw.execute_fetchall(pragma)
+        except BaseException:
+            await self._disconnect()
+            raise
 
     async def _disconnect(self) -> None:
         for connection in self._connections:

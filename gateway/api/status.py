@@ -34,6 +34,8 @@ async def status(request: Request) -> Response:
     user = user_of(request)
     gateway = gateway_of(request)
     wait, seen = _number(request, "wait", MAX_WAIT), _number(request, "version", MAX_VERSION)
+    if seen is None and (known := re.fullmatch(r'(?:W/)?"v([0-9]{1,9})"', request.headers.get("if-none-match", ""))):
+        seen = int(known[1])  # a client that says what it has in the header waits just as well
     watcher, read = _watching(request, gateway, user)
     if wait and seen is not None:
         with _admitted(request, gateway, user):

@@ -6,12 +6,15 @@ import hashlib
 import io
 import math
 import random
+import unicodedata
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 WIDTH, HEIGHT = 1024, 1280
 _MARGIN = 72
 _NOTE = "DRAWN BY THE DEMO'S STAND-IN · NO AI MODEL WAS USED"
+
+_SYSTEM_FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
 
 Color = tuple[int, int, int]
 
@@ -129,6 +132,10 @@ def _fitted(
 ) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, str]:
     """The largest font up to `size` in which `text` fits the page's width in `most_lines`, and its broken lines."""
     room = WIDTH - 2 * _MARGIN
+    if not text.isascii() and _system_font(size) is None:
+        # No font for it on this machine: better the bare letters than boxes.
+        bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+        text = " ".join(bare.split())
     while True:
         font = _font(text, size)
         lines = _broken(draw, text, font, room)
@@ -139,12 +146,15 @@ def _fitted(
 
 
 def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font for Latin text; for other scripts a common font of the system, where there is one."""
-    if any(ord(character) > 0x024F for character in text):
-        for name in ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf", "seguisym.ttf"):
-            with contextlib.suppress(OSError):
-                return ImageFont.truetype(name, size)
-    return ImageFont.load_default(size)
+    """Pillow's own font for ASCII, which is all that it has; else a common font of the system, where there is one."""
+    return (None if text.isascii() else _system_font(size)) or ImageFont.load_default(size)
+
+
+def _system_font(size: int) -> ImageFont.FreeTypeFont | None:
+    for name in _SYSTEM_FONTS:
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(name, size)
+    return None
 
 
 def _broken(

@@ -13,15 +13,17 @@ import os
 import random
 import socket
 import uuid
+from collections.abc import Awaitable, Callable
 
 import structlog
 
+from gateway.background import stop_all
 from gateway.context import Gateway
 from gateway.n8n.news import apply_news
 from gateway.n8n.webhook import Answer, Verdict, Webhook
 from storage import dispatching, requests
 from storage.errors import DatabaseUnavailable
-from storage.lifecycle import Event
+from storage.lifecycle import ERROR_CODES, Event
 from storage.request import Request
 from storage.requests import Applied, Outcome
 
@@ -35,6 +37,9 @@ LONGEST_RETRY_SECONDS = 60.0
 
 UNREGISTERED_SECONDS = 60.0
 """How long an unknown webhook may be n8n starting up; after that the workflow is not active."""
+
+RECORD_SECONDS = 5.0
+"""How long a stopping process waits for outcomes to be written down."""
 
 RECORD_ATTEMPTS = 5
 """How often the outcome of a sending is written down again while the database is away. If all fail, the row stays
@@ -50,6 +55,7 @@ class Dispatcher:
         self._name = f"dispatcher:{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
+        self._posting: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -112,10 +118,13 @@ class Dispatcher:
         self.claim_no_more()
         await self._idle.wait()  # what a last claim took is released by its task
         if self._sending:
-            _, left = await asyncio.wait(set(self._sending), timeout=grace_seconds)
-            for task in left:
+            await asyncio.wait(set(self._sending), timeout=grace_seconds)
+            for task in self._posting:
                 task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            # The others only write down what they know. A row that could not be written stays marked.
+            if self._sending:
+                await asyncio.wait(set(self._sending), timeout=RECORD_SECONDS)
+            await stop_all(*self._sending)
         await self._webhook.aclose()
 
     # -- one request --------------------------------------------------------------------------------------------------
@@ -123,26 +132,46 @@ class Dispatcher:
     async def _dispatch(self, claimed: Request) -> None:
         database, deadline = self._gateway.database, self._gateway.settings.ai_deadline_seconds
         try:
-            if self._stopping:
-                await dispatching.release(database, claimed.id, self._name)
-                return
-            request = await dispatching.mark_sending(database, claimed.id, self._name, deadline)
+            request = (
+                None if self._stopping else await dispatching.mark_sending(database, claimed.id, self._name, deadline)
+            )
         except DatabaseUnavailable as error:
-            # The mark may or may not be there. Not sending is safe either way.
+            # Marked or not, it was not sent, and this process alone knows.
             log.warning("dispatch_mark_failed", request_id=claimed.id, reason=str(error)[:200])
+            await self._insistently(claimed, lambda: dispatching.release(database, claimed, self._name))
+            return
+        if self._stopping:
+            await self._insistently(claimed, lambda: dispatching.release(database, claimed, self._name))
             return
         if request is None:
             return  # ended meanwhile, or the lease was lost
-        answer = await self._webhook.send(request)
-        log.info("dispatched", request_id=request.id, attempt=request.dispatch_attempts, verdict=answer.verdict.value)
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"  # noqa: S101
+        self._posting.add(task)
+        try:
+            answer = await self._webhook.send(request)
+        finally:
+            self._posting.discard(task)
+        self._log(request, answer)
+        await self._insistently(request, lambda: self._record(request, answer))
+
+    async def _insistently(self, request: Request, write: Callable[[], Awaitable[None]]) -> None:
+        """Write down what is known, again and again while the database is away. Every `write` may be repeated."""
         for attempt in range(1, RECORD_ATTEMPTS + 1):
             try:
-                await self._record(request, answer)
+                await write()
             except DatabaseUnavailable:
                 log.warning("dispatch_record_failed", request_id=request.id, attempt=attempt)
                 await asyncio.sleep(attempt)
             else:
                 return
+
+    def _log(self, request: Request, answer: Answer) -> None:
+        fields = {"request_id": request.id, "attempt": request.dispatch_attempts, "verdict": answer.verdict.value}
+        if answer.verdict is Verdict.ACCEPTED:
+            log.info("dispatched", **fields)
+        else:
+            log.warning("dispatched", reason=answer.reason, **fields)
 
     async def _record(self, request: Request, answer: Answer) -> None:
         match answer.verdict:
@@ -155,7 +184,6 @@ class Dispatcher:
             case Verdict.RAN_AND_FAILED:
                 await self._fail(request, Event.FAILED, answer.reason)
             case Verdict.IN_DOUBT:
-                log.warning("dispatch_in_doubt", request_id=request.id, reason=answer.reason)
                 await dispatching.note_in_doubt(self._gateway.database, request, self._name, answer.reason)
 
     async def _accepted(self, request: Request, answer: Answer) -> None:
@@ -185,10 +213,9 @@ class Dispatcher:
             await self._fail(request, Event.REFUSED, f"The workflow is not active: {answer.reason}.")
             return
         delay = retry_delay(request.dispatch_attempts)
-        log.info("dispatch_again", request_id=request.id, reason=answer.reason, delay_seconds=round(delay, 1))
         await dispatching.send_again(
             self._gateway.database,
-            request.id,
+            request,
             self._name,
             delay=delay,
             reason=answer.reason,
@@ -196,6 +223,7 @@ class Dispatcher:
         )
 
     async def _fail(self, request: Request, event: Event, message: str) -> None:
+        log.warning("failed", request_id=request.id, code=ERROR_CODES[event], message=message)
         self._announce(await requests.fail(self._gateway.database, request.id, event, message, actor=self._name))
 
     def _announce(self, applied: Applied) -> None:

@@ -50,6 +50,8 @@ async def _n8n(settings: Settings) -> str | None:
     """Whether something listens there. The webhook itself is not called: that would start the workflow."""
     if not settings.n8n_webhook_url:
         return "N8N_WEBHOOK_URL is not set: no request can be sent."
+    if settings.environment == "production" and "/webhook-test/" in settings.n8n_webhook_url:
+        return "N8N_WEBHOOK_URL is a test URL, which n8n arms for one call by hand: use the production URL."
     try:
         async with httpx.AsyncClient(timeout=SECONDS) as client:
             await client.head(str(httpx.URL(settings.n8n_webhook_url).join("/")))

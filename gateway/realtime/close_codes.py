@@ -22,8 +22,8 @@ class CloseCode(IntEnum):
 
     @property
     def reconnect(self) -> bool:
-        """Whether a client should connect again by itself."""
-        return self in (CloseCode.UNAUTHORIZED, CloseCode.AUTH_TIMEOUT, CloseCode.RESTART, CloseCode.OVERLOADED)
+        """Whether a client should connect again by itself, after a pause that grows (with a fresh token after 4401)."""
+        return self not in (CloseCode.BAD_FRAME, CloseCode.FOREIGN_ORIGIN, CloseCode.TOO_BIG)
 
 
 _REASONS = {

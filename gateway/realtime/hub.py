@@ -59,7 +59,8 @@ class Hub:
         bus.on_gap = self._gap.set
 
     async def start(self) -> None:
-        """Begin to reconcile."""
+        """Begin to reconcile, from now on: whoever registers later reads what was before."""
+        self._since = await self._now()
         self._task = keep_running(self._keep_reconciling, "hub-reconcile")
 
     async def stop(self) -> None:
@@ -158,9 +159,7 @@ class Hub:
         Raises:
             DatabaseUnavailable: the next call reads from the same point again.
         """
-        row = await self._database.one(queries.PING)
-        assert row is not None, "the clock always answers"  # noqa: S101
-        now = instant(row["now"])
+        now = await self._now()
         since = (self._since or now) - OVERLAP
         if ALL in self._topics:
             await self._offer_changes(since, None)
@@ -169,6 +168,11 @@ class Hub:
             for start in range(0, len(users), USERS):
                 await self._offer_changes(since, users[start : start + USERS])
         self._since = now
+
+    async def _now(self) -> datetime:
+        row = await self._database.one(queries.PING)
+        assert row is not None, "the clock always answers"  # noqa: S101
+        return instant(row["now"])
 
     async def _offer_changes(self, since: datetime, user_ids: list[str] | None) -> None:
         after_id = _LOWEST_ID

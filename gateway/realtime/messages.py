@@ -77,6 +77,8 @@ def decode_command(text: str) -> AnyCommand:
     """
     try:
         return _decoder.decode(text)
+    except RecursionError:
+        raise BadFrame("nested too deeply") from None
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise _explained(text, error) from None
 

@@ -156,6 +156,15 @@ class _Connection:
         """Welcome the user and go on until either side closes."""
         self._watcher = Watcher(user.id)
         self._adopt(user)
+        try:
+            await self._converse(user)
+        finally:
+            if self._expiry is not None:
+                self._expiry.cancel()
+        if self._closing is not None:
+            await self.close(self._closing)
+
+    async def _converse(self, user: User) -> None:
         settings = self._transport.settings
         async with self._transport.hub.registered(self._watcher):
             await self._send(
@@ -173,10 +182,6 @@ class _Connection:
                 writer.cancel()
                 with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, _Closed):
                     await writer
-                if self._expiry is not None:
-                    self._expiry.cancel()
-        if self._closing is not None:
-            await self.close(self._closing)
 
     def _adopt(self, user: User) -> None:
         """Take `user`'s token as the current one: when to warn, and when to end."""
@@ -335,7 +340,11 @@ class _Connection:
         else:
             self._watcher.mine = True
         owner = None if everyone else self._user.id
-        found = await requests.recent(self._transport.database, owner, SNAPSHOT)
+        try:
+            found = await requests.recent(self._transport.database, owner, SNAPSHOT)
+        except BaseException:
+            await self._unsubscribe_scope(everyone=everyone)
+            raise
         await self._send_snapshot(ref, found, [])
 
     async def _send_snapshot(self, ref: Ref, found: list[Request], missing: list[str]) -> None:
@@ -351,11 +360,15 @@ class _Connection:
             return
         if isinstance(ids, list):
             self._watcher.ids -= {parsed for text in ids if (parsed := parse_id(text)) is not None}
-        elif scope == "mine":
-            self._watcher.mine = False
         else:
-            await self._transport.hub.unwatch_all(self._watcher)
+            await self._unsubscribe_scope(everyone=scope == "all")
         await self._send(encode_message("unsubscribed", ref=command.ref))
+
+    async def _unsubscribe_scope(self, *, everyone: bool) -> None:
+        if everyone:
+            await self._transport.hub.unwatch_all(self._watcher)
+        else:
+            self._watcher.mine = False
 
     async def _refuse(self, ref: Ref, code: str, error: str) -> None:
         await self._send(error_message(ref, code, error))

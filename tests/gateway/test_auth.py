@@ -106,6 +106,7 @@ def test_the_session_cookie_in_all_its_forms(form: str) -> None:
         "sb-x-auth-token=",
         "sb-x-auth-token=base64-%%%",
         "sb-x-auth-token=base64-" + base64.urlsafe_b64encode(b"\xff\xff").decode(),
+        "sb-x-auth-token=" + "[" * 20_000,
         "sb-x-auth-token=[1]",
         'sb-x-auth-token={"access_token":1}',
         "sb-x-auth-token.1=base64-e30",

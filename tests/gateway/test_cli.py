@@ -66,6 +66,20 @@ def test_serve_tells_of_an_unreachable_database(monkeypatch: pytest.MonkeyPatch)
     assert "hidden" not in output
 
 
+def test_a_file_that_is_no_database_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.sqlite3").write_bytes(b"not a database" * 100)
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///x.sqlite3")
+    assert "not a database" in run("serve", "--port", "0", expect=1)
+
+
+@pytest.mark.parametrize("secret", ["", "short"])
+def test_guessable_secrets_do_not_leave_the_machine(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("N8N_WEBHOOK_SECRET", "SUPABASE_JWT_SECRET"):
+        monkeypatch.setenv(name, "g" * 40)
+    monkeypatch.setenv("AI_CALLBACK_SECRET", secret)
+    assert "AI_CALLBACK_SECRET" in run("serve", "--host", "0.0.0.0", expect=1)
+
+
 def test_known_secrets_do_not_leave_the_machine() -> None:
     assert "development secrets are known" in run("serve", "--host", "0.0.0.0", expect=1)
 

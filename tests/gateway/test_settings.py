@@ -30,12 +30,12 @@ def test_development_needs_nothing() -> None:
     settings = Settings.load()
     assert settings.environment == "development"
     assert settings.database_url.get_secret_value() == "sqlite:///gateway.sqlite3"
-    assert settings.has_default_secrets
+    assert settings.has_weak_secrets
 
 
 def test_a_good_production(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, GOOD) == []
-    assert not Settings.load().has_default_secrets
+    assert not Settings.load().has_weak_secrets
     assert Settings.load().form_mode == "production"
 
 

@@ -104,6 +104,30 @@ async def test_a_half_open_connection_is_found_by_ping(settings: Settings, users
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_who_pings_without_reading_is_dropped(gateway: RunningGateway) -> None:
+    """Pongs are written past the application; here nobody has even said who they are."""
+    client = ClientProtocol(parse_uri(gateway.url.replace("http", "ws") + "/ws"))
+    async with raw_connection(gateway) as connection:
+        loop = asyncio.get_running_loop()
+        client.send_request(client.connect())
+        for data in client.data_to_send():
+            await loop.sock_sendall(connection, data)
+        client.receive_data(await loop.sock_recv(connection, 4096))
+        for _ in range(100):
+            client.send_ping(b"x" * 125)
+        pings = b"".join(client.data_to_send())
+        dropped = False
+        async with asyncio.timeout(20):
+            for _ in range(60_000_000 // len(pings)):
+                try:
+                    await loop.sock_sendall(connection, pings)
+                except ConnectionError:
+                    dropped = True
+                    break
+        assert dropped
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_a_head_that_never_ends_is_refused(gateway: RunningGateway) -> None:
     async with raw_connection(gateway) as connection:
         loop = asyncio.get_running_loop()

@@ -39,6 +39,9 @@ ANSWERS: list[tuple[str, Response, Verdict]] = [
     ("gateway timeout", PlainTextResponse("", 504), Verdict.SEND_AGAIN),
     ("stopping", scripted_n8n.STOPPING, Verdict.IN_DOUBT),
     ("any other 500", PlainTextResponse("oops", 500), Verdict.IN_DOUBT),
+    ("JSON that holds n8n's words", JSONResponse({"Product": "n8n is starting up", "Key": "b/a"}), Verdict.ACCEPTED),
+    ("text that holds n8n's words", PlainTextResponse("n8n is starting up"), Verdict.ACCEPTED),
+    ("a page that holds n8n's words", Response("<p>For n8n is starting up", media_type="text/html"), Verdict.ACCEPTED),
     ("nothing in it", scripted_n8n.EMPTY, Verdict.IN_DOUBT),
     ("no content", Response(status_code=204), Verdict.IN_DOUBT),
 ]
@@ -223,6 +226,50 @@ async def test_an_answer_has_a_bound(gateway: RunningGateway, ada: Person, n8n: 
     n8n.answers(JSONResponse({"picture": "x" * 3_000_000}))
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
+
+
+async def test_an_answer_that_drips_is_given_up(settings: Settings, users_table: str, n8n: ScriptedN8n) -> None:
+    async def drip(received: Received) -> Response:
+        from starlette.responses import StreamingResponse
+
+        async def bytes_for_ever() -> Any:
+            while True:
+                yield b" "
+                await asyncio.sleep(0.05)
+
+        return StreamingResponse(bytes_for_ever())
+
+    n8n.script = drip
+    async with running_gateway(settings.model_copy(update={"n8n_timeout_seconds": 0.5})) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        await in_doubt(gateway, await gateway.submitted(ada.id))
+
+
+async def test_stopped_between_the_mark_and_the_sending_it_is_given_back(
+    settings: Settings, users_table: str, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any grace: what was marked and not sent is sent by the next process, once."""
+    from storage import dispatching
+
+    marked, mark = asyncio.Event(), dispatching.mark_sending
+
+    async def mark_slowly(*arguments: Any) -> Any:
+        request = await mark(*arguments)
+        marked.set()
+        await asyncio.sleep(0.3)
+        return request
+
+    monkeypatch.setattr(dispatching, "mark_sending", mark_slowly)
+    settings = settings.model_copy(update={"drain_seconds": 0.0})
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await marked.wait()
+    assert n8n.received == []
+    monkeypatch.setattr(dispatching, "mark_sending", mark)
+    async with running_gateway(settings) as gateway:
+        await gateway.until(ada.id, request_id, "processing")
+    assert n8n.times(request_id) == 1
 
 
 async def test_a_submission_is_sent_within_a_second_by_a_process_that_was_not_told(

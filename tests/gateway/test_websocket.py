@@ -228,7 +228,9 @@ async def test_a_refresh_in_time_keeps_the_connection(gateway: RunningGateway, a
 # -- hostile frames ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("frame", [b"\x00binary", "not json", "[]", "7", '"x"', "{}", '{"type":7}', "", "[" * 9000])
+@pytest.mark.parametrize(
+    "frame", [b"\x00binary", "not json", "[]", "7", '"x"', "{}", '{"type":7}', "", "[" * 9000, "[" * 16_000]
+)
 async def test_bad_frames_end_the_connection(gateway: RunningGateway, ada: Person, frame: str | bytes) -> None:
     async with gateway.watching(ada.id) as websocket:
         await websocket.send(frame)

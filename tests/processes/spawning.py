@@ -71,10 +71,17 @@ class GatewayProcess:
 
 
 class ServingProcess(GatewayProcess):
-    """`gateway serve` on a free port, ready."""
+    """`gateway serve` on `port`, or on a free one."""
 
-    def __init__(self, *arguments: str, folder: Path, environment: Mapping[str, str], module: str = "gateway") -> None:
-        self.port = free_port()
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        module: str = "gateway",
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         super().__init__(
             "serve",

@@ -7,6 +7,7 @@ import pytest
 from storage import dispatching, requests
 from storage.database import Database
 from storage.lifecycle import Event
+from storage.request import Request
 from storage.submissions import Submission, submit
 from tests.conftest import People
 
@@ -51,45 +52,66 @@ async def test_what_is_marked_is_never_claimed_again(
     assert due[0] not in await claimed(database, "other")
 
 
+async def sent(database: Database, worker: str, request_id: str) -> Request:
+    """Claim everything for `worker` and mark one."""
+    await claimed(database, worker)
+    marked = await dispatching.mark_sending(database, request_id, worker, 900)
+    assert marked is not None
+    return marked
+
+
+async def send_again(database: Database, marked: Request, worker: str, delay: float = 0) -> Request | None:
+    return await dispatching.send_again(
+        database, marked, worker, delay=delay, reason="refused connection", unregistered=delay > 0
+    )
+
+
 async def test_what_n8n_did_not_start_is_due_again(database: Database, due: list[str]) -> None:
-    await claimed(database, "worker")
-    await dispatching.mark_sending(database, due[0], "worker", 900)
-    returned = await dispatching.send_again(database, due[0], "worker", delay=0, reason="refused", unregistered=False)
-    assert returned is not None
+    assert await send_again(database, await sent(database, "worker", due[0]), "worker") is not None
     (again,) = await dispatching.claim(database, "other", 10)
     assert (again.id, again.dispatch_attempts) == (due[0], 2)
 
 
+async def test_a_repeated_outcome_does_not_undo_the_mark_of_a_later_attempt(database: Database, due: list[str]) -> None:
+    """The answer of the first `send_again` was lost; meanwhile the same worker has sent the request again."""
+    first = await sent(database, "worker", due[0])
+    await send_again(database, first, "worker")
+    await sent(database, "worker", due[0])
+    assert await send_again(database, first, "worker") is None
+    await dispatching.release(database, first, "worker")
+    assert await claimed(database, "other") == [], "the second attempt is still marked"
+
+
 async def test_a_delay_is_kept(database: Database, due: list[str]) -> None:
-    await claimed(database, "worker")
-    await dispatching.mark_sending(database, due[0], "worker", 900)
-    await dispatching.send_again(database, due[0], "worker", delay=60, reason="refused", unregistered=True)
+    await send_again(database, await sent(database, "worker", due[0]), "worker", delay=60)
     assert await claimed(database, "other") == []
     assert 0 <= await dispatching.seconds_unregistered(database, due[0]) < 60
 
 
 async def test_what_has_ended_is_neither_marked_nor_sent_again(database: Database, due: list[str]) -> None:
-    await claimed(database, "worker")
-    await requests.fail(database, due[0], Event.FAILED_BY_ADMIN, "Stopped", actor="admin")
+    marked = await sent(database, "worker", due[1])
+    for request_id in due[:2]:
+        await requests.fail(database, request_id, Event.FAILED_BY_ADMIN, "Stopped", actor="admin")
     assert await dispatching.mark_sending(database, due[0], "worker", 900) is None
-    await dispatching.mark_sending(database, due[1], "worker", 900)
-    await requests.fail(database, due[1], Event.FAILED_BY_ADMIN, "Stopped", actor="admin")
-    assert (
-        await dispatching.send_again(database, due[1], "worker", delay=0, reason="refused", unregistered=False) is None
-    )
+    assert await send_again(database, marked, "worker") is None
 
 
-async def test_a_release_gives_back_at_once_and_counts_no_attempt(database: Database, due: list[str]) -> None:
-    await claimed(database, "worker")
-    await dispatching.release(database, due[0], "worker")
+@pytest.mark.parametrize("marked", [False, True])
+async def test_a_release_gives_back_at_once_and_counts_no_attempt(
+    database: Database, due: list[str], marked: bool
+) -> None:
+    taken = {request.id: request for request in await dispatching.claim(database, "worker", 10)}
+    if marked:
+        await dispatching.mark_sending(database, due[0], "worker", 900)
+    await dispatching.release(database, taken[due[0]], "worker")
     (again,) = await dispatching.claim(database, "other", 10)
     assert (again.id, again.dispatch_attempts) == (due[0], 1)
+    await dispatching.release(database, taken[due[0]], "worker")
+    assert await claimed(database, "third") == [], "a release by one who has lost the row does nothing"
 
 
 async def test_nothing_of_dispatch_is_a_new_version(database: Database, due: list[str]) -> None:
-    await claimed(database, "worker")
-    await dispatching.mark_sending(database, due[0], "worker", 900)
-    await dispatching.send_again(database, due[0], "worker", delay=0, reason="refused", unregistered=False)
+    await send_again(database, await sent(database, "worker", due[0]), "worker")
     request = await requests.read(database, due[0])
     assert request is not None
     assert (request.version, request.updated_at) == (1, request.created_at)

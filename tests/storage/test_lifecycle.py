@@ -24,9 +24,11 @@ LEGAL = [
     ("failed", "completed", "completed"),
     *[
         (status, event, "failed")
-        for event in ("failed", "refused", "exhausted", "deadline_passed", "failed_by_admin")
+        for event in ("failed", "deadline_passed", "failed_by_admin")
         for status in ("pending", "processing")
     ],
+    ("pending", "refused", "failed"),
+    ("pending", "exhausted", "failed"),
 ]
 
 
@@ -135,3 +137,10 @@ async def test_a_cost_keeps_its_decimals(database: Database, new_request: str) -
     applied = await requests.complete(database, new_request, PICTURE, URLS, actor="n8n")
     assert applied.request is not None
     assert str(applied.request.cost) == "0.10"
+
+
+async def test_a_late_completion_keeps_the_cost_that_the_failure_told(database: Database, new_request: str) -> None:
+    await requests.fail(database, new_request, Event.FAILED, "It broke", actor="n8n", cost=Decimal("0.04"))
+    applied = await requests.complete(database, new_request, Completion("b/a.png", "1"), URLS, actor="n8n")
+    assert applied.request is not None
+    assert applied.request.cost == Decimal("0.04")

@@ -10,6 +10,7 @@ from storage import dispatching, requests
 from storage.database import Database, open_database
 from storage.lifecycle import Event, Status, target
 from storage.public_urls import PublicUrls
+from storage.request import Request
 from storage.requests import Applied, Completion, Outcome
 from storage.submissions import Submission, submit
 from tests.conftest import People
@@ -32,6 +33,12 @@ FAILURES = {
 }
 
 
+async def now(database: Database, request_id: str) -> Request:
+    request = await requests.read(database, request_id)
+    assert request is not None
+    return request
+
+
 async def act(database: Database, request_id: str, what: object) -> Applied | None:
     """Do one thing that a callback, n8n's answer, the watch, an administrator or a dispatcher may do."""
     match what:
@@ -49,14 +56,12 @@ async def act(database: Database, request_id: str, what: object) -> Applied | No
             await dispatching.mark_sending(database, request_id, "worker", -1)
         case "send_again":
             await dispatching.send_again(
-                database, request_id, "worker", delay=0, reason="refused connection", unregistered=False
+                database, await now(database, request_id), "worker", delay=0, reason="refused", unregistered=False
             )
         case "in_doubt":
-            request = await requests.read(database, request_id)
-            assert request is not None
-            await dispatching.note_in_doubt(database, request, "worker", "reset")
+            await dispatching.note_in_doubt(database, await now(database, request_id), "worker", "reset")
         case "release":
-            await dispatching.release(database, request_id, "worker")
+            await dispatching.release(database, await now(database, request_id), "worker")
         case str():
             return await requests.fail(database, request_id, FAILURES[what], "It broke", actor="test")
     return None
@@ -92,9 +97,11 @@ async def check_life(database: Database, users_table: str, acts: list[object], *
         assert final.status is Status.COMPLETED, "a picture that exists always wins"
         assert f"ai-images/{final.storage_id}.png" == final.storage_key
         assert (final.error_message, final.error_code, final.progress) == (None, None, 100)
-    elif failed:
+    elif [what for what in failed if what not in ("refused", "exhausted")]:
         assert final.status is Status.FAILED
         assert final.error_code is not None
+    elif failed:
+        assert final.status in (Status.FAILED, Status.PROCESSING), "a late refusal does not undo what a callback said"
     else:
         assert not final.status.is_final
     assets = await database.all("SELECT id FROM assets WHERE user_id = :user_id", user_id=person.id)

@@ -1,0 +1,168 @@
+"""A gateway whose bus can be made lossy, which can be made to die between commit and publish, and whose safeguards can
+be switched off one at a time. In everything else it is the real one.
+
+    FAULTS=folder SABOTAGE=no-version-check python -m tests.faults.faulty_gateway serve --port 8000
+
+Files in the folder switch faults while it runs: `lossy` drops, repeats and reorders bus messages; `die` kills the
+process (-9) at the next publish, after the commit, and is removed so that only one dies.
+"""
+
+import os
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+from gateway.cli import main
+from gateway.realtime import redis_bus, websocket
+from gateway.realtime.hub import Hub
+from gateway.realtime.redis_bus import RedisBus
+from gateway.realtime.update import Update
+from gateway.realtime.watcher import Watcher
+from storage import queries
+from storage.lifecycle import Event
+
+FOLDER = Path(os.environ.get("FAULTS", "."))
+KEPT_BACK = 20
+
+publish = RedisBus.publish
+_kept: list[Update] = []
+
+
+def faulty_publish(self: RedisBus, update: Update) -> None:
+    if (FOLDER / "die").exists():
+        (FOLDER / "die").unlink(missing_ok=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if not (FOLDER / "lossy").exists():
+        publish(self, update)
+        return
+    _kept.append(update)
+    if len(_kept) > KEPT_BACK:
+        del _kept[0]
+    for old in random.sample(_kept, k=min(len(_kept), random.choice([0, 0, 1, 2]))):
+        # Past the outbox, which would keep the newest of each request only.
+        self._unsent[f"{old.request_id}/{random.random()}"] = old
+    self._wake.set()
+
+
+RedisBus.publish = faulty_publish  # type: ignore[method-assign]
+
+
+# -- safeguards that can be switched off ------------------------------------------------------------------------------
+
+
+def offer_anything(self: Watcher, update: Update) -> None:
+    self._unsent[update.request_id] = update
+    self._ready.set()
+
+
+def want_everything(self: Watcher, update: Update) -> bool:
+    return True
+
+
+def deliver_to_everyone(self: Hub, update: Update) -> None:
+    for watchers in self._topics.values():
+        for watcher in watchers:
+            watcher.offer(update)
+
+
+async def never_reconcile(self: Hub) -> None:
+    return None
+
+
+def sabotage(name: str) -> None:
+    """Switch one safeguard off."""
+    match name:
+        case "no-version-check":
+            Watcher.offer = offer_anything  # type: ignore[method-assign]
+        case "no-reconcile":
+            Hub.reconcile = never_reconcile  # type: ignore[method-assign]
+        case "no-owner-check":
+            Watcher.wants = want_everything  # type: ignore[method-assign]
+            Hub.deliver = deliver_to_everyone  # type: ignore[method-assign]
+            deliver_elsewhere()
+        case "no-guard":
+            queries.COMPLETE = queries.COMPLETE.replace(queries._guard(Event.COMPLETED), "1 = 1")
+        case "no-mark":
+            queries.CLAIM = queries.CLAIM.replace("dispatch_sending_at IS NULL AND ", "")
+            queries.MARK_SENDING = queries.MARK_SENDING.replace("AND dispatch_sending_at IS NULL ", "")
+        case "no-snapshot":
+            websocket.SNAPSHOT = 0
+            never_read()
+        case "no-durability":
+            answer_before_the_commit()
+        case "":
+            pass
+        case _:
+            raise ValueError(f"unknown safeguard {name}")
+
+
+def deliver_elsewhere() -> None:
+    """Let every process hear everyone's updates, as a bus with one topic would."""
+    from gateway.realtime import hub
+
+    for module in (redis_bus, hub):
+        setattr(module, "user_topic", lambda user_id: "user:everyone")  # noqa: B010
+
+
+def never_read() -> None:
+    """A subscription that begins with the next update instead of with what is."""
+    from storage import requests
+
+    async def nothing(*arguments: Any) -> list[Any]:
+        return []
+
+    requests.recent = nothing  # type: ignore[assignment]
+    Hub.reconcile = never_reconcile  # type: ignore[method-assign]
+
+
+def answer_before_the_commit() -> None:
+    """A 202 for a request that is written a little later."""
+    import asyncio
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from gateway.api import generate
+    from storage.lifecycle import Status
+    from storage.request import Request
+    from storage.submissions import Submission, Submitted, submit
+
+    tasks = set()
+
+    async def later(database: Any, submission: Submission, **options: Any) -> Submitted:
+        async def write() -> None:
+            await asyncio.sleep(2)
+            await submit(database, submission, **options)
+
+        tasks.add(asyncio.create_task(write()))
+        now = datetime.now(UTC)
+        request = Request(
+            id=str(uuid4()),
+            user_id=submission.user_id,
+            organization_id=submission.user_id,
+            product=submission.product,
+            brand=submission.brand,
+            status=Status.PENDING,
+            version=1,
+            progress=None,
+            storage_key=None,
+            storage_id=None,
+            error_message=None,
+            error_code=None,
+            cost=None,
+            created_at=now,
+            updated_at=now,
+            completed_at=None,
+            n8n_execution_id=None,
+            metadata={},
+            retry_of=None,
+            dispatch_attempts=0,
+        )
+        return Submitted(request, remaining=1, reset_seconds=1, repeated=False)
+
+    setattr(generate, "submit", later)  # noqa: B010
+
+
+if __name__ == "__main__":
+    sabotage(os.environ.get("SABOTAGE", ""))
+    main()

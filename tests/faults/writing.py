@@ -1,0 +1,84 @@
+"""The writer: submits over HTTP, and plays n8n's part of every request's life, by callbacks that are repeated until
+they are taken."""
+
+import asyncio
+import contextlib
+import random
+
+import httpx
+from starlette.responses import JSONResponse, Response
+
+from gateway.settings import DEVELOPMENT_SECRETS
+from tests.faults.history import History
+from tests.faults.stand import Stand, bearer
+from tests.scripted_n8n import Received
+
+STEPS = 12
+STEP_SECONDS = 0.35
+FAILURES = 0.2
+"""Share of the requests that fail."""
+
+SECRET = {"X-Callback-Secret": DEVELOPMENT_SECRETS["ai_callback_secret"]}
+
+
+class Writer:
+    """Submits requests and drives each through its life once n8n has received it."""
+
+    def __init__(self, stand: Stand, history: History) -> None:
+        self._stand = stand
+        self._history = history
+        self._lives: set[asyncio.Task[None]] = set()
+        stand.n8n.script = self._received
+
+    async def submit(self, user: str) -> str | None:
+        """Submit until some gateway answers; None if the answer was lost, so that nobody knows."""
+        async with httpx.AsyncClient(verify=False, timeout=5) as http:
+            for _ in range(60):
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = await http.post(
+                        f"{self._stand.any_url()}/api/ai-generate",
+                        json={"Product": "Shoes", "Your Brand": "Nike"},
+                        headers=bearer(user),
+                    )
+                    if answer.status_code == 202:
+                        request_id = str(answer.json()["requestId"])
+                        self._history.accepted[request_id] = user
+                        return request_id
+                await asyncio.sleep(0.2)
+        return None
+
+    async def _received(self, received: Received) -> Response:
+        self._history.sent[received.request_id] = self._history.sent.get(received.request_id, 0) + 1
+        task = asyncio.create_task(self._live(received.request_id))
+        self._lives.add(task)
+        task.add_done_callback(self._lives.discard)
+        return JSONResponse({"message": "Workflow was started"})
+
+    async def _live(self, request_id: str) -> None:
+        for step in range(1, STEPS):
+            await asyncio.sleep(random.uniform(0.5, 1.5) * STEP_SECONDS)
+            await self._call_back({"requestId": request_id, "status": "processing", "progress": step * 8}, tries=2)
+        if random.random() < FAILURES:
+            await self._call_back({"requestId": request_id, "status": "failed", "error": "provider"}, tries=200)
+            return
+        last: dict[str, object] = {
+            "requestId": request_id,
+            "status": "completed",
+            "Key": f"b/{request_id}.png",
+            "Id": request_id,
+        }
+        await asyncio.gather(*(self._call_back(last, tries=200) for _ in range(3)))  # n8n repeats itself
+
+    async def _call_back(self, news: dict[str, object], *, tries: int) -> None:
+        async with httpx.AsyncClient(verify=False, timeout=5) as http:
+            for _ in range(tries):
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = await http.post(f"{self._stand.any_url()}/api/ai-callback", json=news, headers=SECRET)
+                    if answer.status_code < 500:
+                        return
+                await asyncio.sleep(0.2)
+
+    async def finish(self) -> None:
+        """Wait until every life has been told to its end."""
+        while self._lives:
+            await asyncio.wait(set(self._lives))

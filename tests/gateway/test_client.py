@@ -1,0 +1,121 @@
+"""The Python client: it goes on through everything that passes, and stops at what does not."""
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from gateway import client as client_module
+from gateway.client import GatewayClient, GatewayError
+from gateway.realtime.close_codes import CloseCode
+from gateway.server import bind, server_config
+from gateway.settings import Settings
+from tests.conftest import Person
+from tests.running import RunningGateway, serving
+from tests.scripted_n8n import ScriptedN8n
+
+BODY = {"requestId": "r", "status": "processing", "version": 1}
+DONE = BODY | {"status": "completed", "version": 5}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LONGEST_PAUSE", 0.05)
+
+
+async def watched(statuses: list[Response], sockets: list[Callable[[WebSocket], object]]) -> list[int]:
+    """The versions that a client sees of a gateway that answers so, one after another."""
+
+    async def status(request: Request) -> Response:
+        return statuses.pop(0) if len(statuses) > 1 else statuses[0]
+
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        behave = sockets.pop(0) if len(sockets) > 1 else sockets[0]
+        result = behave(websocket)
+        if result is not None:
+            await result  # type: ignore[misc]
+
+    app = Starlette(routes=[Route("/api/ai-status/{id}", status), WebSocketRoute("/ws", socket)])
+    listener = bind("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serving(app, server_config(app, Settings.load()), listener), GatewayClient(url, "token") as client:
+        return [body["version"] async for body in client.watch("r")]
+
+
+async def unavailable(websocket: WebSocket) -> None:
+    await websocket.send_text(json.dumps({"type": "welcome"}))
+    await websocket.receive_text()
+    await websocket.send_text(json.dumps({"type": "error", "code": "unavailable", "error": "Later."}))
+    await websocket.receive()
+
+
+def closing(code: int) -> Callable[[WebSocket], object]:
+    return lambda websocket: websocket.close(code)
+
+
+async def test_it_goes_on_through_what_passes() -> None:
+    statuses: list[Response] = [
+        PlainTextResponse("", 502),
+        JSONResponse({"error": "x", "code": "unavailable"}, 503),
+        JSONResponse(BODY),
+        JSONResponse({"error": "x", "code": "too_many_connections"}, 429),
+        JSONResponse(BODY | {"version": 3}),
+        JSONResponse(BODY | {"version": 2}),
+        JSONResponse(DONE),
+    ]
+    sockets = [unavailable, closing(CloseCode.RESTART), closing(CloseCode.OVERLOADED), closing(CloseCode.TOO_MANY)]
+    assert await watched(statuses, [*sockets]) == [1, 3, 5]
+
+
+@pytest.mark.parametrize("code", [CloseCode.BAD_FRAME, CloseCode.UNAUTHORIZED, CloseCode.FOREIGN_ORIGIN])
+async def test_it_stops_at_what_does_not_pass(code: CloseCode) -> None:
+    with pytest.raises(GatewayError) as refused:
+        await watched([JSONResponse(DONE)], [closing(code)])
+    assert refused.value.code == code.name.lower()
+
+
+async def test_an_unknown_request_is_told(gateway: RunningGateway, ada: Person) -> None:
+    async with GatewayClient(gateway.url, gateway.token(ada.id)) as client:
+        with pytest.raises(GatewayError, match="Request not found"):
+            async for _ in client.watch("3fa85f64-5717-4562-b3fc-2c963f66afa6"):
+                pass
+
+
+async def test_a_whole_life(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    async def fresh() -> str:
+        return gateway.token(ada.id)
+
+    async with GatewayClient(gateway.url, fresh) as client:
+        request_id = await client.submit("Shoes", "Nike")
+        received = await n8n.until_received(request_id)
+        seen = []
+        async for body in client.watch(request_id):
+            seen.append((body["version"], body["status"]))
+            if body["status"] == "processing":
+                await n8n.call_back(received, status="completed", Key="b/a.png", Id="1")
+        assert seen[-1][1] == "completed"
+        assert seen == sorted(set(seen))
+
+
+async def test_a_lost_answer_makes_no_second_request(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with GatewayClient(gateway.url, gateway.token(ada.id)) as client:
+        post, lost = client._http.post, [True]
+
+        async def post_and_lose(*arguments: object, **options: object) -> httpx.Response:
+            answer = await post(*arguments, **options)  # type: ignore[arg-type]
+            if lost.pop() if lost else False:
+                raise httpx.ReadError("lost")
+            return answer
+
+        monkeypatch.setattr(client._http, "post", post_and_lose)
+        await client.submit("Shoes", "Nike")
+    assert len(await gateway.gateway.database.all("SELECT id FROM ai_image_requests")) == 1
