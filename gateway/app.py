@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from gateway.api import callback, generate, health, pages, status
+from gateway.api import callback, documents, generate, health, metrics, pages, status
 from gateway.auth import Authenticator, CallbackSecrets
 from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
@@ -105,6 +105,8 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *callback.routes,
             *status.routes,
             *health.routes(),
+            *metrics.routes,
+            *documents.routes,
             WebSocketRoute("/ws", transport.endpoint),
             *pages.routes,
         ],

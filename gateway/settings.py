@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     supabase_url: str = ""
     supabase_jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["supabase_jwt_secret"])
 
+    metrics_token: SecretStr | None = None
     forwarded_allow_ips: str = "127.0.0.1"
 
     # Limits of the realtime side, each for one process.
@@ -93,7 +94,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("redis_url", "ai_callback_secret_previous", mode="before")
+    @field_validator("redis_url", "ai_callback_secret_previous", "metrics_token", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

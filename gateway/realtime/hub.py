@@ -53,6 +53,8 @@ class Hub:
         self._changing = asyncio.Lock()
         self._gap = asyncio.Event()
         self._since: datetime | None = None
+        self.reconciles = 0
+        self.reconcile_failures = 0
         self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
         bus.on_update = self.deliver
@@ -148,7 +150,9 @@ class Hub:
             self._gap.clear()
             try:
                 await self.reconcile()
+                self.reconciles += 1
             except DatabaseUnavailable as error:
+                self.reconcile_failures += 1
                 log.warning("reconcile_failed", reason=str(error)[:200])
                 await asyncio.sleep(1)
                 self._gap.set()  # the gap is still open

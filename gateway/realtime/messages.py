@@ -99,16 +99,64 @@ def _explained(text: str, error: Exception) -> BadFrame | BadCommand:
     return BadCommand("invalid_command", f"{error}.", ref)
 
 
-def encode_message(type: str, **fields: object) -> str:  # noqa: A002 - the protocol's own word
+class Message(msgspec.Struct, tag_field="type", rename="camel"):
+    """What the server sends."""
+
+
+class Welcome(Message, tag="welcome"):
+    """Once, when the connection is authenticated by whatever way."""
+
+    connection_id: str
+    ping_interval_ms: int
+    expires_at: str
+
+
+class Authenticated(Message, tag="authenticated"):
+    """The answer to `auth`."""
+
+    expires_at: str
+
+
+class Subscribed(Message, tag="subscribed"):
+    """The answer to `subscribe`: the requests as they are, and the ids that are not the user's to see."""
+
+    ref: Ref
+    requests: list[msgspec.Raw]
+    missing: list[str]
+
+
+class Unsubscribed(Message, tag="unsubscribed"):
+    """The answer to `unsubscribe`."""
+
+    ref: Ref
+
+
+class Pong(Message, tag="pong"):
+    """The answer to `ping`."""
+
+    ref: Ref
+
+
+class Expiring(Message, tag="expiring"):
+    """The token ends soon: send a fresh one."""
+
+    expires_at: str
+
+
+class Drain(Message, tag="drain"):
+    """This process is about to stop: connect again after that many milliseconds."""
+
+    reconnect_in_ms: int
+
+
+class Error(Message, tag="error"):
+    """A refused command; the connection stays."""
+
+    ref: Ref
+    code: str
+    error: str
+
+
+def encode_message(message: Message) -> str:
     """A message of the server as text."""
-    return _encoder.encode({"type": type, **fields}).decode()
-
-
-def error_message(ref: Ref, code: str, error: str) -> str:
-    """The refusal of one command; the connection stays."""
-    return encode_message("error", ref=ref, code=code, error=error)
-
-
-def subscribed_message(ref: Ref, bodies: list[msgspec.Raw], missing: list[str]) -> str:
-    """The answer to `subscribe`: the snapshot and the ids that are not the user's to see."""
-    return encode_message("subscribed", ref=ref, requests=bodies, missing=missing)
+    return _encoder.encode(message).decode()

@@ -107,6 +107,7 @@ class RedisBus(Bus):
                     async with asyncio.timeout(COMMAND_SECONDS):
                         await self._publish(batch)
                 except (RedisError, OSError) as error:
+                    self.publish_failures += len(batch)
                     log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
 
     async def _publish(self, batch: list[Update]) -> None:

@@ -24,16 +24,22 @@ from gateway.realtime.hub import Hub
 from gateway.realtime.messages import (
     AnyCommand,
     Auth,
+    Authenticated,
     BadCommand,
     BadFrame,
+    Drain,
+    Error,
+    Expiring,
     Ping,
+    Pong,
     Ref,
     Subscribe,
+    Subscribed,
     Unsubscribe,
+    Unsubscribed,
+    Welcome,
     decode_command,
     encode_message,
-    error_message,
-    subscribed_message,
 )
 from gateway.realtime.update import Update
 from gateway.realtime.watcher import Watcher
@@ -128,7 +134,7 @@ class _Connection:
             if not isinstance(command, Auth):
                 raise InvalidToken("the first frame was no auth")
             user = authenticator.user_of_token(command.token)
-            await self._send(encode_message("authenticated", expiresAt=_expires_at(user)))
+            await self._send(encode_message(Authenticated(_expires_at(user))))
             return user
         except ForeignOrigin:
             await self.close(CloseCode.FOREIGN_ORIGIN)
@@ -167,14 +173,7 @@ class _Connection:
     async def _converse(self, user: User) -> None:
         settings = self._transport.settings
         async with self._transport.hub.registered(self._watcher):
-            await self._send(
-                encode_message(
-                    "welcome",
-                    connectionId=self.id,
-                    pingIntervalMs=int(settings.ws_ping_seconds * 1000),
-                    expiresAt=_expires_at(user),
-                )
-            )
+            await self._send(encode_message(Welcome(self.id, int(settings.ws_ping_seconds * 1000), _expires_at(user))))
             writer = asyncio.create_task(self._write(), name=f"ws-writer-{self.id}")
             try:
                 await self._read()
@@ -255,7 +254,7 @@ class _Connection:
                 await self.close(self._closing)
             if self._expiring:
                 self._expiring = False
-                await self._send(encode_message("expiring", expiresAt=_expires_at(self._user)))
+                await self._send(encode_message(Expiring(_expires_at(self._user))))
             if self._watcher.drain_in is not None and not self._drain_told:
                 await self._tell_drain(self._watcher.drain_in)
             while self._commands:
@@ -269,16 +268,16 @@ class _Connection:
     async def _tell_drain(self, seconds: float) -> None:
         """Ask the client to come back elsewhere at its own moment; who stays on is closed a little later."""
         self._drain_told = True
-        await self._send(encode_message("drain", reconnectInMs=int(seconds * 1000)))
+        await self._send(encode_message(Drain(int(seconds * 1000))))
         asyncio.get_running_loop().call_later(seconds + DRAIN_PATIENCE_SECONDS, self._end, CloseCode.RESTART)
 
     async def _answer(self, command: AnyCommand | BadCommand) -> None:
         try:
             match command:
                 case BadCommand():
-                    await self._send(error_message(command.ref, command.code, str(command)))
+                    await self._send(encode_message(Error(command.ref, command.code, str(command))))
                 case Ping():
-                    await self._send(encode_message("pong", ref=command.ref))
+                    await self._send(encode_message(Pong(command.ref)))
                 case Auth():
                     await self._refresh(command)
                 case Subscribe():
@@ -287,7 +286,9 @@ class _Connection:
                     await self._unsubscribe(command)
         except DatabaseUnavailable:
             ref = getattr(command, "ref", None)
-            await self._send(error_message(ref, "unavailable", "The service is briefly unavailable. Please try again."))
+            await self._send(
+                encode_message(Error(ref, "unavailable", "The service is briefly unavailable. Please try again."))
+            )
 
     async def _refresh(self, command: Auth) -> None:
         try:
@@ -301,7 +302,7 @@ class _Connection:
         self._adopt(user)
         if self._watcher.all and not user.is_admin:
             await self._transport.hub.unwatch_all(self._watcher)
-        await self._send(encode_message("authenticated", expiresAt=_expires_at(user)))
+        await self._send(encode_message(Authenticated(_expires_at(user))))
 
     # -- subscriptions ------------------------------------------------------------------------------------------------
 
@@ -351,7 +352,7 @@ class _Connection:
         updates = [Update.of(request, self._transport.urls) for request in found]
         for update in updates:
             self._watcher.seen(update.request_id, update.version)
-        await self._send(subscribed_message(ref, [update.body for update in updates], missing))
+        await self._send(encode_message(Subscribed(ref, [update.body for update in updates], missing)))
 
     async def _unsubscribe(self, command: Unsubscribe) -> None:
         ids, scope = command.request_ids, command.scope
@@ -362,7 +363,7 @@ class _Connection:
             self._watcher.ids -= {parsed for text in ids if (parsed := parse_id(text)) is not None}
         else:
             await self._unsubscribe_scope(everyone=scope == "all")
-        await self._send(encode_message("unsubscribed", ref=command.ref))
+        await self._send(encode_message(Unsubscribed(command.ref)))
 
     async def _unsubscribe_scope(self, *, everyone: bool) -> None:
         if everyone:
@@ -371,7 +372,7 @@ class _Connection:
             self._watcher.mine = False
 
     async def _refuse(self, ref: Ref, code: str, error: str) -> None:
-        await self._send(error_message(ref, code, error))
+        await self._send(encode_message(Error(ref, code, error)))
 
     # -- the seam: where bytes meet the connection --------------------------------------------------------------------
 

@@ -1,4 +1,8 @@
-"""Run the checker at length and print the table of the README."""
+"""Run the checker at length.
+
+python -m tests.faults --rounds 3      every fault three times, and the README's table
+python -m tests.faults --safeguards    every safeguard switched off in turn: each must be found missing
+"""
 
 import argparse
 import asyncio
@@ -7,12 +11,14 @@ from collections import defaultdict
 
 from tests.faults.checking import check
 from tests.faults.nemesis import FAULTS
+from tests.faults.rolling import roll
+from tests.faults.safeguards import SAFEGUARDS, without
 from tests.faults.stand import standing
 
 TRANSPORTS = ("websocket", "events", "long poll")
 
 
-async def run(rounds: int) -> int:
+async def strike(rounds: int) -> int:
     """Every fault `rounds` times on one stand; the number of broken promises."""
     worst: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(TRANSPORTS, 0.0))
     broken = 0
@@ -21,10 +27,11 @@ async def run(rounds: int) -> int:
             for fault in FAULTS:
                 result = await check(stand, fault)
                 broken += len(result.violations)
-                name = (fault.__doc__ or fault.__name__).splitlines()[0]
+                name = (fault.__doc__ or fault.__name__).splitlines()[0].rstrip(".")
                 for transport, seconds in result.whole_after.items():
                     worst[name][transport] = max(worst[name][transport], seconds)
-                print(f"round {number + 1}, {name} {result.seen} bodies seen, {len(result.violations)} broken promises")
+                told = f"{result.seen} bodies seen, {len(result.violations)} broken promises"
+                print(f"round {number + 1}: {name}: {told}", flush=True)
                 for violation in result.violations:
                     print(f"    {violation.rule}: {violation.what}")
     print("\n| fault | " + " | ".join(TRANSPORTS) + " |\n| --- |" + " --- |" * len(TRANSPORTS))
@@ -33,7 +40,29 @@ async def run(rounds: int) -> int:
     return broken
 
 
+async def switch_off() -> int:
+    """Every safeguard in turn; the number of those that the checker did not miss."""
+    unnoticed = 0
+    for safeguard in SAFEGUARDS:
+        result = await without(safeguard)
+        rules = sorted({violation.rule for violation in result.violations})
+        noticed = safeguard.breaks in rules
+        unnoticed += not noticed
+        print(
+            f"without the {safeguard.name}: {', '.join(rules) or 'nothing'} {'(noticed)' if noticed else '(!)'}",
+            flush=True,
+        )
+    return unnoticed
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1, help="how often each fault strikes")
-    sys.exit(1 if asyncio.run(run(parser.parse_args().rounds)) else 0)
+    parser.add_argument("--safeguards", action="store_true", help="switch safeguards off instead")
+    parser.add_argument("--rolling", type=int, metavar="CLIENTS", help="restart in turn under that many clients")
+    asked = parser.parse_args()
+    if asked.rolling:
+        broken = asyncio.run(roll(asked.rolling))
+        print("\n".join(broken) or "nothing lost, no spike")
+        sys.exit(1 if broken else 0)
+    sys.exit(1 if asyncio.run(switch_off() if asked.safeguards else strike(asked.rounds)) else 0)

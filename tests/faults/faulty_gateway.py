@@ -1,7 +1,7 @@
 """A gateway whose bus can be made lossy, which can be made to die between commit and publish, and whose safeguards can
 be switched off one at a time. In everything else it is the real one.
 
-    FAULTS=folder SABOTAGE=no-version-check python -m tests.faults.faulty_gateway serve --port 8000
+    FAULTS=folder SABOTAGE="version check" python -m tests.faults.faulty_gateway serve --port 8000
 
 Files in the folder switch faults while it runs: `lossy` drops, repeats and reorders bus messages; `die` kills the
 process (-9) at the next publish, after the commit, and is removed so that only one dies.
@@ -10,17 +10,22 @@ process (-9) at the next publish, after the commit, and is removed so that only 
 import os
 import random
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+from gateway.api import generate
 from gateway.cli import main
-from gateway.realtime import redis_bus, websocket
+from gateway.realtime import hub, redis_bus
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.update import Update
 from gateway.realtime.watcher import Watcher
-from storage import queries
-from storage.lifecycle import Event
+from storage import dispatching, queries
+from storage.lifecycle import Event, Status
+from storage.request import Request
+from storage.submissions import Submitted
 
 FOLDER = Path(os.environ.get("FAULTS", "."))
 KEPT_BACK = 20
@@ -73,68 +78,45 @@ async def never_reconcile(self: Hub) -> None:
 def sabotage(name: str) -> None:
     """Switch one safeguard off."""
     match name:
-        case "no-version-check":
+        case "version check":
             Watcher.offer = offer_anything  # type: ignore[method-assign]
-        case "no-reconcile":
+        case "reconcile":
             Hub.reconcile = never_reconcile  # type: ignore[method-assign]
-        case "no-owner-check":
+        case "gap":
+            forget_gaps()
+        case "owner check":
             Watcher.wants = want_everything  # type: ignore[method-assign]
             Hub.deliver = deliver_to_everyone  # type: ignore[method-assign]
-            deliver_elsewhere()
-        case "no-guard":
+            share_one_topic()
+        case "status guard":
             queries.COMPLETE = queries.COMPLETE.replace(queries._guard(Event.COMPLETED), "1 = 1")
-        case "no-mark":
-            queries.CLAIM = queries.CLAIM.replace("dispatch_sending_at IS NULL AND ", "")
+        case "sending mark":
+            queries.CLAIM = queries.CLAIM.replace("AND dispatch_sending_at IS NULL ", "")
             queries.MARK_SENDING = queries.MARK_SENDING.replace("AND dispatch_sending_at IS NULL ", "")
-        case "no-snapshot":
-            websocket.SNAPSHOT = 0
-            never_read()
-        case "no-durability":
-            answer_before_the_commit()
+            dispatching.LEASE_SECONDS = 0.3
+        case "durable row":
+            answer_without_a_row()
         case "":
             pass
         case _:
             raise ValueError(f"unknown safeguard {name}")
 
 
-def deliver_elsewhere() -> None:
-    """Let every process hear everyone's updates, as a bus with one topic would."""
-    from gateway.realtime import hub
+def forget_gaps() -> None:
+    """A bus that comes back without a word."""
+    setattr(RedisBus, "on_gap", property(lambda self: lambda: None, lambda self, value: None))  # noqa: B010
 
+
+def share_one_topic() -> None:
+    """Let every process hear everyone's updates."""
     for module in (redis_bus, hub):
         setattr(module, "user_topic", lambda user_id: "user:everyone")  # noqa: B010
 
 
-def never_read() -> None:
-    """A subscription that begins with the next update instead of with what is."""
-    from storage import requests
+def answer_without_a_row() -> None:
+    """A 202 for a request that is never written."""
 
-    async def nothing(*arguments: Any) -> list[Any]:
-        return []
-
-    requests.recent = nothing  # type: ignore[assignment]
-    Hub.reconcile = never_reconcile  # type: ignore[method-assign]
-
-
-def answer_before_the_commit() -> None:
-    """A 202 for a request that is written a little later."""
-    import asyncio
-    from datetime import UTC, datetime
-    from uuid import uuid4
-
-    from gateway.api import generate
-    from storage.lifecycle import Status
-    from storage.request import Request
-    from storage.submissions import Submission, Submitted, submit
-
-    tasks = set()
-
-    async def later(database: Any, submission: Submission, **options: Any) -> Submitted:
-        async def write() -> None:
-            await asyncio.sleep(2)
-            await submit(database, submission, **options)
-
-        tasks.add(asyncio.create_task(write()))
+    async def pretend(database: Any, submission: Any, **options: Any) -> Submitted:
         now = datetime.now(UTC)
         request = Request(
             id=str(uuid4()),
@@ -160,7 +142,7 @@ def answer_before_the_commit() -> None:
         )
         return Submitted(request, remaining=1, reset_seconds=1, repeated=False)
 
-    setattr(generate, "submit", later)  # noqa: B010
+    setattr(generate, "submit", pretend)  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -95,6 +95,24 @@ async def clients_paused(stand: Stand, clients: list[Client]) -> None:
         client.reading.set()
 
 
+TO_THE_END_SECONDS = 12.0
+"""Longer than any life on the stand, so that its last news falls into the fault."""
+
+
+async def redis_killed_to_the_end(stand: Stand, clients: list[Client]) -> None:
+    """Redis is away while every request comes to its end."""
+    stand.valkey.kill()
+    await asyncio.sleep(TO_THE_END_SECONDS)
+    await asyncio.to_thread(stand.valkey.start)
+
+
+async def bus_lossy_to_the_end(stand: Stand, clients: list[Client]) -> None:
+    """The bus is lossy while every request comes to its end."""
+    (stand.folder / "lossy").touch()
+    await asyncio.sleep(TO_THE_END_SECONDS)
+    (stand.folder / "lossy").unlink()
+
+
 async def bus_lossy(stand: Stand, clients: list[Client]) -> None:
     """Bus messages are dropped, repeated and reordered."""
     (stand.folder / "lossy").touch()
@@ -114,4 +132,5 @@ FAULTS: tuple[Fault, ...] = (
     gateways_restarted_in_turn,
     clients_paused,
     bus_lossy,
+    redis_killed_to_the_end,
 )

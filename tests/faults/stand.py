@@ -61,14 +61,16 @@ def bearer(user_id: str) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def standing(*, sabotage: str = "", reconcile_seconds: float = 15.0) -> AsyncIterator[Stand]:
-    """A stand with two ready gateways and three users."""
+async def standing(
+    *, sabotage: str = "", reconcile_seconds: float = 15.0, users: int = 3, **settings: str
+) -> AsyncIterator[Stand]:
+    """A stand with two ready gateways and some users; `settings` are environment variables for the gateways."""
     with tempfile.TemporaryDirectory(prefix="gateway-faults-") as folder, Postgres() as postgres, Valkey() as valkey:
         await asyncio.to_thread(migrations.upgrade, postgres.url())
         async with scripted_n8n() as n8n:
             async with database(postgres) as opened:
                 people = People(opened, "auth.users")
-                users = [await people.person() for _ in range(3)]
+                made = [await people.person() for _ in range(users)]
             environment = {
                 "DATABASE_URL": postgres.url(),
                 "REDIS_URL": valkey.url,
@@ -79,8 +81,9 @@ async def standing(*, sabotage: str = "", reconcile_seconds: float = 15.0) -> As
                 "DRAIN_SECONDS": "1",
                 "FAULTS": folder,
                 "SABOTAGE": sabotage,
+                **settings,
             }
-            stand = Stand(postgres, valkey, n8n, Path(folder), environment, [], users)
+            stand = Stand(postgres, valkey, n8n, Path(folder), environment, [], made)
             try:
                 await stand.open()
                 yield stand

@@ -15,6 +15,9 @@ from tests.scripted_n8n import Received
 
 STEPS = 12
 STEP_SECONDS = 0.35
+ANSWER_SECONDS = 0.8
+"""How long n8n takes to answer; some callbacks come before its answer."""
+
 FAILURES = 0.2
 """Share of the requests that fail."""
 
@@ -52,6 +55,7 @@ class Writer:
         task = asyncio.create_task(self._live(received.request_id))
         self._lives.add(task)
         task.add_done_callback(self._lives.discard)
+        await asyncio.sleep(ANSWER_SECONDS)
         return JSONResponse({"message": "Workflow was started"})
 
     async def _live(self, request_id: str) -> None:

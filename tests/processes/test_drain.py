@@ -105,3 +105,24 @@ async def test_what_is_on_its_way_to_n8n_is_not_cut(serve: Serve, ada: Person, n
         body = (await http.get(f"/api/ai-status/{request_id}", headers=bearer(ada))).json()
     assert body["status"] == "completed"
     assert n8n.times(request_id) == 1
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_several_workers_drain_like_one(serve: Serve, ada: Person) -> None:
+    process = await asyncio.to_thread(lambda: serve("--workers", "2", DRAIN_SECONDS="2"))
+    url = process.url.replace("http", "ws") + "/ws"
+    sockets = [await connect(url, additional_headers=bearer(ada), proxy=None) for _ in range(12)]
+    for websocket in sockets:
+        assert (await receive(websocket))["type"] == "welcome"
+    process.process.send_signal(signal.SIGTERM)
+    moments = []
+    for websocket in sockets:
+        message = await receive(websocket)
+        assert message["type"] == "drain"
+        moments.append(message["reconnectInMs"])
+    assert len(set(moments)) > 6
+    for websocket in sockets:
+        with pytest.raises(ConnectionClosed):
+            await websocket.recv()
+        assert websocket.close_code == CloseCode.RESTART
+    assert await asyncio.to_thread(process.wait) == 0

@@ -1,0 +1,136 @@
+"""The documents say what the code does: every route, every answer, every message."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from gateway.api.documents import asyncapi, openapi
+from gateway.app import create_app
+from gateway.realtime.close_codes import CloseCode
+from gateway.settings import Settings
+from tests.conftest import Person
+from tests.running import RunningGateway, receive, send
+
+
+def matches(document: dict[str, Any], schema: dict[str, Any], value: object) -> None:
+    jsonschema.validate(value, {**schema, "components": document["components"]}, jsonschema.Draft202012Validator)
+
+
+def test_the_openapi_document_is_valid() -> None:
+    validate(openapi())
+
+
+def test_every_route_is_in_a_document_and_nothing_else() -> None:
+    routes = create_app(Settings.load()).routes
+    http = {
+        (route.path, method.lower())
+        for route in routes
+        if isinstance(route, Route) and route.path != "/"
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert http == {(path, method) for path, methods in openapi()["paths"].items() for method in methods}
+    sockets = {route.path for route in routes if isinstance(route, WebSocketRoute)}
+    assert sockets == {channel["address"] for channel in asyncapi()["channels"].values()}
+    assert [route.path for route in routes if isinstance(route, Mount)] == ["/static"]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_http_answers_are_as_documented(gateway: RunningGateway, ada: Person) -> None:
+    document = (await gateway.http.get("/api/openapi.json")).json()
+    assert document == openapi()
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    secret = {"X-Callback-Secret": gateway.settings.ai_callback_secret.get_secret_value()}
+    done = {"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"}
+    user = gateway.bearer(ada.id)
+    status = "/api/ai-status/{request_id}"
+    submission = {"Product": "Shoes", "Your Brand": "Nike"}
+    asked: list[tuple[str, str, int, dict[str, Any]]] = [
+        ("post", "/api/ai-generate", 202, {"json": submission, "headers": user}),
+        ("post", "/api/ai-generate", 400, {"json": {}, "headers": user}),
+        ("post", "/api/ai-generate", 401, {"json": submission}),
+        ("post", "/api/ai-generate", 415, {"content": b"", "headers": user}),
+        ("get", status, 200, {"headers": user}),
+        ("get", status, 401, {}),
+        ("post", "/api/ai-callback", 400, {"json": {}, "headers": secret}),
+        ("post", "/api/ai-callback", 401, {"json": done}),
+        ("post", "/api/ai-callback", 404, {"json": done | {"requestId": "x"}, "headers": secret}),
+        ("post", "/api/ai-callback", 200, {"json": done, "headers": secret}),
+        ("post", "/api/ai-callback", 200, {"json": done, "headers": secret}),
+        ("post", "/api/ai-callback", 409, {"json": done | {"Id": "2"}, "headers": secret}),
+        ("get", status, 200, {"headers": user}),
+        ("get", "/healthz", 200, {}),
+        ("get", "/readyz", 200, {}),
+        ("get", "/api/asyncapi.json", 200, {}),
+    ]
+    for method, path, expected, options in asked:
+        answer = await gateway.http.request(method, path.format(request_id=request_id), **options)
+        assert answer.status_code == expected, (method, path, answer.text)
+        documented = document["paths"][path][method]["responses"][str(expected)]
+        matches(document, documented["content"]["application/json"]["schema"], answer.json())
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_websocket_messages_are_as_documented(gateway: RunningGateway, ada: Person) -> None:
+    document = (await gateway.http.get("/api/asyncapi.json")).json()
+    by_type = {
+        document["components"]["schemas"][name]["properties"]["type"]["enum"][0]: name
+        for name in document["components"]["messages"]
+    }
+    seen: set[str] = set()
+
+    async def expect(kind: str) -> None:
+        message = await receive(websocket)
+        matches(document, {"$ref": f"#/components/schemas/{by_type[message['type']]}"}, message)
+        seen.add(message["type"])
+        assert message["type"] == kind
+
+    async def say(**command: Any) -> None:
+        matches(document, {"$ref": f"#/components/schemas/{by_type[command['type']]}"}, command)
+        await send(websocket, **command)
+
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    async with gateway.websocket() as websocket:
+        await say(type="auth", token=gateway.token(ada.id, lifetime=30))
+        await expect("authenticated")
+        await expect("welcome")
+        await expect("expiring")
+        await say(type="subscribe", ref=1, requestIds=[request_id])
+        await expect("subscribed")
+        await gateway.callback({"requestId": request_id, "status": "processing", "progress": 50})
+        await expect("update")
+        await say(type="ping", ref="p")
+        await expect("pong")
+        await send(websocket, type="subscribe", ref=None)
+        await expect("error")
+        await say(type="unsubscribe", ref=None, requestIds=[request_id])
+        await expect("unsubscribed")
+        gateway.gateway.hub.drain(60)
+        await expect("drain")
+    assert seen == set(by_type) - {"auth", "subscribe", "unsubscribe", "ping"}
+
+
+def test_every_close_code_is_documented() -> None:
+    description = asyncapi()["info"]["description"]
+    for code in CloseCode:
+        assert f"- {code.value} {code.reason}" in description
+        assert len(code.reason.encode()) <= 123
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_metrics(settings: Settings) -> None:
+    from tests.running import running_gateway
+
+    async with running_gateway(settings) as gateway:
+        text = (await gateway.http.get("/metrics")).text
+        assert "gateway_bus_healthy 1.0" in text
+        assert "gateway_watchers 0.0" in text
+    token = Settings.load({"metrics_token": "scrape"}).metrics_token
+    async with running_gateway(settings.model_copy(update={"metrics_token": token})) as gateway:
+        assert (await gateway.http.get("/metrics")).status_code == 401
+        assert (await gateway.http.get("/metrics", headers={"Authorization": "Bearer x"})).status_code == 401
+        assert (await gateway.http.get("/metrics", headers={"Authorization": "Bearer scrape"})).status_code == 200
