@@ -51,3 +51,61 @@ async def test_a_drain_is_honoured(page: Page, demo: str) -> None:
     await page.get_by_role("img", name="Running Shoes – Nike").wait_for(timeout=SLOW)
     assert len(opened) == 2
     assert 0.25 < opened[1] - opened[0] < 3
+
+
+async def test_a_dead_connection_is_noticed(page: Page, demo: str) -> None:
+    """The first connection falls silent without a close; the page asks, hears nothing, and connects anew."""
+    opened: list[int] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        opened.append(1)
+        first = len(opened) == 1
+        server = socket.connect_to_server()
+
+        def from_server(message: str | bytes) -> None:
+            content = json.loads(message)
+            if content["type"] == "welcome":
+                socket.send(json.dumps({**content, "pingIntervalMs": 150}))
+            elif not first:
+                socket.send(message)
+
+        server.on_message(from_server)
+
+    await page.route_web_socket("**/ws", between)
+    await fill(page, demo)
+    await page.get_by_role("img", name="Running Shoes – Nike").wait_for(timeout=SLOW)
+    assert len(opened) >= 2
+
+
+async def test_a_token_is_refreshed_before_it_ends(page: Page, demo: str) -> None:
+    """The module fetches a fresh token when the server says that the old one ends."""
+    said: list[dict[str, str]] = []
+    refreshed = asyncio.Event()
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def from_page(message: str | bytes) -> None:
+            content = json.loads(message)
+            said.append(content)
+            server.send(message)
+            if content["type"] == "subscribe":
+                socket.send(json.dumps({"type": "expiring", "expiresAt": "2026-01-01T00:00:00.000Z"}))
+            if [one["type"] for one in said].count("auth") == 2:
+                refreshed.set()
+
+        socket.on_message(from_page)
+
+    await page.route_web_socket("**/ws", between)
+    await page.goto(demo)
+    await page.evaluate(
+        """async () => {
+            const { GatewayClient } = await import("/static/gateway.js");
+            const getToken = async () => (await (await fetch("/demo/session")).json()).access_token;
+            const gateway = new GatewayClient({ getToken });
+            const { requestId } = await gateway.generate("Tea", "Twinings");
+            window.stop = gateway.subscribe(requestId, () => {});
+        }"""
+    )
+    async with asyncio.timeout(SLOW / 1000):
+        await refreshed.wait()
