@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -27,7 +28,7 @@ def keep_running(run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[
     return asyncio.create_task(forever(), name=name)
 
 
-async def stop_all(*tasks: asyncio.Task[None]) -> None:
+async def stop_all(*tasks: asyncio.Future[Any]) -> None:
     """Cancel the tasks and wait for their ends."""
     for task in tasks:
         task.cancel()

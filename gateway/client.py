@@ -126,7 +126,7 @@ class GatewayClient:
                             yield body
                         if body["status"] in FINAL:
                             return
-            except (ConnectionClosed, InvalidHandshake, OSError) as error:
+            except (ConnectionClosed, InvalidHandshake, OSError, httpx.TransportError) as error:
                 _raise_if_permanent(error, fresh_tokens=callable(self._token))
             except GatewayError as error:
                 if not error.transient:
@@ -139,7 +139,7 @@ class GatewayClient:
                     yield body
                 if body["status"] in FINAL:
                     return
-            pause = min(LONGEST_PAUSE, 0.5 * 2**failures)
+            pause = min(LONGEST_PAUSE, 0.5 * 2 ** min(failures, 10))
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - full jitter
 
     async def _bodies(self, request_id: str) -> AsyncGenerator[Body, None]:
@@ -175,8 +175,10 @@ def _checked(answer: httpx.Response) -> Body:
     try:
         content = answer.json()
     except ValueError:
-        content = {}
-    if answer.is_success and isinstance(content, dict):
+        content = None
+    if not isinstance(content, dict):  # a proxy's page, whatever its status
+        raise GatewayError(answer.status_code, "unavailable", f"The gateway answered {answer.status_code}.")
+    if answer.is_success:
         return content
     error = content.get("error") or f"The gateway answered {answer.status_code}."
     raise GatewayError(answer.status_code, str(content.get("code", "http_error")), str(error))

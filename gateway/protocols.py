@@ -21,6 +21,9 @@ MAX_HEAD = 64 * 1024
 MAX_UNREAD = 128 * 1024
 """Most bytes that wait in the buffer of a peer that keeps asking; asyncio stops an application's writes at half."""
 
+CLOSE_SECONDS = 10.0
+"""How long a peer may take to answer a close and to read what was sent before it."""
+
 HEAD_SECONDS = 15.0
 """Longest wait for a whole head; a client that drips bytes holds no connection for longer."""
 
@@ -78,6 +81,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 class AbortingWebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket whose dead peers are dropped, not asked to leave."""
 
+    _abort_timer: asyncio.TimerHandle | None = None
+
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         scope: Any = getattr(self, "scope", None)
@@ -86,6 +91,24 @@ class AbortingWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         self.transport.abort()
+
+    def on_task_complete(self, task: "asyncio.Task[None]") -> None:
+        super().on_task_complete(task)
+        self._abort_later()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._abort_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        super().connection_lost(exc)
+
+    def _abort_later(self) -> None:
+        # A polite close waits until everything is written; a peer that does not read would keep its buffer for ever.
+        if self._abort_timer is None and not self.disconnected:
+            self._abort_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def handle_ping(self) -> None:
         # Pongs bypass the application, and so its limits: who pings without reading is dropped.

@@ -81,13 +81,15 @@ export class GatewayClient {
    * @returns {() => void} stops watching
    */
   subscribe(requestId, onUpdate, onError = () => {}) {
+    requestId = requestId.toLowerCase(); // as Bodies have it
     const watch = this.#watches.get(requestId) ?? { listeners: new Set(), version: 0, body: null, polling: false };
     const listener = { onUpdate, onError };
     watch.listeners.add(listener);
     this.#watches.set(requestId, watch);
-    if (watch.body) queueMicrotask(() => watch.listeners.has(listener) && onUpdate(watch.body));
+    if (watch.body) queueMicrotask(() => watch.listeners.has(listener) && call(onUpdate, watch.body));
     if (this.#live) this.#send({ type: "subscribe", requestIds: [requestId] });
     else this.#connect();
+    if (this.#failures > 0 && !this.#live) this.#poll(requestId); // the next attempt may be half a minute away
     return () => {
       watch.listeners.delete(listener);
       if (watch.listeners.size === 0) this.#forget(requestId);
@@ -109,14 +111,14 @@ export class GatewayClient {
     if (!watch || body.version <= watch.version) return;
     watch.version = body.version;
     watch.body = body;
-    for (const { onUpdate } of [...watch.listeners]) onUpdate(body);
+    for (const { onUpdate } of [...watch.listeners]) call(onUpdate, body);
     if (body.status === "completed" || body.status === "failed") this.#forget(body.requestId);
   }
 
   #refuse(requestId, error) {
     const watch = this.#watches.get(requestId);
     this.#watches.delete(requestId);
-    for (const { onError } of watch?.listeners ?? []) onError(error);
+    for (const { onError } of watch?.listeners ?? []) call(onError, error);
     if (this.#watches.size === 0) this.#rest();
   }
 
@@ -160,6 +162,7 @@ export class GatewayClient {
         this.#welcomed(socket, message);
         break;
       case "subscribed":
+        this.#failures = 0; // not at the welcome: a gateway without its database still welcomes
         for (const body of message.requests) this.#take(body);
         for (const id of message.missing) {
           this.#refuse(id, new GatewayError(404, "not_found", "Request not found"));
@@ -183,7 +186,6 @@ export class GatewayClient {
 
   #welcomed(socket, { pingIntervalMs }) {
     clearTimeout(this.#timers.get("connect"));
-    this.#failures = 0;
     this.#live = true;
     this.#onState("live");
     const ids = [...this.#watches.keys()];
@@ -216,7 +218,7 @@ export class GatewayClient {
     if (PERMANENT.has(code)) return;
     // Full jitter: after a restart, clients spread over the whole window instead of coming back as one wave.
     this.#failures += 1;
-    const longest = Math.min(LONGEST_PAUSE, 500 * 2 ** this.#failures);
+    const longest = Math.min(LONGEST_PAUSE, 500 * 2 ** Math.min(this.#failures, 10));
     this.#after("reconnect", wait ?? Math.random() * longest, () => {
       this.#timers.delete("reconnect");
       this.#connect();
@@ -241,17 +243,21 @@ export class GatewayClient {
     while (!this.#live && !this.#closed && this.#watches.get(requestId) === watch) {
       try {
         const query = watch.version ? `?wait=${POLL_WAIT}&version=${watch.version}` : "";
+        const began = Date.now();
         const body = await this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}${query}`);
         failures = 0;
-        if (body.version <= watch.version && !query) await pause(1000);
+        const risen = body.version > watch.version;
         this.#take(body);
+        if (!risen && Date.now() - began < 1000) await pause(1000); // it did not wait, so we do
       } catch (error) {
-        if (error instanceof GatewayError && [401, 404].includes(error.status)) {
+        // A 401 may be a token that is just being refreshed.
+        const refused = error.status === 404 || (error.status === 401 && (!this.#getToken || failures >= 3));
+        if (error instanceof GatewayError && refused) {
           this.#refuse(requestId, error);
           break;
         }
         failures += 1;
-        await pause(Math.random() * Math.min(LONGEST_PAUSE, 1000 * 2 ** failures));
+        await pause(Math.random() * Math.min(LONGEST_PAUSE, 1000 * 2 ** Math.min(failures, 10)));
       }
     }
     watch.polling = false;
@@ -268,6 +274,7 @@ export class GatewayClient {
     const response = await fetch(this.#url + path, {
       ...options,
       credentials: "include",
+      signal: AbortSignal.timeout((POLL_WAIT + 10) * 1000),
       headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
     });
     const content = await response.json().catch(() => ({}));
@@ -280,6 +287,15 @@ export class GatewayClient {
   #after(name, milliseconds, action) {
     clearTimeout(this.#timers.get(name));
     this.#timers.set(name, setTimeout(action, milliseconds));
+  }
+}
+
+/** Call a listener; what it throws is its own affair and stops nothing here. */
+function call(listener, value) {
+  try {
+    listener(value);
+  } catch (error) {
+    globalThis.reportError?.(error) ?? console.error(error);
   }
 }
 

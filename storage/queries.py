@@ -143,11 +143,12 @@ OVERDUE = f"SELECT id FROM ai_image_requests WHERE {OPEN} AND deadline_at <= NOW
 
 # -- dispatching ------------------------------------------------------------------------------------------------------
 # `dispatch_due_at` is when the row may next be claimed. A claim moves it to the end of the lease, so a claimer that
-# died before the "sending" mark gives the row back by doing nothing. A marked row is never claimed again.
+# died before the "sending" mark gives the row back by doing nothing. A marked row is never claimed again. Every claim
+# has a lease of its own, so a statement that is repeated after a lost answer cannot touch what a later claim has done.
 
 CLAIM = f"""
 UPDATE ai_image_requests
-SET dispatch_leased_by = :worker, dispatch_due_at = AFTER(:lease), dispatch_attempts = dispatch_attempts + 1
+SET dispatch_leased_by = :lease, dispatch_due_at = AFTER(:seconds), dispatch_attempts = dispatch_attempts + 1
 WHERE id IN (
     SELECT id FROM ai_image_requests
     WHERE status = 'pending' AND dispatch_sending_at IS NULL AND dispatch_due_at <= NOW()
@@ -156,7 +157,7 @@ RETURNING {COLUMNS}"""
 
 MARK_SENDING = f"""
 UPDATE ai_image_requests SET dispatch_sending_at = NOW(), deadline_at = AFTER(:deadline)
-WHERE id = :id AND dispatch_leased_by = :worker AND dispatch_sending_at IS NULL AND status = 'pending'
+WHERE id = :id AND dispatch_leased_by = :lease AND dispatch_sending_at IS NULL AND status = 'pending'
   AND dispatch_due_at > NOW()
 RETURNING {COLUMNS}"""
 
@@ -165,8 +166,7 @@ UPDATE ai_image_requests
 SET dispatch_sending_at = NULL, dispatch_leased_by = NULL, dispatch_due_at = AFTER(:delay),
     dispatch_unregistered_since =
         CASE WHEN :unregistered = 1 THEN coalesce(dispatch_unregistered_since, NOW()) ELSE NULL END
-WHERE id = :id AND dispatch_leased_by = :worker AND dispatch_attempts = :attempt
-  AND dispatch_sending_at IS NOT NULL AND status = 'pending'
+WHERE id = :id AND dispatch_leased_by = :lease AND dispatch_sending_at IS NOT NULL AND status = 'pending'
 RETURNING {COLUMNS}"""
 
 # Marked or not: only who knows that nothing was sent may call it.
@@ -174,7 +174,7 @@ RELEASE = """
 UPDATE ai_image_requests
 SET dispatch_leased_by = NULL, dispatch_due_at = NOW(), dispatch_attempts = dispatch_attempts - 1,
     dispatch_sending_at = NULL
-WHERE id = :id AND dispatch_leased_by = :worker AND dispatch_attempts = :attempt AND status = 'pending'"""
+WHERE id = :id AND dispatch_leased_by = :lease AND status = 'pending'"""
 
 UNREGISTERED_SINCE = """
 SELECT dispatch_unregistered_since AS since, NOW() AS now FROM ai_image_requests WHERE id = :id"""

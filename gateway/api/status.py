@@ -1,6 +1,7 @@
 """`GET /api/ai-status/{requestId}`: the Body, for clients that poll; with ``?wait=`` it answers when there is news;
 with ``/events`` it is a stream of Server-Sent Events."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.parsing import user_of
 from gateway.auth import User
+from gateway.background import stop_all
 from gateway.context import Gateway, gateway_of
 from gateway.errors import ApiError
 from gateway.ids import parse_id
@@ -39,7 +41,14 @@ async def status(request: Request) -> Response:
     watcher, read = _watching(request, gateway, user)
     if wait and seen is not None:
         with _admitted(request, gateway, user):
-            update = await wait_for_newer(gateway.hub, watcher, read, seen=seen, wait=wait)
+            waiting = asyncio.ensure_future(wait_for_newer(gateway.hub, watcher, read, seen=seen, wait=wait))
+            leaving = asyncio.ensure_future(_gone(request))
+            await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+            if not waiting.done():
+                await stop_all(waiting)
+                return Response(status_code=204)  # nobody reads it
+            update = waiting.result()
     else:
         update = await read()
     if update is None:
@@ -51,10 +60,18 @@ async def status(request: Request) -> Response:
     return json_response(bytes(update.body), headers=headers)
 
 
+async def _gone(request: Request) -> None:
+    """Return when the client has left: a closed page must not hold its user's places to the end of the wait."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def events(request: Request) -> ASGIApp:
     """The request's updates as Server-Sent Events; 204 when there is nothing more to come."""
     user = user_of(request)
     gateway = gateway_of(request)
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream")  # nothing to stream, so nothing to register
     last_id = request.headers.get("last-event-id", "")
     seen = int(last_id) if re.fullmatch(r"[0-9]{1,10}", last_id) else 0
     watcher, read = _watching(request, gateway, user)

@@ -52,7 +52,7 @@ class Dispatcher:
     def __init__(self, gateway: Gateway, webhook: Webhook) -> None:
         self._gateway = gateway
         self._webhook = webhook
-        self._name = f"dispatcher:{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._name = f"dispatcher:{socket.gethostname()}:{os.getpid()}"
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._posting: set[asyncio.Task[None]] = set()
@@ -84,9 +84,10 @@ class Dispatcher:
         free = self._gateway.settings.n8n_concurrency - len(self._sending)
         if free <= 0:
             return False
-        claimed = await dispatching.claim(self._gateway.database, self._name, free)
+        lease = f"{self._name}:{uuid.uuid4().hex}"
+        claimed = await dispatching.claim(self._gateway.database, lease, free)
         for request in claimed:
-            task = asyncio.create_task(self._dispatch(request), name=f"dispatch-{request.id}")
+            task = asyncio.create_task(self._dispatch(request, lease), name=f"dispatch-{request.id}")
             self._sending.add(task)
             task.add_done_callback(self._sent)
         return len(claimed) == free
@@ -129,19 +130,17 @@ class Dispatcher:
 
     # -- one request --------------------------------------------------------------------------------------------------
 
-    async def _dispatch(self, claimed: Request) -> None:
+    async def _dispatch(self, claimed: Request, lease: str) -> None:
         database, deadline = self._gateway.database, self._gateway.settings.ai_deadline_seconds
         try:
-            request = (
-                None if self._stopping else await dispatching.mark_sending(database, claimed.id, self._name, deadline)
-            )
+            request = None if self._stopping else await dispatching.mark_sending(database, claimed.id, lease, deadline)
         except DatabaseUnavailable as error:
             # Marked or not, it was not sent, and this process alone knows.
             log.warning("dispatch_mark_failed", request_id=claimed.id, reason=str(error)[:200])
-            await self._insistently(claimed, lambda: dispatching.release(database, claimed, self._name))
+            await self._insistently(claimed, lambda: dispatching.release(database, claimed.id, lease))
             return
         if self._stopping:
-            await self._insistently(claimed, lambda: dispatching.release(database, claimed, self._name))
+            await self._insistently(claimed, lambda: dispatching.release(database, claimed.id, lease))
             return
         if request is None:
             return  # ended meanwhile, or the lease was lost
@@ -153,7 +152,7 @@ class Dispatcher:
         finally:
             self._posting.discard(task)
         self._log(request, answer)
-        await self._insistently(request, lambda: self._record(request, answer))
+        await self._insistently(request, lambda: self._record(request, lease, answer))
 
     async def _insistently(self, request: Request, write: Callable[[], Awaitable[None]]) -> None:
         """Write down what is known, again and again while the database is away. Every `write` may be repeated."""
@@ -173,18 +172,18 @@ class Dispatcher:
         else:
             log.warning("dispatched", reason=answer.reason, **fields)
 
-    async def _record(self, request: Request, answer: Answer) -> None:
+    async def _record(self, request: Request, lease: str, answer: Answer) -> None:
         match answer.verdict:
             case Verdict.ACCEPTED:
                 await self._accepted(request, answer)
             case Verdict.SEND_AGAIN | Verdict.UNREGISTERED:
-                await self._send_again(request, answer)
+                await self._send_again(request, lease, answer)
             case Verdict.REFUSED:
                 await self._fail(request, Event.REFUSED, f"The workflow refused the request: {answer.reason}.")
             case Verdict.RAN_AND_FAILED:
                 await self._fail(request, Event.FAILED, answer.reason)
             case Verdict.IN_DOUBT:
-                await dispatching.note_in_doubt(self._gateway.database, request, self._name, answer.reason)
+                await dispatching.note_in_doubt(self._gateway.database, request, lease, answer.reason)
 
     async def _accepted(self, request: Request, answer: Answer) -> None:
         if answer.news is not None:
@@ -200,7 +199,7 @@ class Dispatcher:
             )
         )
 
-    async def _send_again(self, request: Request, answer: Answer) -> None:
+    async def _send_again(self, request: Request, lease: str, answer: Answer) -> None:
         if request.dispatch_attempts >= self._gateway.settings.n8n_attempts:
             times = request.dispatch_attempts
             await self._fail(request, Event.EXHAUSTED, f"The workflow could not be reached in {times} attempts.")
@@ -215,8 +214,8 @@ class Dispatcher:
         delay = retry_delay(request.dispatch_attempts)
         await dispatching.send_again(
             self._gateway.database,
-            request,
-            self._name,
+            request.id,
+            lease,
             delay=delay,
             reason=answer.reason,
             unregistered=unregistered,

@@ -138,6 +138,8 @@ class RedisBus(Bus):
         with contextlib.suppress(RedisError, OSError):
             async with asyncio.timeout(COMMAND_SECONDS):
                 async with self._commanding:
+                    if self._pubsub is not pubsub:
+                        return  # lost meanwhile; a closed PubSub would open a connection that nobody reads
                     await pubsub.subscribe(PREFIX + topic)
                 if self.healthy:
                     await confirmed.wait()
@@ -149,7 +151,8 @@ class RedisBus(Bus):
             return
         with contextlib.suppress(RedisError, OSError):
             async with asyncio.timeout(COMMAND_SECONDS), self._commanding:
-                await pubsub.unsubscribe(PREFIX + topic)
+                if self._pubsub is pubsub:
+                    await pubsub.unsubscribe(PREFIX + topic)
 
     async def _read(self) -> None:
         while True:
@@ -157,22 +160,30 @@ class RedisBus(Bus):
                 await self._hear()
             except (RedisError, OSError) as error:
                 log.warning("bus_lost", reason=type(error).__name__)
-            finally:
-                pubsub, self._pubsub = self._pubsub, None
-                if pubsub is not None:
-                    with contextlib.suppress(RedisError, OSError):
-                        await pubsub.aclose()  # type: ignore[no-untyped-call]
             await asyncio.sleep(random.uniform(0.1, REBUILD_SECONDS))  # noqa: S311 - spreads processes, hides nothing
 
     async def _hear(self) -> None:
         """Subscribe to everything and read until the connection breaks or falls silent."""
         for confirmation in self._confirmations.values():
             confirmation.clear()
-        # From the next line on, `listen` subscribes by itself; what it added before is in this list.
-        self._pubsub = pubsub = self._redis.pubsub(ignore_subscribe_messages=False)
+        pubsub = self._redis.pubsub(ignore_subscribe_messages=False)
+        try:
+            await self._hear_with(pubsub)
+        finally:
+            self._pubsub = None
+            with contextlib.suppress(RedisError, OSError):
+                async with self._commanding:
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _hear_with(self, pubsub: PubSub) -> None:
         outstanding = {self._canary, *(PREFIX + topic for topic in self._topics)}
-        async with asyncio.timeout(COMMAND_SECONDS), self._commanding:
+        async with asyncio.timeout(COMMAND_SECONDS):
             await pubsub.subscribe(*outstanding)
+            # Nobody waited for that connection. What came to be listened to meanwhile:
+            while added := {PREFIX + topic for topic in self._topics} - outstanding:
+                outstanding |= added
+                await pubsub.subscribe(*added)
+        self._pubsub = pubsub  # from here on, `listen` subscribes by itself
         deaf_at = time.monotonic() + DEAF_SECONDS
         while time.monotonic() < deaf_at:
             message = await pubsub.get_message(timeout=CANARY_SECONDS)

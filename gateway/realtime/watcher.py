@@ -4,8 +4,9 @@ import asyncio
 
 from gateway.realtime.update import Update
 
-MAX_SEEN = 5000
-"""Most requests whose last version is remembered for one client; past it the one seen longest ago is forgotten."""
+MAX_SEEN = 20_000
+"""Most requests whose last version is remembered for one client; past it the one seen longest ago is forgotten:
+far more than can change while an old message or a reconcile may still bring an old version."""
 
 
 class Watcher:

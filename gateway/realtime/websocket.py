@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway import protocols
 from gateway.auth import Authenticator, ForeignOrigin, InvalidToken, User
 from gateway.ids import parse_id
-from gateway.protocols import abort
 from gateway.realtime.admission import Admission, TooManyConnections
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.hub import Hub
@@ -336,6 +336,7 @@ class _Connection:
         await self._send_snapshot(ref, found, missing)
 
     async def _subscribe_scope(self, ref: Ref, *, everyone: bool) -> None:
+        before = self._watcher.all if everyone else self._watcher.mine
         if everyone:
             await self._transport.hub.watch_all(self._watcher)
         else:
@@ -344,7 +345,8 @@ class _Connection:
         try:
             found = await requests.recent(self._transport.database, owner, SNAPSHOT)
         except BaseException:
-            await self._unsubscribe_scope(everyone=everyone)
+            if not before:
+                await self._unsubscribe_scope(everyone=everyone)
             raise
         await self._send_snapshot(ref, found, [])
 
@@ -383,7 +385,7 @@ class _Connection:
         except TimeoutError as error:
             # A peer that does not read would not read a close frame either: only dropping it frees its memory.
             log.warning("ws_stalled", connection_id=self.id)
-            abort(self._websocket.scope)
+            protocols.abort(self._websocket.scope)
             raise _Closed from error
         except RuntimeError as error:  # sent after a close
             raise _Closed from error
@@ -391,7 +393,11 @@ class _Connection:
     async def close(self, code: CloseCode) -> None:
         """Close with the code and its reason. Always raises `_Closed`."""
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await self._websocket.close(code, code.reason)
+            try:
+                async with asyncio.timeout(protocols.CLOSE_SECONDS):
+                    await self._websocket.close(code, code.reason)
+            except TimeoutError:
+                protocols.abort(self._websocket.scope)
         raise _Closed
 
 

@@ -109,3 +109,30 @@ async def test_a_token_is_refreshed_before_it_ends(page: Page, demo: str) -> Non
     )
     async with asyncio.timeout(SLOW / 1000):
         await refreshed.wait()
+
+
+async def test_listeners_that_throw_and_ids_in_capitals_stop_nothing(page: Page, demo: str) -> None:
+    """While only polling: one listener throws each time, another asked for its request in capitals."""
+    page.expected_errors = ("listener's own",)  # type: ignore[attr-defined]
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url) if "/api/ai-status/" in request.url else None)
+    await page.route_web_socket("**/ws", lambda socket: socket.close())
+    await page.goto(demo)
+    seen = await page.evaluate(
+        """async () => {
+            const { GatewayClient } = await import("/static/gateway.js");
+            const gateway = new GatewayClient();
+            const { requestId: first } = await gateway.generate("Tea", "Twinings");
+            gateway.subscribe(first, () => { throw new Error("listener's own"); });
+            const { requestId: second } = await gateway.generate("Tea", "Twinings");
+            return await new Promise((resolve) => {
+                const versions = [];
+                gateway.subscribe(second.toUpperCase(), (body) => {
+                    versions.push(body.version);
+                    if (body.status === "completed") resolve(versions);
+                });
+            });
+        }"""
+    )
+    assert seen == sorted(set(seen))
+    assert len(polls) < 120, "nobody polls in a circle"

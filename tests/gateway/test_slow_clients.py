@@ -181,3 +181,28 @@ async def test_a_body_that_never_ends_is_given_up(
     headers = {**gateway.bearer(ada.id), "Content-Type": "application/json"}
     answer = await gateway.http.post("/api/ai-generate", content=dripping(), headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_who_is_closed_without_reading_is_freed(
+    gateway: RunningGateway, users_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The close frame lies behind what the peer never reads; the socket must not wait for it."""
+    monkeypatch.setattr(protocols, "CLOSE_SECONDS", 0.5)
+    ada = await People(gateway.gateway.database, users_table).person()
+
+    def open_sockets() -> int:
+        return len([c for c in psutil.Process().net_connections("tcp") if c.status == "ESTABLISHED" and c.raddr])
+
+    async with raw_connection(gateway) as connection:
+        await subscribe_and_stop_reading(gateway, connection, ada.id)
+        for start in range(1, 401, 10):
+            flood(gateway, ada.id, range(start, start + 10))
+            await asyncio.sleep(0)
+        held = open_sockets()
+        await asyncio.get_running_loop().sock_sendall(connection, b"\x81\x81\x00\x00\x00\x00[")  # a bad frame
+
+        async def freed() -> bool:
+            return gateway.gateway.hub.watchers == 0 and open_sockets() < held
+
+        await eventually(freed)

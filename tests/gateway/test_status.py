@@ -108,3 +108,21 @@ async def test_unusable_parameters_are_refused(gateway: RunningGateway, ada: Per
     request_id = await gateway.submitted(ada.id)
     answer = await gateway.http.get(f"/api/ai-status/{request_id}?{query}", headers=gateway.bearer(ada.id))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+
+
+async def test_a_client_that_leaves_a_long_poll_frees_its_place(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await gateway.submitted(ada.id)
+    body = await gateway.until(ada.id, request_id, "processing")
+    url = f"/api/ai-status/{request_id}?wait=60&version={body['version']}"
+    poll = asyncio.create_task(gateway.http.get(url, headers=gateway.bearer(ada.id)))
+
+    async def held() -> bool:
+        return gateway.gateway.hub.watchers == 1
+
+    await eventually(held)
+    poll.cancel()
+
+    async def free() -> bool:
+        return gateway.gateway.hub.watchers == 0 and not gateway.gateway.admission._held
+
+    await eventually(free)

@@ -278,3 +278,10 @@ async def test_a_stream_ends_with_its_token(gateway: RunningGateway, ada: Person
     async with asyncio.timeout(SECONDS), gateway.http.stream("GET", url, headers=headers) as answer:
         text = (await answer.aread()).decode()
     assert "event: update" in text
+
+
+async def test_a_head_request_opens_no_stream(gateway: RunningGateway, ada: Person) -> None:
+    request_id = await started(gateway, ada)
+    answer = await gateway.http.head(f"/api/ai-status/{request_id}/events", headers=gateway.bearer(ada.id))
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert gateway.gateway.hub.watchers == 0

@@ -311,3 +311,23 @@ async def test_frames_a_second_are_bounded(settings: Settings, users_table: str)
         for number in range(7):
             await send(ws, type="ping", ref=number)
         assert await closed(ws) == CloseCode.TOO_MANY
+
+
+async def test_a_repeated_subscription_that_fails_takes_nothing_away(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from storage import requests
+    from storage.errors import DatabaseUnavailable
+
+    async def unavailable(*arguments: object) -> list[object]:
+        raise DatabaseUnavailable("away")
+
+    async with gateway.watching(ada.id) as websocket:
+        await send(websocket, type="subscribe", scope="mine")
+        assert (await receive(websocket))["type"] == "subscribed"
+        monkeypatch.setattr(requests, "recent", unavailable)
+        await send(websocket, type="subscribe", ref=2, scope="mine")
+        refusal = await receive(websocket)
+        assert (refusal["ref"], refusal["code"]) == (2, "unavailable")
+        request_id = await gateway.submitted(ada.id)
+        assert (await receive(websocket))["request"]["requestId"] == request_id

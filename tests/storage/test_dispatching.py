@@ -60,9 +60,9 @@ async def sent(database: Database, worker: str, request_id: str) -> Request:
     return marked
 
 
-async def send_again(database: Database, marked: Request, worker: str, delay: float = 0) -> Request | None:
+async def send_again(database: Database, marked: Request, lease: str, delay: float = 0) -> Request | None:
     return await dispatching.send_again(
-        database, marked, worker, delay=delay, reason="refused connection", unregistered=delay > 0
+        database, marked.id, lease, delay=delay, reason="refused connection", unregistered=delay > 0
     )
 
 
@@ -72,14 +72,23 @@ async def test_what_n8n_did_not_start_is_due_again(database: Database, due: list
     assert (again.id, again.dispatch_attempts) == (due[0], 2)
 
 
-async def test_a_repeated_outcome_does_not_undo_the_mark_of_a_later_attempt(database: Database, due: list[str]) -> None:
-    """The answer of the first `send_again` was lost; meanwhile the same worker has sent the request again."""
-    first = await sent(database, "worker", due[0])
-    await send_again(database, first, "worker")
-    await sent(database, "worker", due[0])
-    assert await send_again(database, first, "worker") is None
-    await dispatching.release(database, first, "worker")
-    assert await claimed(database, "other") == [], "the second attempt is still marked"
+@pytest.mark.parametrize("repeated", ["send_again", "release"])
+async def test_what_is_repeated_after_a_lost_answer_does_not_undo_a_later_mark(
+    database: Database, due: list[str], repeated: str
+) -> None:
+    """It was written, but the answer was lost; meanwhile the same process has claimed and sent the request again."""
+
+    async def write() -> None:
+        if repeated == "send_again":
+            await send_again(database, first, "lease-1")
+        else:
+            await dispatching.release(database, first.id, "lease-1")
+
+    first = await sent(database, "lease-1", due[0])
+    await write()
+    await sent(database, "lease-2", due[0])
+    await write()
+    assert await claimed(database, "lease-3") == [], "the second attempt is still marked"
 
 
 async def test_a_delay_is_kept(database: Database, due: list[str]) -> None:
@@ -100,13 +109,13 @@ async def test_what_has_ended_is_neither_marked_nor_sent_again(database: Databas
 async def test_a_release_gives_back_at_once_and_counts_no_attempt(
     database: Database, due: list[str], marked: bool
 ) -> None:
-    taken = {request.id: request for request in await dispatching.claim(database, "worker", 10)}
+    await claimed(database, "worker")
     if marked:
         await dispatching.mark_sending(database, due[0], "worker", 900)
-    await dispatching.release(database, taken[due[0]], "worker")
+    await dispatching.release(database, due[0], "worker")
     (again,) = await dispatching.claim(database, "other", 10)
     assert (again.id, again.dispatch_attempts) == (due[0], 1)
-    await dispatching.release(database, taken[due[0]], "worker")
+    await dispatching.release(database, due[0], "worker")
     assert await claimed(database, "third") == [], "a release by one who has lost the row does nothing"
 
 

@@ -55,13 +55,11 @@ async def act(database: Database, request_id: str, what: object) -> Applied | No
         case "mark":
             await dispatching.mark_sending(database, request_id, "worker", -1)
         case "send_again":
-            await dispatching.send_again(
-                database, await now(database, request_id), "worker", delay=0, reason="refused", unregistered=False
-            )
+            await dispatching.send_again(database, request_id, "worker", delay=0, reason="refused", unregistered=False)
         case "in_doubt":
             await dispatching.note_in_doubt(database, await now(database, request_id), "worker", "reset")
         case "release":
-            await dispatching.release(database, await now(database, request_id), "worker")
+            await dispatching.release(database, request_id, "worker")
         case str():
             return await requests.fail(database, request_id, FAILURES[what], "It broke", actor="test")
     return None
