@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import httpx
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gateway.realtime.close_codes import CloseCode
@@ -47,6 +47,10 @@ class GatewayError(Exception):
     def transient(self) -> bool:
         """Whether trying again may help: a proxy or the gateway is briefly away."""
         return self.status >= 500 or self.code in ("unavailable", "too_many_connections")
+
+
+class _MovedOn(Exception):
+    """The gateway asked this client to connect elsewhere, and its moment has come."""
 
 
 @contextlib.contextmanager
@@ -126,6 +130,8 @@ class GatewayClient:
                             yield body
                         if body["status"] in FINAL:
                             return
+            except _MovedOn:
+                continue
             except (ConnectionClosed, InvalidHandshake, OSError, httpx.TransportError) as error:
                 _raise_if_permanent(error, fresh_tokens=callable(self._token))
             except GatewayError as error:
@@ -148,15 +154,31 @@ class GatewayClient:
         async with connect(
             url, additional_headers=await self._headers(), open_timeout=10, close_timeout=2, proxy=None
         ) as websocket:
-            await _receive(websocket, "welcome")
-            await websocket.send(msgspec.json.encode({"type": "subscribe", "requestIds": [request_id]}).decode())
-            snapshot = await _receive(websocket, "subscribed")
-            if snapshot["missing"]:
-                raise GatewayError(404, "not_found", "Request not found")
-            for body in snapshot["requests"]:
-                yield body
+            moved_at: float | None = None
             while True:
-                yield (await _receive(websocket, "update"))["request"]
+                try:
+                    async with asyncio.timeout_at(moved_at):
+                        message = msgspec.json.decode(await websocket.recv())
+                except TimeoutError as error:
+                    raise _MovedOn from error
+                match message["type"]:
+                    case "welcome":
+                        subscribe = {"type": "subscribe", "requestIds": [request_id]}
+                        await websocket.send(msgspec.json.encode(subscribe).decode())
+                    case "subscribed":
+                        if message["missing"]:
+                            raise GatewayError(404, "not_found", "Request not found")
+                        for body in message["requests"]:
+                            yield body
+                    case "update":
+                        yield message["request"]
+                    case "expiring" if not isinstance(self._token, str):
+                        auth = {"type": "auth", "token": await self._token()}
+                        await websocket.send(msgspec.json.encode(auth).decode())
+                    case "drain":  # until its moment this connection still brings updates
+                        moved_at = asyncio.get_running_loop().time() + message["reconnectInMs"] / 1000
+                    case "error":
+                        raise GatewayError(0, message["code"], message["error"])
 
     async def _poll(self, request_id: str, seen: int) -> Body:
         query = {"wait": POLL_WAIT, "version": seen} if seen else {}
@@ -182,16 +204,6 @@ def _checked(answer: httpx.Response) -> Body:
         return content
     error = content.get("error") or f"The gateway answered {answer.status_code}."
     raise GatewayError(answer.status_code, str(content.get("code", "http_error")), str(error))
-
-
-async def _receive(websocket: ClientConnection, kind: str) -> dict[str, Any]:
-    """The next message of type `kind`; others that come before it are passed over."""
-    while True:
-        message = msgspec.json.decode(await websocket.recv())
-        if message["type"] == kind:
-            return dict(message)
-        if message["type"] == "error":
-            raise GatewayError(0, message["code"], message["error"])
 
 
 def _raise_if_permanent(error: Exception, *, fresh_tokens: bool) -> None:

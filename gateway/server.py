@@ -20,9 +20,6 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 0.05
 """How often a stopping process looks whether everyone has left."""
 
-MAX_FRAME = 16 * 1024
-"""Longest inbound WebSocket message in bytes; a longer one is closed with 1009."""
-
 
 class GatewayServer(uvicorn.Server):
     """A server that lets the gateway begin to stop before its connections are closed."""
@@ -47,7 +44,7 @@ def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -
         workers=workers,
         http=BoundedHttpProtocol,
         ws=AbortingWebSocketProtocol,
-        ws_max_size=MAX_FRAME,
+        ws_max_size=settings.ws_frame_bytes,
         ws_per_message_deflate=False,  # 45 KiB a connection, for messages of 400 bytes
         ws_ping_interval=settings.ws_ping_seconds,
         ws_ping_timeout=settings.ws_ping_seconds,

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     ws_connections_per_address: int = Field(default=1000, ge=1)
     ws_connections: int = Field(default=20_000, ge=1)
     ws_subscriptions: int = Field(default=1000, ge=1)
+    ws_frame_bytes: int = Field(default=16 * 1024, ge=1024, le=1024 * 1024)
     ws_frames_per_second: int = Field(default=50, ge=1)
     ws_auth_seconds: float = Field(default=10, gt=0)
     ws_ping_seconds: float = Field(default=20, gt=0)

@@ -1,7 +1,8 @@
 """The Python client: it goes on through everything that passes, and stops at what does not."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
@@ -17,8 +18,8 @@ from gateway.realtime.close_codes import CloseCode
 from gateway.server import bind, server_config
 from gateway.settings import Settings
 from tests.conftest import Person
-from tests.running import RunningGateway, serving
-from tests.scripted_n8n import ScriptedN8n
+from tests.running import RunningGateway, eventually, serving
+from tests.scripted_n8n import Received, ScriptedN8n
 
 BODY = {"requestId": "r", "status": "processing", "version": 1}
 DONE = BODY | {"status": "completed", "version": 5}
@@ -79,6 +80,61 @@ async def test_it_stops_at_what_does_not_pass(code: CloseCode) -> None:
     with pytest.raises(GatewayError) as refused:
         await watched([JSONResponse(DONE)], [closing(code)])
     assert refused.value.code == code.name.lower()
+
+
+async def test_a_drain_is_honoured_without_a_pause() -> None:
+    """It reads on until its moment, and is then elsewhere at once."""
+    opened: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def draining(websocket: WebSocket) -> None:
+        opened.append(loop.time())
+        await websocket.send_text(json.dumps({"type": "welcome"}))
+        await websocket.receive_text()
+        await websocket.send_text(json.dumps({"type": "drain", "reconnectInMs": 300}))
+        await websocket.send_text(json.dumps({"type": "update", "request": BODY}))
+        await websocket.receive()
+
+    async def finishing(websocket: WebSocket) -> None:
+        opened.append(loop.time())
+        await websocket.send_text(json.dumps({"type": "welcome"}))
+        await websocket.receive_text()
+        await websocket.send_text(json.dumps({"type": "subscribed", "requests": [DONE], "missing": []}))
+
+    assert await watched([JSONResponse({}, 500)], [draining, finishing]) == [1, 5]
+    assert 0.25 < opened[1] - opened[0] < 2
+
+
+async def test_a_token_is_refreshed_before_it_ends(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    lifetimes = [600, 600, 2, 600]
+    asked: list[int] = []
+
+    async def fresh() -> str:
+        asked.append(lifetimes[min(len(asked), 3)])
+        return gateway.token(ada.id, lifetime=asked[-1])
+
+    async with GatewayClient(gateway.url, fresh) as client:
+        request_id = await client.submit("Shoes", "Nike")
+        received = await n8n.until_received(request_id)
+        await gateway.until(ada.id, request_id, "processing")
+        asked.append(0)
+        async for body in client.watch(request_id):
+            if body["status"] == "processing":
+                task = asyncio.create_task(_complete_after(n8n, received, asked))
+        await task
+    assert len(asked) == 4, "one connection, and one refresh on it"
+
+
+def _length_of(asked: list[int], least: int) -> Callable[[], Awaitable[bool]]:
+    async def reached() -> bool:
+        return len(asked) >= least
+
+    return reached
+
+
+async def _complete_after(n8n: ScriptedN8n, received: Received, asked: list[int]) -> None:
+    await eventually(_length_of(asked, 4))
+    await n8n.call_back(received, status="completed", Key="b/a.png", Id="1")
 
 
 async def test_an_unknown_request_is_told(gateway: RunningGateway, ada: Person) -> None:

@@ -290,6 +290,34 @@ async def test_connections_of_a_user_are_bounded(settings: Settings, users_table
             pass
 
 
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [("ws_connections_per_address", CloseCode.TOO_MANY), ("ws_connections", CloseCode.OVERLOADED)],
+)
+async def test_connections_of_an_address_and_in_total_are_bounded(
+    settings: Settings, users_table: str, limit: str, code: CloseCode
+) -> None:
+    """They count before anyone has said who they are."""
+    async with limited(settings, users_table, **{limit: 2}) as (gateway, ada):
+        async with gateway.watching(ada.id), gateway.websocket(), gateway.websocket() as third:
+            assert await closed(third) == code
+
+        async def free() -> bool:
+            return not gateway.gateway.admission._held
+
+        await eventually(free)
+        async with gateway.watching(ada.id):
+            pass
+
+
+async def test_the_size_of_a_frame_is_a_setting(settings: Settings, users_table: str) -> None:
+    async with limited(settings, users_table, ws_frame_bytes=1024) as (gateway, ada), gateway.watching(ada.id) as ws:
+        await ws.send(json.dumps({"type": "ping", "x": "y" * 900}))
+        assert (await receive(ws))["type"] == "pong"
+        await ws.send(json.dumps({"type": "ping", "x": "y" * 1100}))
+        assert await closed(ws) == CloseCode.TOO_BIG
+
+
 async def test_subscriptions_of_a_connection_are_bounded(settings: Settings, users_table: str) -> None:
     async with limited(settings, users_table, ws_subscriptions=2) as (gateway, ada), gateway.watching(ada.id) as ws:
         ids = [await gateway.submitted(ada.id) for _ in range(3)]
