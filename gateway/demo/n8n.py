@@ -22,7 +22,7 @@ from gateway.settings import Settings
 log = structlog.get_logger(__name__)
 
 STEPS = 20
-STEP_SECONDS = 0.3
+STEP_SECONDS = 0.2
 MAX_RUNNING = 100
 """Most workflows that run at once; n8n would make the webhook wait."""
 
