@@ -28,10 +28,10 @@ class Result:
     seen: int
 
 
-async def check(stand: Stand, fault: Fault, *, within: float = WITHIN_SECONDS) -> Result:
+async def check(stand: Stand, fault: Fault, *, within: float = WITHIN_SECONDS, quiet_seconds: float = 0.0) -> Result:
     """Let one fault strike while requests live, and judge."""
     history = History()
-    writer = Writer(stand, history)
+    writer = Writer(stand, history, quiet_seconds=quiet_seconds)
     requests: dict[str, list[str]] = {}
     for user in stand.users:
         submitted = [await writer.submit(user.id) for _ in range(REQUESTS_PER_USER)]

@@ -14,6 +14,7 @@ class Safeguard:
     Attributes:
         reconcile_seconds: how often the stand's gateways reconcile; rarely, where that would cover up for another.
         within: how soon after the heal clients must be whole.
+        quiet_seconds: how long n8n is silent at first; longer than a lease, where that is what is tried.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Safeguard:
     breaks: str
     reconcile_seconds: float = 15.0
     within: float = 20.0
+    quiet_seconds: float = 0.0
 
 
 SAFEGUARDS = (
@@ -29,7 +31,7 @@ SAFEGUARDS = (
     Safeguard("gap", redis_killed_to_the_end, "stale", reconcile_seconds=3600.0, within=4.0),
     Safeguard("owner check", nothing, "foreign"),
     Safeguard("status guard", nothing, "assets"),
-    Safeguard("sending mark", nothing, "sent twice"),
+    Safeguard("sending mark", nothing, "sent twice", quiet_seconds=3.0),
     Safeguard("durable row", nothing, "lost", within=1.0),
 )
 
@@ -37,4 +39,4 @@ SAFEGUARDS = (
 async def without(safeguard: Safeguard) -> Result:
     """What the checker finds when the safeguard is off."""
     async with standing(sabotage=safeguard.name, reconcile_seconds=safeguard.reconcile_seconds) as stand:
-        return await check(stand, safeguard.fault, within=safeguard.within)
+        return await check(stand, safeguard.fault, within=safeguard.within, quiet_seconds=safeguard.quiet_seconds)

@@ -25,9 +25,16 @@ SECRET = {"X-Callback-Secret": DEVELOPMENT_SECRETS["ai_callback_secret"]}
 
 
 class Writer:
-    """Submits requests and drives each through its life once n8n has received it."""
+    """Submits requests and drives each through its life once n8n has received it.
 
-    def __init__(self, stand: Stand, history: History) -> None:
+    Args:
+        stand: where everything runs.
+        history: what was accepted and sent is written down there.
+        quiet_seconds: how long n8n neither answers nor calls back at first.
+    """
+
+    def __init__(self, stand: Stand, history: History, *, quiet_seconds: float = 0.0) -> None:
+        self._quiet_seconds = quiet_seconds
         self._stand = stand
         self._history = history
         self._lives: set[asyncio.Task[None]] = set()
@@ -55,10 +62,11 @@ class Writer:
         task = asyncio.create_task(self._live(received.request_id))
         self._lives.add(task)
         task.add_done_callback(self._lives.discard)
-        await asyncio.sleep(ANSWER_SECONDS)
+        await asyncio.sleep(max(ANSWER_SECONDS, self._quiet_seconds))
         return JSONResponse({"message": "Workflow was started"})
 
     async def _live(self, request_id: str) -> None:
+        await asyncio.sleep(self._quiet_seconds)
         for step in range(1, STEPS):
             await asyncio.sleep(random.uniform(0.5, 1.5) * STEP_SECONDS)
             await self._call_back({"requestId": request_id, "status": "processing", "progress": step * 8}, tries=2)
