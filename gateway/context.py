@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
 from starlette.requests import HTTPConnection
 
 from gateway.auth import Authenticator, CallbackSecrets
@@ -14,6 +15,9 @@ from gateway.settings import Settings
 from storage.database import Database
 from storage.public_urls import PublicUrls
 from storage.request import Request
+from storage.requests import Applied, Outcome
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -37,6 +41,20 @@ class Gateway:
     def announce(self, request: Request) -> None:
         """Tell everyone who watches that `request` has changed. Never waits, never fails."""
         self.bus.publish(Update.of(request, self.urls))
+
+    def announce_change(self, applied: Applied, *, actor: str) -> None:
+        """Log and announce what an event did to a request, if it did anything."""
+        if applied.outcome is Outcome.CHANGED and applied.request is not None:
+            request = applied.request
+            log.info(
+                "changed",
+                request_id=request.id,
+                status=request.status,
+                version=request.version,
+                error_code=request.error_code,
+                actor=actor,
+            )
+            self.announce(request)
 
     def drain(self) -> None:
         """Begin to stop: not ready any more, nothing new is claimed, and every client is asked to go elsewhere."""

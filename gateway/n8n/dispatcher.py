@@ -23,9 +23,8 @@ from gateway.n8n.news import apply_news
 from gateway.n8n.webhook import Answer, Verdict, Webhook
 from storage import dispatching, requests
 from storage.errors import DatabaseUnavailable
-from storage.lifecycle import ERROR_CODES, Event
+from storage.lifecycle import Event
 from storage.request import Request
-from storage.requests import Applied, Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -189,15 +188,14 @@ class Dispatcher:
         if answer.news is not None:
             await apply_news(self._gateway, request.id, answer.news, actor="n8n")
             return
-        self._announce(
-            await requests.start(
-                self._gateway.database,
-                request.id,
-                Event.ACCEPTED,
-                actor=self._name,
-                execution_id=answer.execution_id,
-            )
+        applied = await requests.start(
+            self._gateway.database,
+            request.id,
+            Event.ACCEPTED,
+            actor=self._name,
+            execution_id=answer.execution_id,
         )
+        self._gateway.announce_change(applied, actor=self._name)
 
     async def _send_again(self, request: Request, lease: str, answer: Answer) -> None:
         if request.dispatch_attempts >= self._gateway.settings.n8n_attempts:
@@ -222,12 +220,8 @@ class Dispatcher:
         )
 
     async def _fail(self, request: Request, event: Event, message: str) -> None:
-        log.warning("failed", request_id=request.id, code=ERROR_CODES[event], message=message)
-        self._announce(await requests.fail(self._gateway.database, request.id, event, message, actor=self._name))
-
-    def _announce(self, applied: Applied) -> None:
-        if applied.outcome is Outcome.CHANGED and applied.request is not None:
-            self._gateway.announce(applied.request)
+        applied = await requests.fail(self._gateway.database, request.id, event, message, actor=self._name)
+        self._gateway.announce_change(applied, actor=self._name)
 
 
 def retry_delay(attempts: int) -> float:

@@ -11,7 +11,7 @@ import structlog
 from gateway.context import Gateway
 from storage import requests
 from storage.lifecycle import Event
-from storage.requests import Applied, Completion, Outcome
+from storage.requests import Applied, Completion
 
 log = structlog.get_logger(__name__)
 
@@ -182,8 +182,5 @@ async def apply_news(gateway: Gateway, request_id: str, news: News, *, actor: st
             applied = await requests.fail(
                 database, request_id, Event.FAILED, message, actor=actor, cost=cost, execution_id=execution_id
             )
-    if applied.outcome is Outcome.CHANGED and applied.request is not None:
-        request = applied.request
-        log.info("changed", request_id=request_id, status=request.status, version=request.version, actor=actor)
-        gateway.announce(request)
+    gateway.announce_change(applied, actor=actor)
     return applied

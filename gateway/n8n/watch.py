@@ -8,7 +8,6 @@ from gateway.context import Gateway
 from storage import requests
 from storage.errors import DatabaseUnavailable
 from storage.lifecycle import Event
-from storage.requests import Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +46,5 @@ class DeadlineWatch:
                 "The image was not ready in time. Please try again.",
                 actor="watch",
             )
-            if applied.outcome is Outcome.CHANGED and applied.request is not None:
-                log.warning("deadline_passed", request_id=request_id)
-                self._gateway.announce(applied.request)
+            self._gateway.announce_change(applied, actor="watch")
         return len(overdue)

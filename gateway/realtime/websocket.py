@@ -259,7 +259,8 @@ class _Connection:
                 await self._tell_drain(self._watcher.drain_in)
             while self._commands:
                 await self._answer(self._commands.popleft())
-            while (update := self._watcher.take()) is not None:
+            # A token that has ended ends the updates too, however many still come.
+            while self._closing is None and (update := self._watcher.take()) is not None:
                 await self._send(update.frame)
                 if self._commands:
                     self._watcher.wake()

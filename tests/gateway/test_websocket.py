@@ -359,3 +359,28 @@ async def test_a_repeated_subscription_that_fails_takes_nothing_away(
         assert (refusal["ref"], refusal["code"]) == (2, "unavailable")
         request_id = await gateway.submitted(ada.id)
         assert (await receive(websocket))["request"]["requestId"] == request_id
+
+
+async def test_a_token_that_ends_ends_the_updates_too(gateway: RunningGateway, ada: Person) -> None:
+    """However many still come: the connection closes although there is always one more to send."""
+    import msgspec
+
+    from gateway.realtime.update import Update
+    from storage.lifecycle import Status
+
+    async with gateway.watching(ada.id, lifetime=1) as websocket:
+        await send(websocket, type="subscribe", scope="mine")
+
+        async def flood() -> None:
+            for version in range(1, 1_000_000):
+                for request_id in ("a", "b", "c"):
+                    gateway.gateway.hub.deliver(
+                        Update(request_id, ada.id, version, Status.PROCESSING, msgspec.Raw(b"{}"))
+                    )
+                await asyncio.sleep(0)
+
+        flooding = asyncio.create_task(flood())
+        try:
+            assert await closed(websocket) == CloseCode.UNAUTHORIZED
+        finally:
+            flooding.cancel()
