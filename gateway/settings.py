@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+import jwt
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -62,10 +63,14 @@ class Settings(BaseSettings):
     n8n_timeout_seconds: float = Field(default=120, gt=0, le=3600)
     n8n_concurrency: int = Field(default=50, ge=1, le=1000)
     n8n_attempts: int = Field(default=12, ge=1, le=100)
+    n8n_api_url: str = ""
+    n8n_api_key: SecretStr | None = None
 
     ai_callback_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["ai_callback_secret"])
     ai_callback_secret_previous: SecretStr | None = None
     ai_generation_rate_limit_per_hour: int = Field(default=10, ge=1, le=1_000_000)
+    ai_generation_mode: Literal["async", "sync"] = "async"
+    ai_sync_timeout_seconds: float = Field(default=55, gt=0, le=900)
     ai_deadline_seconds: float = Field(default=900, gt=0)
 
     database_url: SecretStr = SecretStr("sqlite:///gateway.sqlite3")
@@ -73,6 +78,10 @@ class Settings(BaseSettings):
 
     supabase_url: str = ""
     supabase_jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["supabase_jwt_secret"])
+    supabase_anon_key: SecretStr | None = None
+    supabase_service_role_key: SecretStr | None = None
+    storage_buckets: Separated = ()
+    storage_private_buckets: Separated = ()
 
     metrics_token: SecretStr | None = None
     forwarded_allow_ips: str = "127.0.0.1"
@@ -90,17 +99,25 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(default=15, gt=0)
     drain_seconds: float = Field(default=10, ge=0)
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "storage_buckets", "storage_private_buckets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("redis_url", "ai_callback_secret_previous", "metrics_token", mode="before")
+    @field_validator(
+        "redis_url",
+        "ai_callback_secret_previous",
+        "metrics_token",
+        "n8n_api_key",
+        "supabase_anon_key",
+        "supabase_service_role_key",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("app_url", "supabase_url", "n8n_webhook_url")
+    @field_validator("app_url", "supabase_url", "n8n_webhook_url", "n8n_api_url")
     @classmethod
     def _http_url(cls, value: str, info: ValidationInfo) -> str:
         if not value:
@@ -138,12 +155,39 @@ class Settings(BaseSettings):
             raise ValueError("must start with redis:// or rediss://")
         return value
 
+    @field_validator("n8n_api_key")
+    @classmethod
+    def _api_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (value is None) == bool(info.data.get("n8n_api_url")):
+            raise ValueError("and N8N_API_URL belong together: set both, or neither")
+        return value
+
+    @field_validator("supabase_anon_key", "supabase_service_role_key")
+    @classmethod
+    def _supabase_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """The two kinds of keys are easily exchanged: one is for browsers, the other opens everything."""
+        role = None if value is None else _role_of_key(value.get_secret_value())
+        if info.field_name == "supabase_anon_key" and role == "service_role":
+            raise ValueError("is a secret key, which opens everything: use the publishable (anon) one")
+        if info.field_name == "supabase_service_role_key" and role == "anon":
+            raise ValueError("is a publishable key, which may sign nothing: use the secret (service_role) one")
+        return value
+
+    @field_validator("storage_private_buckets")
+    @classmethod
+    def _private_buckets(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and (not info.data.get("supabase_url") or info.data.get("supabase_service_role_key") is None):
+            raise ValueError("needs SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY, with which its URLs are signed")
+        return value
+
     @field_validator("n8n_webhook_secret", "ai_callback_secret", "supabase_jwt_secret", "ai_callback_secret_previous")
     @classmethod
     def _secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is None:
             return value
         text = value.get_secret_value()
+        if not text and info.field_name == "supabase_jwt_secret" and info.data.get("supabase_url"):
+            return value  # the project signs with published keys alone: no token with a shared secret is good
         if not text and not _production(info):
             raise ValueError("is empty")
         if not text.isascii() or not text.isprintable():
@@ -181,6 +225,13 @@ class Settings(BaseSettings):
         return self.supabase_url or self.app_url
 
     @property
+    def allowed_buckets(self) -> frozenset[str]:
+        """The buckets in which pictures may lie; any when empty."""
+        return (
+            frozenset({*self.storage_buckets, *self.storage_private_buckets}) if self.storage_buckets else frozenset()
+        )
+
+    @property
     def callback_url(self) -> str:
         """Where n8n calls back."""
         return f"{self.app_url}/api/ai-callback"
@@ -194,6 +245,8 @@ class Settings(BaseSettings):
     def has_weak_secrets(self) -> bool:
         """Whether a secret is in use that everyone knows or that can be guessed."""
         secrets = {name: getattr(self, name).get_secret_value() for name in DEVELOPMENT_SECRETS}
+        if self.supabase_url and not secrets["supabase_jwt_secret"]:
+            del secrets["supabase_jwt_secret"]
         return any(len(text) < SECRET_LENGTH or text == DEVELOPMENT_SECRETS[name] for name, text in secrets.items())
 
     @property
@@ -213,6 +266,18 @@ def origin_of(url: str) -> str:
     default = {"http": 80, "https": 443}.get(parts.scheme)
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, default) else "")
+
+
+def _role_of_key(key: str) -> str | None:
+    """Which role a Supabase API key stands for, by its form; the signature is Supabase's affair."""
+    if key.startswith("sb_publishable_"):
+        return "anon"
+    if key.startswith("sb_secret_"):
+        return "service_role"
+    try:
+        return str(jwt.decode(key, options={"verify_signature": False}).get("role"))
+    except jwt.PyJWTError:
+        return None
 
 
 def _production(info: ValidationInfo) -> bool:

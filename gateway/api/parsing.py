@@ -10,7 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.auth import ForeignOrigin, InvalidToken, User
 from gateway.context import gateway_of
-from gateway.errors import ApiError, unauthorized
+from gateway.errors import ApiError, unauthorized, unavailable
+from gateway.jwks import KeysUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -26,17 +27,20 @@ MAX_TEXT = 200
 _decoder = msgspec.json.Decoder()
 
 
-def user_of(request: Request) -> User:
+async def user_of(request: Request) -> User:
     """The user who is asking.
 
     Raises:
-        ApiError: 401 without a good credential, 403 for a cookie that comes from a foreign page.
+        ApiError: 401 without a good credential, 403 for a cookie that comes from a foreign page, 503 for a token whose
+            signature cannot be verified at the moment.
     """
     try:
-        user = gateway_of(request).authenticator.user_of_request(request.method, request.headers)
+        user = await gateway_of(request).authenticator.user_of_request(request.method, request.headers)
     except InvalidToken as error:
         log.info("unauthorized", path=request.url.path, reason=str(error))
         raise unauthorized() from error
+    except KeysUnavailable as error:
+        raise unavailable() from error
     except ForeignOrigin as error:
         raise ApiError(403, "foreign_origin", "This origin may not use the session cookie.") from error
     if user is None:

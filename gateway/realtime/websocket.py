@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway import protocols
 from gateway.auth import Authenticator, ForeignOrigin, InvalidToken, User
 from gateway.ids import parse_id
+from gateway.jwks import KeysUnavailable
 from gateway.realtime.admission import Admission, TooManyConnections
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.hub import Hub
@@ -126,14 +127,14 @@ class _Connection:
         """The connection's user; None when it was closed instead."""
         authenticator = self._transport.authenticator
         try:
-            user = authenticator.user_of_upgrade(self._websocket.headers)
+            user = await authenticator.user_of_upgrade(self._websocket.headers)
             if user is not None:
                 return user
             async with asyncio.timeout(self._transport.settings.ws_auth_seconds):
                 command = decode_command(await self._receive_text())
             if not isinstance(command, Auth):
                 raise InvalidToken("the first frame was no auth")
-            user = authenticator.user_of_token(command.token)
+            user = await authenticator.user_of_token(command.token)
             await self._send(encode_message(Authenticated(_expires_at(user))))
             return user
         except ForeignOrigin:
@@ -141,6 +142,8 @@ class _Connection:
         except InvalidToken as error:
             log.info("ws_unauthorized", reason=str(error))
             await self.close(CloseCode.UNAUTHORIZED)
+        except KeysUnavailable:
+            await self.close(CloseCode.OVERLOADED)
         except TimeoutError:
             await self.close(CloseCode.AUTH_TIMEOUT)
         except (BadFrame, BadCommand):
@@ -293,9 +296,13 @@ class _Connection:
 
     async def _refresh(self, command: Auth) -> None:
         try:
-            user = self._transport.authenticator.user_of_token(command.token)
+            user = await self._transport.authenticator.user_of_token(command.token)
         except InvalidToken:
             await self.close(CloseCode.UNAUTHORIZED)
+            return
+        except KeysUnavailable:
+            # The old token is good until it ends; the client is told that this one could not be looked at.
+            await self._refuse(command.ref, "unavailable", "The token cannot be verified right now. Please try again.")
             return
         if user.id != self._user.id:
             await self.close(CloseCode.UNAUTHORIZED)

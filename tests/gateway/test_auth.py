@@ -41,15 +41,15 @@ def unsigned() -> str:
     return ".".join([*encoded, ""])
 
 
-def test_a_good_token_names_its_user(authenticator: Authenticator) -> None:
-    user = authenticator.user_of_token(token())
+async def test_a_good_token_names_its_user(authenticator: Authenticator) -> None:
+    user = await authenticator.user_of_token(token())
     assert (user.id, user.is_admin) == (USER, False)
 
 
-def test_admins_are_marked_by_app_metadata_alone(authenticator: Authenticator) -> None:
-    assert authenticator.user_of_token(token(app_metadata={"role": "admin"})).is_admin
+async def test_admins_are_marked_by_app_metadata_alone(authenticator: Authenticator) -> None:
+    assert (await authenticator.user_of_token(token(app_metadata={"role": "admin"}))).is_admin
     for forged in ({"user_metadata": {"role": "admin"}}, {"role": "admin"}, {"app_metadata": "admin"}):
-        assert not authenticator.user_of_token(token(**forged)).is_admin
+        assert not (await authenticator.user_of_token(token(**forged))).is_admin
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_admins_are_marked_by_app_metadata_alone(authenticator: Authenticator) -
         unsigned(),
     ],
 )
-def test_bad_tokens_are_refused(authenticator: Authenticator, bad: str) -> None:
+async def test_bad_tokens_are_refused(authenticator: Authenticator, bad: str) -> None:
     with pytest.raises(InvalidToken):
-        authenticator.user_of_token(bad)
+        await authenticator.user_of_token(bad)
 
 
-def test_a_little_clock_difference_is_forgiven(authenticator: Authenticator) -> None:
-    assert authenticator.user_of_token(token(exp=int(time.time()) - 2)).id == USER
+async def test_a_little_clock_difference_is_forgiven(authenticator: Authenticator) -> None:
+    assert (await authenticator.user_of_token(token(exp=int(time.time()) - 2))).id == USER
 
 
 def cookie(access_token: str, *, form: str = "base64", name: str = "sb-project-auth-token") -> str:
@@ -132,33 +132,33 @@ REQUESTS: list[tuple[str, dict[str, str], type[Exception] | None]] = [
 
 
 @pytest.mark.parametrize(("method", "headers", "error"), REQUESTS)
-def test_where_a_cookie_may_come_from(
+async def test_where_a_cookie_may_come_from(
     authenticator: Authenticator, method: str, headers: dict[str, str], error: type[Exception] | None
 ) -> None:
     request = Headers({"cookie": cookie(token()), **headers})
     if error is None:
-        user = authenticator.user_of_request(method, request)
+        user = await authenticator.user_of_request(method, request)
         assert user is not None
         assert user.id == USER
     else:
         with pytest.raises(error):
-            authenticator.user_of_request(method, request)
+            await authenticator.user_of_request(method, request)
 
 
-def test_a_bearer_needs_no_origin(authenticator: Authenticator) -> None:
+async def test_a_bearer_needs_no_origin(authenticator: Authenticator) -> None:
     headers = Headers({"authorization": f"bearer {token()}", "origin": "https://evil.example"})
-    user = authenticator.user_of_request("POST", headers)
+    user = await authenticator.user_of_request("POST", headers)
     assert user is not None
     assert user.id == USER
 
 
 @pytest.mark.parametrize("header", ["Bearer x", "Bearer ", "Bearer", "Basic eDp5", "", "Token abc"])
-def test_a_bad_bearer_never_falls_back_to_the_cookie(authenticator: Authenticator, header: str) -> None:
+async def test_a_bad_bearer_never_falls_back_to_the_cookie(authenticator: Authenticator, header: str) -> None:
     headers = Headers({"authorization": header, "cookie": cookie(token()), "origin": OWN})
     with pytest.raises(InvalidToken):
-        authenticator.user_of_request("POST", headers)
+        await authenticator.user_of_request("POST", headers)
     with pytest.raises(InvalidToken):
-        authenticator.user_of_upgrade(headers)
+        await authenticator.user_of_upgrade(headers)
 
 
 async def test_http_answers(gateway: RunningGateway, ada: Person) -> None:
@@ -186,7 +186,7 @@ def test_the_token_of_a_request_is_what_the_contract_says() -> None:
     assert CallbackSecrets(Settings.load({"ai_callback_secret": "k" * 40})).token_for(request_id) == expected
 
 
-def test_issued_tokens_are_good() -> None:
+async def test_issued_tokens_are_good() -> None:
     authenticator = Authenticator(Settings.load({"supabase_jwt_secret": SECRET}))
-    user = authenticator.user_of_token(issue_token(SECRET, USER, admin=True, lifetime=60))
+    user = await authenticator.user_of_token(issue_token(SECRET, USER, admin=True, lifetime=60))
     assert (user.id, user.is_admin) == (USER, True)

@@ -1,5 +1,6 @@
 """The commands, as a person types them."""
 
+import asyncio
 import uuid
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_token_prints_the_token_alone() -> None:
     user = str(uuid.uuid4())
     output = run("token", "--user", user, "--admin", "--expires", "60")
     assert output.count("\n") == 1
-    found = Authenticator(Settings.load()).user_of_token(output.strip())
+    found = asyncio.run(Authenticator(Settings.load()).user_of_token(output.strip()))
     assert (found.id, found.is_admin) == (user, True)
 
 

@@ -1,0 +1,170 @@
+"""The public keys with which Supabase signs its users' tokens (JSON Web Key Set, RFC 7517).
+
+They are fetched when a token first needs them, off the event loop's critical path and once for everyone who waits, and
+kept: an endpoint that is away later takes nothing from users whose key is known. A token that names an unknown key
+may come from a new one, so the set is fetched again, but not more often than every `COOLDOWN_SECONDS`: forged tokens
+must not become load on Supabase.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import jwt
+import msgspec
+import structlog
+
+log = structlog.get_logger(__name__)
+
+PATH = "/auth/v1/.well-known/jwks.json"
+"""Where a Supabase project publishes its keys."""
+
+FRESH_SECONDS = 600.0
+"""How long a set is good without a new look (Supabase sends ``max-age=600``); a key that was revoked lives so long."""
+
+COOLDOWN_SECONDS = 30.0
+"""Shortest time between two fetches, whoever asks."""
+
+RETRY_SECONDS = 5.0
+"""The same after a fetch that failed."""
+
+FETCH_SECONDS = 5.0
+"""Longest wait for the endpoint."""
+
+MAX_BYTES = 64 * 1024
+"""Largest set that is read."""
+
+MAX_KEYS = 50
+"""Most keys that are kept."""
+
+_ALGORITHMS: dict[tuple[object, object], tuple[str, ...]] = {
+    ("RSA", None): ("RS256", "RS384", "RS512"),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+}
+"""What a key may verify, by its type and curve (RFC 7518, section 3.1; RFC 8037)."""
+
+ALGORITHMS = frozenset(name for names in _ALGORITHMS.values() for name in names)
+"""The algorithms of tokens that are verified by a published key. Symmetric ones and ``none`` are not among them."""
+
+
+class KeysUnavailable(Exception):
+    """The token may be good, but the key that it names is not known here and the endpoint does not answer."""
+
+
+class SigningKeys:
+    """A project's published keys.
+
+    Args:
+        url: the project (``https://project.supabase.co``).
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/") + PATH
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._tried_at: float | None = None
+        self._failed = False
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def key_of(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
+        """The key `kid`, if it is known and made for `algorithm`; None when there is none.
+
+        Raises:
+            KeysUnavailable: the key is unknown and the endpoint could not be asked.
+        """
+        if kid not in self._keys:
+            await self._refresh()
+        elif self._is_stale():
+            self._start_fetching()  # whoever asks now is served from what is known
+        key = self._keys.get(kid)
+        if key is None:
+            if self._failed:
+                raise KeysUnavailable("the signing keys cannot be fetched")
+            return None
+        return key if key.algorithm_name == algorithm else None
+
+    async def aclose(self) -> None:
+        """Give up a fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.gather(self._fetching, return_exceptions=True)
+
+    def knows(self, kid: object) -> bool:
+        """Whether `kid` is one of the published keys, without a look at the endpoint."""
+        return kid in self._keys
+
+    def _is_stale(self) -> bool:
+        return self._fetched_at is None or time.monotonic() - self._fetched_at > FRESH_SECONDS
+
+    async def _refresh(self) -> None:
+        self._start_fetching()
+        if self._fetching is not None:
+            await asyncio.shield(self._fetching)  # a caller who leaves does not end it for the others
+
+    def _start_fetching(self) -> None:
+        if self._fetching is not None and not self._fetching.done():
+            return
+        cooldown = RETRY_SECONDS if self._failed else COOLDOWN_SECONDS
+        if self._tried_at is not None and time.monotonic() - self._tried_at < cooldown:
+            return
+        self._tried_at = time.monotonic()
+        self._fetching = asyncio.create_task(self._fetch(), name="jwks-fetch")
+
+    async def _fetch(self) -> None:
+        try:
+            found = _usable(await _read(self._url))
+        except (httpx.HTTPError, msgspec.DecodeError, TimeoutError, ValueError) as error:
+            self._failed = True
+            log.warning("jwks_unavailable", reason=f"{type(error).__name__}: {error}"[:200], kept=len(self._keys))
+            return
+        self._failed = False
+        self._keys = found
+        self._fetched_at = time.monotonic()
+        log.info("jwks_fetched", keys=len(found))
+
+
+async def _read(url: str) -> bytes:
+    async with (
+        asyncio.timeout(FETCH_SECONDS),
+        httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as http,
+        http.stream("GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}) as answer,
+    ):
+        if answer.status_code != 200:
+            raise ValueError(f"the endpoint answered {answer.status_code}")
+        content = bytearray()
+        async for chunk in answer.aiter_raw():
+            content += chunk
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"more than {MAX_BYTES} bytes")
+        return bytes(content)
+
+
+def _usable(content: bytes) -> dict[str, jwt.PyJWK]:
+    """The keys in `content` that can verify a token, by their ids; others are left out."""
+    decoded = msgspec.json.decode(content)
+    published = decoded.get("keys") if isinstance(decoded, dict) else None
+    if not isinstance(published, list):
+        raise ValueError("not a key set")
+    keys = {}
+    for data in published[:MAX_KEYS]:
+        if isinstance(data, dict) and isinstance(kid := data.get("kid"), str) and (key := _key(data)) is not None:
+            keys[kid] = key
+    return keys
+
+
+def _key(data: Mapping[str, Any]) -> jwt.PyJWK | None:
+    kind = (data.get("kty"), data.get("crv") if data.get("kty") != "RSA" else None)
+    algorithms = _ALGORITHMS.get(kind, ()) if all(isinstance(part, str | None) for part in kind) else ()
+    algorithm = data.get("alg") or next(iter(algorithms), None)
+    if algorithm not in algorithms or data.get("use", "sig") != "sig":
+        return None
+    try:
+        return jwt.PyJWK(dict(data), algorithm)
+    except jwt.PyJWTError as error:
+        log.warning("jwks_key_unusable", reason=type(error).__name__)
+        return None
