@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from gateway.api import callback, documents, generate, health, metrics, pages, status
+from gateway.api import callback, documents, generate, health, images, metrics, pages, status
 from gateway.auth import Authenticator, CallbackSecrets
 from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
@@ -24,6 +24,7 @@ from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.websocket import WebSocketTransport
 from gateway.security import SecurityHeaders
 from gateway.settings import Settings
+from gateway.signed_urls import SignedUrls
 from storage.database import open_database
 from storage.public_urls import PublicUrls
 from storage.schema import check_schema
@@ -33,7 +34,7 @@ def build_gateway(settings: Settings) -> Gateway:
     """The parts of a process, wired together and not yet started."""
     database = open_database(settings.database_url.get_secret_value())
     bus: Bus = InProcessBus() if settings.redis_url is None else RedisBus(settings.redis_url.get_secret_value())
-    urls = PublicUrls(settings.storage_base)
+    urls = PublicUrls(settings.storage_base, settings.app_url, frozenset(settings.storage_private_buckets))
     return Gateway(
         settings=settings,
         database=database,
@@ -45,6 +46,7 @@ def build_gateway(settings: Settings) -> Gateway:
             in_total=settings.ws_connections,
         ),
         urls=urls,
+        signed_urls=SignedUrls(settings),
         authenticator=Authenticator(settings),
         callback_secrets=CallbackSecrets(settings),
     )
@@ -64,6 +66,8 @@ async def running(gateway: Gateway, *, worker: bool) -> AsyncIterator[None]:
             gateway.drain()
             await gateway.hub.stop()
             await gateway.bus.stop()
+            await gateway.authenticator.aclose()
+            await gateway.signed_urls.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -104,6 +108,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *generate.routes,
             *callback.routes,
             *status.routes,
+            *images.routes,
             *health.routes(),
             *metrics.routes,
             *documents.routes,

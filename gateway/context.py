@@ -12,6 +12,7 @@ from gateway.realtime.bus import Bus
 from gateway.realtime.hub import Hub
 from gateway.realtime.update import Update
 from gateway.settings import Settings
+from gateway.signed_urls import SignedUrls
 from storage.database import Database
 from storage.public_urls import PublicUrls
 from storage.request import Request
@@ -30,6 +31,7 @@ class Gateway:
     hub: Hub
     admission: Admission
     urls: PublicUrls
+    signed_urls: SignedUrls
     authenticator: Authenticator
     callback_secrets: CallbackSecrets
     draining: bool = False

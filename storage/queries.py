@@ -13,7 +13,7 @@ from storage.lifecycle import Event, Status, sources
 COLUMNS = """
     id, user_id, organization_id, product, brand, status, version, progress, storage_key, storage_id, error_message,
     error_code, cost, created_at, updated_at, completed_at, n8n_execution_id, request_metadata, retry_of,
-    dispatch_attempts"""
+    dispatch_attempts, picture_token"""
 
 OPEN = f"status IN ('{Status.PENDING}', '{Status.PROCESSING}')"
 """Not final yet; written as the partial indexes are, so that they are used."""
@@ -84,10 +84,10 @@ SELECT count(*) AS taken, min(created_at) AS oldest, NOW() AS now FROM (
 INSERT = f"""
 INSERT INTO ai_image_requests (
     id, user_id, organization_id, product, brand, request_metadata, idempotency_key, idempotency_hash, retry_of,
-    created_at, updated_at, dispatch_due_at, deadline_at)
+    picture_token, created_at, updated_at, dispatch_due_at, deadline_at)
 VALUES (
     :id, :user_id, :organization_id, :product, :brand, :metadata, :idempotency_key, :idempotency_hash, :retry_of,
-    NOW(), NOW(), NOW(), AFTER(:deadline))
+    :picture_token, NOW(), NOW(), NOW(), AFTER(:deadline))
 RETURNING {COLUMNS}"""
 
 INSERT_EVENT = """

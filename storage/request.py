@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     retry_of: str | None
     dispatch_attempts: int
+    picture_token: str
 
     @classmethod
     def from_row(cls, row: Row) -> "Request":
@@ -60,6 +61,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             metadata=json.loads(row["request_metadata"]),
             retry_of=None if row["retry_of"] is None else str(row["retry_of"]),
             dispatch_attempts=row["dispatch_attempts"],
+            picture_token=str(row["picture_token"]),
         )
 
 
@@ -91,7 +93,7 @@ _encoder = msgspec.json.Encoder()
 
 def body_of(request: Request, urls: PublicUrls) -> Body:
     """The Body of `request`."""
-    shown = request.status is Status.COMPLETED and request.storage_key is not None
+    shown = request.storage_key if request.status is Status.COMPLETED else None
     return Body(
         request_id=request.id,
         status=request.status,
@@ -99,7 +101,7 @@ def body_of(request: Request, urls: PublicUrls) -> Body:
         brand=request.brand,
         storage_key=request.storage_key,
         storage_id=request.storage_id,
-        public_url=urls.of(request.storage_key) if shown and request.storage_key else None,
+        public_url=None if shown is None else urls.of(shown, request.id, request.picture_token),
         error_message=request.error_message,
         created_at=rfc3339(request.created_at),
         completed_at=None if request.completed_at is None else rfc3339(request.completed_at),

@@ -102,7 +102,7 @@ async def complete(
                 organization_id=request.organization_id,
                 user_id=request.user_id,
                 name=f"AI Generated: {request.product} - {request.brand}",
-                file_url=urls.of(completion.storage_key),
+                file_url=urls.of(completion.storage_key, request.id, request.picture_token),
             )
             await tx.all(queries.SET_ASSET, id=request_id, asset_id=None if asset is None else asset["id"])
             detail = {"key": completion.storage_key, "id": completion.storage_id, "executionId": execution_id}

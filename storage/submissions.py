@@ -90,6 +90,7 @@ async def submit(database: Database, submission: Submission, *, quota: int, dead
             idempotency_key=submission.idempotency_key,
             idempotency_hash=None if submission.idempotency_key is None else submission.fingerprint(),
             retry_of=submission.retry_of,
+            picture_token=str(uuid.uuid4()),
             deadline=deadline_seconds,
         )
         assert row is not None, "INSERT … RETURNING returns its row"  # noqa: S101

@@ -31,7 +31,7 @@ async def callback(request: Request) -> Response:
     body = await _authorized_body(request, gateway, secret)
     request_id = await _request_id(gateway, body, may_use_execution=gateway.callback_secrets.is_global(secret))
     try:
-        news = parse_news(body)
+        news = parse_news(body, gateway.settings.allowed_buckets)
     except InvalidNews as error:
         raise ApiError(400, error.code, str(error)) from error
     applied = await apply_news(gateway, request_id, news, actor="n8n")

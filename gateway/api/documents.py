@@ -77,7 +77,7 @@ _NUMBER = {"type": ["number", "string", "null"]}
 
 def openapi() -> Schema:
     """The HTTP endpoints (OpenAPI 3.1)."""
-    generate = {
+    generate: Schema = {
         "summary": "Submit a request",
         "description": "Answers once the request is durable. It is sent to n8n within a second.",
         "security": _USER,
@@ -129,6 +129,34 @@ def openapi() -> Schema:
                 (429, "The hour's quota is used up; `Retry-After` says when there is room."),
                 (503, "Briefly unavailable."),
             ),
+        },
+    }
+    generate_sync = generate | {
+        "summary": "Submit a request and wait for its end",
+        "description": "With `AI_GENERATION_MODE=sync`, `/api/ai-generate` does this too.",
+        "responses": generate["responses"]
+        | {
+            "200": _json(_ref("Body"), "Completed."),
+            "202": _json(_ref("Body"), "Not final within `AI_SYNC_TIMEOUT_SECONDS`: it goes on, see `Location`."),
+            "500": _json(
+                {
+                    "type": "object",
+                    "properties": {"error": {"type": "string"}, "code": {"type": "string"}, "request": _ref("Body")},
+                    "required": ["error", "code", "request"],
+                },
+                "The generation failed.",
+            ),
+        },
+    }
+    image = {
+        "summary": "The picture of a private bucket",
+        "parameters": [
+            _REQUEST_ID,
+            _parameter("token", "path", "What makes the URL unguessable.", {"type": "string"}, required=True),
+        ],
+        "responses": {
+            "302": {"description": "`Location` is a signed URL that soon ends."},
+            **_errors((404, "No such picture."), (503, "The object store, or the database, is briefly unavailable.")),
         },
     }
     status = {
@@ -226,8 +254,10 @@ def openapi() -> Schema:
         "info": {"title": "AI Image Gateway", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
         "paths": {
             "/api/ai-generate": {"post": generate},
+            "/api/ai-generate-sync": {"post": generate_sync},
             "/api/ai-callback": {"post": callback},
             "/api/ai-status/{request_id}": {"get": status},
+            "/api/ai-images/{request_id}/{token}": {"get": image},
             "/api/ai-status/{request_id}/events": {"get": events},
             "/healthz": {"get": {"summary": "Liveness", "responses": {"200": _json(probe, "The process answers.")}}},
             "/readyz": {

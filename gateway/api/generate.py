@@ -1,19 +1,29 @@
-"""`POST /api/ai-generate`: a submission in, a durable request out."""
+"""`POST /api/ai-generate`: a submission in, a durable request out.
+
+`POST /api/ai-generate-sync` is the same for clients that wait for the picture, as before there was a gateway. It stands
+on the asynchronous path and holds nothing but the connection: whoever leaves early, or waits in vain, loses nothing.
+"""
 
 import re
 
+import msgspec
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.held import ClientLeft, admitted, while_connected
 from gateway.api.parsing import read_json_object, text_field, user_of
 from gateway.auth import User
 from gateway.context import Gateway, gateway_of
 from gateway.errors import ApiError
 from gateway.ids import parse_id
+from gateway.realtime.long_poll import wait_until_final
+from gateway.realtime.update import Update
+from gateway.realtime.watcher import Watcher
 from gateway.responses import json_response
 from storage.errors import (
+    DatabaseUnavailable,
     IdempotencyConflict,
     NoOrganization,
     NotAMember,
@@ -21,6 +31,8 @@ from storage.errors import (
     RateLimited,
     Refusal,
 )
+from storage.lifecycle import Status
+from storage.requests import read_own
 from storage.submissions import WINDOW, Submission, Submitted, submit
 
 log = structlog.get_logger(__name__)
@@ -35,13 +47,55 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-
 
 
 async def generate(request: Request) -> Response:
-    """Take a submission: 202 once it is durable."""
-    user = user_of(request)
+    """Take a submission: 202 once it is durable. `AI_GENERATION_MODE=sync` makes it wait for the end."""
     gateway = gateway_of(request)
+    if gateway.settings.ai_generation_mode == "sync":
+        return await generate_sync(request)
+    user = await user_of(request)
     submitted = await submit_for(gateway, user, await _parse(request, user))
     content = {"requestId": submitted.request.id, "status": "pending", "message": MESSAGE}
     headers = {"Location": f"/api/ai-status/{submitted.request.id}", **_limit_headers(gateway, submitted)}
     return json_response(content, 202, headers)
+
+
+async def generate_sync(request: Request) -> Response:
+    """Take a submission and answer when it is final: 200 or 500; 202 when that takes too long, and it goes on."""
+    user = await user_of(request)
+    gateway = gateway_of(request)
+    submission = await _parse(request, user)
+    with admitted(request, gateway, user):  # before anything is written
+        submitted = await submit_for(gateway, user, submission)
+        update = Update.of(submitted.request, gateway.urls)
+        waiting = _until_final(gateway, user, update)
+        try:
+            update = await while_connected(request, waiting)
+        except ClientLeft:
+            return Response(status_code=204)  # nobody reads it
+    headers = {"Location": f"/api/ai-status/{update.request_id}", **_limit_headers(gateway, submitted)}
+    if update.status is Status.COMPLETED:
+        return json_response(bytes(update.body), 200, headers)
+    if not update.status.is_final:
+        return json_response(bytes(update.body), 202, headers)
+    body = msgspec.json.decode(update.body)
+    failure = {"error": body["errorMessage"], "code": body["errorCode"] or "generation_failed", "request": update.body}
+    return json_response(failure, 500, headers)
+
+
+async def _until_final(gateway: Gateway, user: User, submitted: Update) -> Update:
+    """The newest update within `AI_SYNC_TIMEOUT_SECONDS`; the one at hand when the database cannot tell a newer."""
+    watcher = Watcher(user.id)
+    watcher.ids.add(submitted.request_id)
+
+    async def read() -> Update | None:
+        found = await read_own(gateway.database, submitted.request_id, user.id)
+        return None if found is None else Update.of(found, gateway.urls)
+
+    try:
+        found = await wait_until_final(gateway.hub, watcher, read, wait=gateway.settings.ai_sync_timeout_seconds)
+    except DatabaseUnavailable as error:
+        log.warning("sync_wait_failed", request_id=submitted.request_id, reason=str(error)[:200])
+        return submitted
+    return found or submitted
 
 
 async def _parse(request: Request, user: User) -> Submission:
@@ -123,4 +177,7 @@ def _rate_limit(limit: int, remaining: int, seconds: int) -> dict[str, str]:
     return {"RateLimit-Policy": f'"hour";q={limit};w={window}', "RateLimit": f'"hour";r={remaining};t={seconds}'}
 
 
-routes = [Route("/api/ai-generate", generate, methods=["POST"])]
+routes = [
+    Route("/api/ai-generate", generate, methods=["POST"]),
+    Route("/api/ai-generate-sync", generate_sync, methods=["POST"]),
+]

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -65,8 +66,12 @@ class Failed:
 News = Progress | Completed | Failed
 
 
-def parse_news(body: dict[str, object]) -> News:
+def parse_news(body: dict[str, object], buckets: Set[str] = frozenset()) -> News:
     """The report in `body`.
+
+    Args:
+        body: what n8n sent.
+        buckets: where pictures may lie; anywhere when empty.
 
     Numbers may be strings. An unusable `cost` or `progress` is dropped and logged: a picture that was paid for is not
     refused for a bad number. `error` may be anything.
@@ -81,6 +86,7 @@ def parse_news(body: dict[str, object]) -> News:
         key, storage_id = body.get("Key"), body.get("Id")
         if not _usable(key) or not _usable(storage_id):
             raise InvalidNews("key_and_id_required", "A completed callback needs Key and Id as non-empty text.")
+        _check_key(str(key), buckets)
         return Completed(str(key), str(storage_id), cost, execution_id)
     if status == "failed" or (status is None and body.get("error") is not None):
         return Failed(clean_error(body.get("error")), cost, execution_id)
@@ -89,6 +95,15 @@ def parse_news(body: dict[str, object]) -> News:
     if status is None:
         raise InvalidNews("status_required", "status is required: processing, completed or failed.")
     raise InvalidNews("unknown_status", "Unknown status: it must be processing, completed or failed.")
+
+
+def _check_key(key: str, buckets: Set[str]) -> None:
+    bucket, _, path = key.partition("/")
+    # A browser resolves dots in a URL's path: they would lead out of the bucket, wherever it is checked.
+    if not bucket or not path or any(part in (".", "..") for part in key.split("/")):
+        raise InvalidNews("invalid_key", "Key must be bucket/path, as the object store's upload answers it.")
+    if buckets and bucket not in buckets:
+        raise InvalidNews("bucket_not_allowed", "Key lies in a bucket that STORAGE_BUCKETS does not allow.")
 
 
 def _usable(value: object) -> bool:

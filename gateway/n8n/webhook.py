@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -93,7 +94,8 @@ class Webhook:
                         break
                     if time.monotonic() > deadline:
                         return Answer(Verdict.IN_DOUBT, "n8n did not finish its answer in time")
-                return classify(response.status_code, response.headers.get("content-type", ""), bytes(body))
+                content_type = response.headers.get("content-type", "")
+                return classify(response.status_code, content_type, bytes(body), self._settings.allowed_buckets)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return Answer(Verdict.SEND_AGAIN, f"n8n cannot be reached ({type(error).__name__})")
         except httpx.HTTPError as error:
@@ -123,12 +125,12 @@ class Webhook:
         }
 
 
-def classify(status: int, content_type: str, body: bytes) -> Answer:
+def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = frozenset()) -> Answer:
     """What n8n's answer means. The content type is not trusted: n8n sends JSON as ``text/html`` too."""
     text = body[:4096].decode(errors="replace")
     content = _json(body)
     if 200 <= status < 300:
-        return _accepted(text, content, content_type)
+        return _accepted(text, content, content_type, buckets)
     message = str(content.get("message", "")) if isinstance(content, dict) else ""
     reason = f"n8n answered {status}" + (f": {message[:200]}" if message else "")
     if status == 404:
@@ -153,7 +155,7 @@ def _not_found(content: object, message: str) -> Verdict:
     return Verdict.UNREGISTERED if "not registered" in message else Verdict.REFUSED
 
 
-def _accepted(text: str, content: object, content_type: str) -> Answer:
+def _accepted(text: str, content: object, content_type: str, buckets: Set[str]) -> Answer:
     if not text.strip():
         return Answer(Verdict.IN_DOUBT, "n8n answered without a body")
     # Only n8n's own page: a workflow's answer may hold these words too, as the name of a product.
@@ -162,19 +164,28 @@ def _accepted(text: str, content: object, content_type: str) -> Answer:
     first = content[0] if isinstance(content, list) and content else content
     if not isinstance(first, dict):
         return Answer(Verdict.ACCEPTED, "accepted")
-    return Answer(Verdict.ACCEPTED, "accepted", execution_id_of(first.get("executionId")), _news(first))
+    try:
+        return Answer(Verdict.ACCEPTED, "accepted", execution_id_of(first.get("executionId")), _news(first, buckets))
+    except InvalidNews as error:
+        return Answer(Verdict.RAN_AND_FAILED, f"The workflow's answer cannot be used: {error}")
 
 
-def _news(content: dict[str, object]) -> Completed | Failed | None:
-    """What a synchronous workflow's answer reports: the picture, or that there is none."""
+def _news(content: dict[str, object], buckets: Set[str]) -> Completed | Failed | None:
+    """What a synchronous workflow's answer reports: the picture, or that there is none.
+
+    Raises:
+        InvalidNews: it reports a picture that cannot be shown.
+    """
     if "Key" in content and "Id" in content:
         content = content | {"status": "completed"}
     elif content.get("status") != "failed":
         return None
     try:
-        news = parse_news(content)
-    except InvalidNews:
-        return None
+        news = parse_news(content, buckets)
+    except InvalidNews as error:
+        if error.code == "key_and_id_required":
+            return None  # it says nothing; a callback may still come
+        raise
     return news if isinstance(news, Completed | Failed) else None
 
 

@@ -78,9 +78,9 @@ class Hub:
     @contextlib.asynccontextmanager
     async def registered(self, watcher: Watcher) -> AsyncIterator[None]:
         """Keep `watcher` registered for its user's updates; inside, what changes from now on reaches it."""
-        await self._join(user_topic(watcher.user_id), watcher)
-        self._ask_to_leave(watcher)
         try:
+            await self._join(user_topic(watcher.user_id), watcher)  # it may be cancelled half-way
+            self._ask_to_leave(watcher)
             yield
         finally:
             await self._leave(user_topic(watcher.user_id), watcher)

@@ -1,4 +1,7 @@
-"""The long poll transport: one request that is answered when there is something newer than the client has seen."""
+"""The long poll transport: one request that is answered when there is something newer than the client has seen.
+
+The synchronous endpoint is the same with other patience: it waits for the end.
+"""
 
 import asyncio
 import contextlib
@@ -22,11 +25,29 @@ async def wait_for_newer(hub: Hub, watcher: Watcher, read: Read, *, seen: int, w
         if update is None or update.status.is_final or update.version > seen:
             return update
         watcher.seen(update.request_id, max(seen, update.version))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                while watcher.drain_in is None:
-                    await watcher.ready()
-                    if (newer := watcher.take()) is not None:
-                        return newer
-                await asyncio.sleep(watcher.drain_in)
-        return watcher.take() or update
+        return await _newer(watcher, asyncio.get_running_loop().time() + wait) or update
+
+
+async def wait_until_final(hub: Hub, watcher: Watcher, read: Read, *, wait: float) -> Update | None:
+    """The watched request once it is final, else as it is after `wait` seconds, or when the process stops."""
+    deadline = asyncio.get_running_loop().time() + wait
+    async with hub.registered(watcher):
+        update = await read()
+        if update is None:
+            return None
+        watcher.seen(update.request_id, update.version)
+        while not update.status.is_final and (newer := await _newer(watcher, deadline)) is not None:
+            update = newer
+        return update
+
+
+async def _newer(watcher: Watcher, deadline: float) -> Update | None:
+    """What the watcher is offered next; None at the deadline (in the loop's time), or when it is asked to leave."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            while watcher.drain_in is None:
+                await watcher.ready()
+                if (newer := watcher.take()) is not None:
+                    return newer
+            await asyncio.sleep(watcher.drain_in)
+    return watcher.take()

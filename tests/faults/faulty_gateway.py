@@ -139,6 +139,7 @@ def answer_without_a_row() -> None:
             metadata={},
             retry_of=None,
             dispatch_attempts=0,
+            picture_token=str(uuid4()),
         )
         return Submitted(request, remaining=1, reset_seconds=1, repeated=False)
 

@@ -12,7 +12,7 @@ from storage.requests import Applied, Completion, Outcome
 from storage.submissions import Submission, submit
 from tests.conftest import People
 
-URLS = PublicUrls("https://store.example.com")
+URLS = PublicUrls("https://store.example.com", "https://gateway.example.com")
 PICTURE = Completion("ai-images/a.png", "object-a", Decimal("0.10"))
 
 LEGAL = [

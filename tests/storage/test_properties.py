@@ -15,7 +15,7 @@ from storage.requests import Applied, Completion, Outcome
 from storage.submissions import Submission, submit
 from tests.conftest import People
 
-URLS = PublicUrls("https://store.example.com")
+URLS = PublicUrls("https://store.example.com", "https://gateway.example.com")
 
 ACTS = st.one_of(
     st.sampled_from(["accepted", "claim", "mark", "send_again", "in_doubt", "release", "deadline", "admin", "refused"]),

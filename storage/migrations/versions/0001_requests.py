@@ -2,11 +2,15 @@
 
 from alembic import op
 
+from storage.migrations.statements import execute
+
 revision = "0001"
 down_revision = None
 
 # On PostgreSQL every statement may meet a bare database, one of Supabase's (with its users, organizations, members
-# and assets), or one that already has the original design's table with rows and policies in it.
+# and assets), or one that already has the original design's table with rows and policies in it. Tables that exist are
+# somebody's and stay as they are; those that are created here are closed to Supabase's public roles, to whom Supabase
+# grants every new table.
 POSTGRES = (
     """
 DO $$ BEGIN
@@ -19,29 +23,44 @@ DO $$ BEGIN
     END IF;
 END $$""",
     """
-CREATE TABLE IF NOT EXISTS organizations (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    name text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now())""",
+DO $$ BEGIN
+    IF to_regclass('organizations') IS NULL THEN
+        CREATE TABLE organizations (
+            id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+            name text NOT NULL,
+            created_at timestamptz NOT NULL DEFAULT now());
+        ALTER TABLE organizations ENABLE ROW LEVEL SECURITY;
+    END IF;
+END $$""",
     """
-CREATE TABLE IF NOT EXISTS organization_members (
-    organization_id uuid NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
-    user_id uuid NOT NULL REFERENCES auth.users(id) ON DELETE CASCADE,
-    role text NOT NULL DEFAULT 'member',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (organization_id, user_id))""",
+DO $$ BEGIN
+    IF to_regclass('organization_members') IS NULL THEN
+        CREATE TABLE organization_members (
+            organization_id uuid NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
+            user_id uuid NOT NULL REFERENCES auth.users(id) ON DELETE CASCADE,
+            role text NOT NULL DEFAULT 'member',
+            created_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (organization_id, user_id));
+        ALTER TABLE organization_members ENABLE ROW LEVEL SECURITY;
+    END IF;
+END $$""",
     "CREATE INDEX IF NOT EXISTS idx_organization_members_user_id ON organization_members(user_id)",
     """
-CREATE TABLE IF NOT EXISTS assets (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    organization_id uuid NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
-    user_id uuid NOT NULL REFERENCES auth.users(id) ON DELETE CASCADE,
-    name text NOT NULL,
-    type text NOT NULL,
-    format text NOT NULL,
-    file_url text NOT NULL,
-    status text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now())""",
+DO $$ BEGIN
+    IF to_regclass('assets') IS NULL THEN
+        CREATE TABLE assets (
+            id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+            organization_id uuid NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
+            user_id uuid NOT NULL REFERENCES auth.users(id) ON DELETE CASCADE,
+            name text NOT NULL,
+            type text NOT NULL,
+            format text NOT NULL,
+            file_url text NOT NULL,
+            status text NOT NULL,
+            created_at timestamptz NOT NULL DEFAULT now());
+        ALTER TABLE assets ENABLE ROW LEVEL SECURITY;
+    END IF;
+END $$""",
     """
 CREATE TABLE IF NOT EXISTS ai_image_requests (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -134,6 +153,8 @@ CREATE TABLE IF NOT EXISTS ai_request_events (
     'DROP POLICY IF EXISTS "Users can view their own AI requests" ON ai_image_requests',
     'DROP POLICY IF EXISTS "Users can create AI requests" ON ai_image_requests',
     'DROP POLICY IF EXISTS "Service can update AI requests" ON ai_image_requests',
+    """
+REVOKE ALL ON ai_image_requests, ai_request_events, ai_gateway_schema FROM PUBLIC""",
     """
 DO $$ BEGIN
     IF to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL THEN
@@ -257,5 +278,4 @@ CREATE TABLE ai_request_events (
 
 def upgrade() -> None:
     """Create everything, in the words of the database at hand."""
-    for statement in POSTGRES if op.get_context().dialect.name == "postgresql" else SQLITE:
-        op.execute(statement.replace(":", r"\:") if "::" not in statement else statement)
+    execute(op, POSTGRES, SQLITE)

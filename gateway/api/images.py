@@ -1,0 +1,61 @@
+"""`GET /api/ai-images/{requestId}/{token}`: the stable URL of a picture in a private bucket.
+
+Whoever has the URL may see the picture, as with a public one: an `<img>` sends no token. It cannot be guessed, and it
+leads to a signed URL that soon ends.
+"""
+
+import hmac
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.context import gateway_of
+from gateway.errors import ApiError
+from gateway.ids import parse_id
+from gateway.signed_urls import NoSuchObject, StorageUnavailable
+from storage import requests
+from storage.lifecycle import Status
+from storage.public_urls import PICTURES
+
+log = structlog.get_logger(__name__)
+
+CACHE_SECONDS = 300
+"""How long a browser may keep the redirect: well below the life of what it leads to."""
+
+
+async def image(request: Request) -> Response:
+    """Redirect to the picture."""
+    gateway = gateway_of(request)
+    request_id, token = parse_id(request.path_params["request_id"]), request.path_params["token"]
+    found = None if request_id is None else await requests.read(gateway.database, request_id)
+    if found is None or not hmac.compare_digest(found.picture_token.encode(), token.encode(errors="surrogateescape")):
+        raise _not_found()
+    if (
+        found.status is not Status.COMPLETED
+        or found.storage_key is None
+        or not gateway.urls.is_private(found.storage_key)
+    ):
+        raise _not_found()
+    try:
+        url = await gateway.signed_urls.of(found.storage_key)
+    except NoSuchObject as error:
+        log.warning("picture_missing", request_id=found.id)
+        raise _not_found() from error
+    except StorageUnavailable as error:
+        log.warning("picture_not_signed", request_id=found.id, reason=str(error))
+        raise ApiError(
+            503,
+            "storage_unavailable",
+            "The object store is briefly unavailable. Please try again.",
+            {"Retry-After": "2"},
+        ) from error
+    return RedirectResponse(url, 302, {"Cache-Control": f"private, max-age={CACHE_SECONDS}"})
+
+
+def _not_found() -> ApiError:
+    return ApiError(404, "not_found", "There is no such picture.")
+
+
+routes = [Route(PICTURES + "/{request_id}/{token}", image, methods=["GET"])]

@@ -1,0 +1,44 @@
+"""A token that opens one picture of a private bucket, and when n8n is to be asked about a request."""
+
+from alembic import op
+
+from storage.migrations.statements import execute
+
+revision = "0002"
+down_revision = "0001"
+
+POSTGRES = (
+    """
+ALTER TABLE ai_image_requests
+    ADD COLUMN IF NOT EXISTS picture_token uuid NOT NULL DEFAULT gen_random_uuid(),
+    ADD COLUMN IF NOT EXISTS ask_at timestamptz""",
+    """
+CREATE INDEX IF NOT EXISTS idx_ai_requests_ask ON ai_image_requests((coalesce(ask_at, deadline_at)))
+    WHERE status IN ('pending', 'processing')""",
+)
+
+# A version 4 UUID (RFC 9562, section 5.4) in lower-case hyphenated text.
+_UUID = (
+    "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-' || "
+    "substr('89ab', 1 + (abs(random()) % 4), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"
+)
+
+# A column that SQLite adds later cannot have such a default: a trigger gives the token to rows of other tools.
+SQLITE = (
+    "ALTER TABLE ai_image_requests ADD COLUMN picture_token TEXT",
+    "ALTER TABLE ai_image_requests ADD COLUMN ask_at TEXT",
+    f"UPDATE ai_image_requests SET picture_token = {_UUID}",
+    f"""
+CREATE TRIGGER ai_image_requests_picture_token AFTER INSERT ON ai_image_requests WHEN NEW.picture_token IS NULL
+BEGIN
+    UPDATE ai_image_requests SET picture_token = {_UUID} WHERE id = NEW.id;
+END""",
+    """
+CREATE INDEX idx_ai_requests_ask ON ai_image_requests(coalesce(ask_at, deadline_at))
+    WHERE status IN ('pending', 'processing')""",
+)
+
+
+def upgrade() -> None:
+    """Add the columns, in the words of the database at hand."""
+    execute(op, POSTGRES, SQLITE)
