@@ -30,6 +30,10 @@ DO $$ BEGIN
             name text NOT NULL,
             created_at timestamptz NOT NULL DEFAULT now());
         ALTER TABLE organizations ENABLE ROW LEVEL SECURITY;
+        REVOKE ALL ON organizations FROM PUBLIC;
+        IF to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL THEN
+            REVOKE ALL ON organizations FROM anon, authenticated;
+        END IF;
     END IF;
 END $$""",
     """
@@ -42,6 +46,10 @@ DO $$ BEGIN
             created_at timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (organization_id, user_id));
         ALTER TABLE organization_members ENABLE ROW LEVEL SECURITY;
+        REVOKE ALL ON organization_members FROM PUBLIC;
+        IF to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL THEN
+            REVOKE ALL ON organization_members FROM anon, authenticated;
+        END IF;
     END IF;
 END $$""",
     "CREATE INDEX IF NOT EXISTS idx_organization_members_user_id ON organization_members(user_id)",
@@ -59,6 +67,10 @@ DO $$ BEGIN
             status text NOT NULL,
             created_at timestamptz NOT NULL DEFAULT now());
         ALTER TABLE assets ENABLE ROW LEVEL SECURITY;
+        REVOKE ALL ON assets FROM PUBLIC;
+        IF to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL THEN
+            REVOKE ALL ON assets FROM anon, authenticated;
+        END IF;
     END IF;
 END $$""",
     """
