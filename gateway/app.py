@@ -14,6 +14,7 @@ from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
 from gateway.errors import HANDLERS
 from gateway.n8n.dispatcher import Dispatcher
+from gateway.n8n.executions import Executions
 from gateway.n8n.watch import DeadlineWatch
 from gateway.n8n.webhook import Webhook
 from gateway.operations.logging import configure_logging
@@ -76,12 +77,15 @@ async def working(gateway: Gateway) -> AsyncIterator[None]:
     dispatcher = Dispatcher(gateway, Webhook(gateway.settings, gateway.callback_secrets))
     gateway.wake_dispatcher, gateway.stop_dispatcher = dispatcher.wake, dispatcher.claim_no_more
     dispatching = keep_running(dispatcher.run, "dispatcher")
-    watching = keep_running(DeadlineWatch(gateway).run, "deadline-watch")
+    executions = Executions(gateway.settings) if gateway.settings.n8n_api_url else None
+    watching = keep_running(DeadlineWatch(gateway, executions).run, "deadline-watch")
     try:
         yield
     finally:
         await dispatcher.stop(gateway.settings.drain_seconds)
         await stop_all(dispatching, watching)
+        if executions is not None:
+            await executions.aclose()
 
 
 def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:

@@ -14,6 +14,9 @@ from storage.requests import record
 LEASE_SECONDS = 30.0
 """How long a claim is held before another process may take the row over."""
 
+IN_DOUBT_SECONDS = 5.0
+"""How soon n8n is asked about a request that is in doubt: an execution takes a moment to appear."""
+
 
 async def claim(database: Database, lease: str, limit: int) -> list[Request]:
     """Take up to `limit` due requests under `lease`, a name never used before, for `LEASE_SECONDS`."""
@@ -21,14 +24,17 @@ async def claim(database: Database, lease: str, limit: int) -> list[Request]:
     return [Request.from_row(row) for row in rows]
 
 
-async def mark_sending(database: Database, request_id: str, lease: str, deadline_seconds: float) -> Request | None:
+async def mark_sending(
+    database: Database, request_id: str, lease: str, deadline_seconds: float, ask_seconds: float | None = None
+) -> Request | None:
     """Write down that the request is about to be sent; None if it is no longer the lease's to send.
 
-    The deadline starts anew here, so that time spent waiting for n8n to come back is not the workflow's loss.
+    The deadline starts anew here, so that time spent waiting for n8n to come back is not the workflow's loss. If after
+    `ask_seconds` nothing more is known (the sender died), n8n is to be asked; None where it cannot be.
     """
 
     async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(queries.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds)
+        row = await tx.one(queries.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds, ask=ask_seconds)
         if row is None:
             return None
         request = Request.from_row(row)
@@ -55,9 +61,13 @@ async def send_again(
 
 
 async def note_in_doubt(database: Database, request: Request, lease: str, reason: str) -> None:
-    """Record that nobody knows whether n8n has it. The mark stays, so it is never sent again."""
+    """Record that nobody knows whether n8n has it. The mark stays, so it is never sent again.
+
+    Where n8n can be asked, it soon is.
+    """
 
     async def work(tx: Transaction) -> None:
+        await tx.all(queries.ASK_SOON, id=request.id, seconds=IN_DOUBT_SECONDS)
         await record(tx, request, "in_doubt", lease, {"reason": reason})
 
     await database.transaction(work)

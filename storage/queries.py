@@ -102,7 +102,7 @@ START = {
 UPDATE ai_image_requests
 SET status = 'processing', progress = coalesce(CAST(:progress AS integer), progress),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
-    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL
+    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL, ask_at = NULL
 WHERE id = :id AND {_guard(event)}
   AND (status = 'pending' OR CAST(:progress AS integer) > coalesce(progress, -1))
 RETURNING {COLUMNS}"""
@@ -156,14 +156,14 @@ WHERE id IN (
 RETURNING {COLUMNS}"""
 
 MARK_SENDING = f"""
-UPDATE ai_image_requests SET dispatch_sending_at = NOW(), deadline_at = AFTER(:deadline)
+UPDATE ai_image_requests SET dispatch_sending_at = NOW(), deadline_at = AFTER(:deadline), ask_at = AFTER(:ask)
 WHERE id = :id AND dispatch_leased_by = :lease AND dispatch_sending_at IS NULL AND status = 'pending'
   AND dispatch_due_at > NOW()
 RETURNING {COLUMNS}"""
 
 SEND_AGAIN = f"""
 UPDATE ai_image_requests
-SET dispatch_sending_at = NULL, dispatch_leased_by = NULL, dispatch_due_at = AFTER(:delay),
+SET dispatch_sending_at = NULL, dispatch_leased_by = NULL, dispatch_due_at = AFTER(:delay), ask_at = NULL,
     dispatch_unregistered_since =
         CASE WHEN :unregistered = 1 THEN coalesce(dispatch_unregistered_since, NOW()) ELSE NULL END
 WHERE id = :id AND dispatch_leased_by = :lease AND dispatch_sending_at IS NOT NULL AND status = 'pending'
@@ -173,8 +173,31 @@ RETURNING {COLUMNS}"""
 RELEASE = """
 UPDATE ai_image_requests
 SET dispatch_leased_by = NULL, dispatch_due_at = NOW(), dispatch_attempts = dispatch_attempts - 1,
-    dispatch_sending_at = NULL
+    dispatch_sending_at = NULL, ask_at = NULL
 WHERE id = :id AND dispatch_leased_by = :lease AND status = 'pending'"""
 
 UNREGISTERED_SINCE = """
 SELECT dispatch_unregistered_since AS since, NOW() AS now FROM ai_image_requests WHERE id = :id"""
+
+# -- asking n8n -------------------------------------------------------------------------------------------------------
+# `ask_at` is when n8n is next to be asked what became of a request; where it is null, that is at the deadline. Whoever
+# asks moves it to the end of a lease first, so that several processes do not ask the same, and a crash only delays.
+
+QUESTIONS = f"""
+UPDATE ai_image_requests SET ask_at = AFTER(:seconds)
+WHERE id IN (
+    SELECT id FROM ai_image_requests WHERE {OPEN} AND coalesce(ask_at, deadline_at) <= NOW()
+    ORDER BY coalesce(ask_at, deadline_at) LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING {COLUMNS}, dispatch_sending_at, deadline_at, NOW() AS now"""
+
+ASK_AGAIN = f"UPDATE ai_image_requests SET ask_at = AFTER(:seconds) WHERE id = :id AND {OPEN}"
+
+# Only what is overdue: a request that was sent anew meanwhile has all its time.
+MORE_TIME = f"""
+UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), ask_at = NULL
+WHERE id = :id AND {OPEN} AND deadline_at <= NOW()
+RETURNING {COLUMNS}"""
+
+ASK_SOON = f"""
+UPDATE ai_image_requests SET ask_at = AFTER(:seconds)
+WHERE id = :id AND {OPEN} AND dispatch_sending_at IS NOT NULL AND ask_at IS NOT NULL"""

@@ -37,6 +37,9 @@ LONGEST_RETRY_SECONDS = 60.0
 UNREGISTERED_SECONDS = 60.0
 """How long an unknown webhook may be n8n starting up; after that the workflow is not active."""
 
+SLACK_SECONDS = 30.0
+"""How much later than the longest sending n8n is asked about a request whose sender has written nothing down."""
+
 RECORD_SECONDS = 5.0
 """How long a stopping process waits for outcomes to be written down."""
 
@@ -130,9 +133,13 @@ class Dispatcher:
     # -- one request --------------------------------------------------------------------------------------------------
 
     async def _dispatch(self, claimed: Request, lease: str) -> None:
-        database, deadline = self._gateway.database, self._gateway.settings.ai_deadline_seconds
+        database, settings = self._gateway.database, self._gateway.settings
+        deadline = settings.ai_deadline_seconds
+        ask = settings.n8n_timeout_seconds + SLACK_SECONDS if settings.n8n_api_url else None
         try:
-            request = None if self._stopping else await dispatching.mark_sending(database, claimed.id, lease, deadline)
+            request = (
+                None if self._stopping else await dispatching.mark_sending(database, claimed.id, lease, deadline, ask)
+            )
         except DatabaseUnavailable as error:
             # Marked or not, it was not sent, and this process alone knows.
             log.warning("dispatch_mark_failed", request_id=claimed.id, reason=str(error)[:200])

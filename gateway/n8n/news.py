@@ -165,12 +165,22 @@ def clean_error(error: object) -> str:
     return " ".join(cleaned.split())[:MAX_ERROR] or UNKNOWN_ERROR
 
 
+# How n8n's HTTP Request node words an answer of an error status: `400 - "{\\"error\\": …}"`, JSON in a JSON string.
+_ANSWER = re.compile(r'(?:\d{3} - )?("?\{.*\}"?)', re.DOTALL)
+
+
 def _error_text(error: object) -> str:
     """The text inside n8n's various error objects, which nest a few levels deep."""
-    for _ in range(5):
-        if not isinstance(error, dict):
+    for _ in range(8):
+        if isinstance(error, dict):
+            error = error.get("message") or error.get("description") or error.get("error") or list(error.items())
+        elif isinstance(error, str) and (answer := _ANSWER.fullmatch(error)):
+            try:
+                error = msgspec.json.decode(answer[1])
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                break
+        else:
             break
-        error = error.get("message") or error.get("description") or error.get("error") or list(error.items())
     if isinstance(error, str):
         return error
     return "" if error in (None, [], {}, False) else msgspec.json.encode(error).decode()

@@ -1,13 +1,20 @@
-"""The watch: fails what has passed its deadline without a word from n8n. Any number of processes may run one."""
+"""The watch: ends what has passed its deadline without a word from n8n. Any number of processes may run one.
+
+Where n8n's API may be used, n8n is asked before a request is given up, and soon after its sending is in doubt: what has
+finished is recovered, what runs gets more time, what is lost fails with its reason.
+"""
 
 import asyncio
 
 import structlog
 
 from gateway.context import Gateway
-from storage import requests
+from gateway.n8n.executions import Ended, Executions, ExecutionsUnavailable, Running
+from gateway.n8n.news import apply_news
+from storage import questions, requests
 from storage.errors import DatabaseUnavailable
-from storage.lifecycle import Event
+from storage.lifecycle import Event, Status
+from storage.questions import Question
 
 log = structlog.get_logger(__name__)
 
@@ -17,34 +24,109 @@ LOOK_SECONDS = 1.0
 BATCH = 100
 """Most requests failed in one look."""
 
+QUESTIONS = 10
+"""Most requests about which n8n is asked at once."""
+
+AGAIN_SECONDS = 30.0
+"""When n8n is asked again about a request of which it knows nothing yet: a POST may wait in its queue."""
+
+UNREACHABLE_SECONDS = 300.0
+"""How long past its deadline a request waits for an n8n that cannot be asked: it may only be restarting."""
+
+LONGEST_FACTOR = 4
+"""A running execution gets more time up to so many times `AI_DEADLINE_SECONDS`: one that hangs must end some day."""
+
+NOT_IN_TIME = "The image was not ready in time. Please try again."
+
 
 class DeadlineWatch:
-    """One process's watch over every request."""
+    """One process's watch over every request.
 
-    def __init__(self, gateway: Gateway) -> None:
+    Args:
+        gateway: the process.
+        executions: n8n's API, where it may be used.
+    """
+
+    def __init__(self, gateway: Gateway, executions: Executions | None = None) -> None:
         self._gateway = gateway
+        self._executions = executions
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
             try:
-                overdue = await self.look()
+                found = await self.look()
             except DatabaseUnavailable as error:
                 log.warning("watch_failed", reason=str(error)[:200])
-                overdue = 0
-            if overdue < BATCH:
+                found = 0
+            if found < (BATCH if self._executions is None else QUESTIONS):
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> int:
-        """Fail what is overdue now; how many were found."""
+        """Deal with what is overdue or in doubt now; how many were found."""
+        if self._executions is not None:
+            return await self._ask(self._executions)
         overdue = await requests.overdue(self._gateway.database, BATCH)
         for request_id in overdue:
-            applied = await requests.fail(
-                self._gateway.database,
-                request_id,
-                Event.DEADLINE_PASSED,
-                "The image was not ready in time. Please try again.",
-                actor="watch",
+            await self._give_up(request_id, NOT_IN_TIME)
+        return len(overdue)
+
+    async def _give_up(self, request_id: str, message: str) -> None:
+        applied = await requests.fail(self._gateway.database, request_id, Event.DEADLINE_PASSED, message, actor="watch")
+        self._gateway.announce_change(applied, actor="watch")
+
+    async def _ask(self, executions: Executions) -> int:
+        taken = await questions.take_questions(self._gateway.database, QUESTIONS)
+        # None is cancelled for another's failure: a cancelled httpx request keeps its place in the pool for ever.
+        settled = await asyncio.gather(
+            *(self._settle(executions, question) for question in taken), return_exceptions=True
+        )
+        for outcome in settled:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return len(taken)
+
+    async def _settle(self, executions: Executions, question: Question) -> None:
+        request, overdue = question.request, question.overdue_seconds
+        if question.sent_at is None:
+            if overdue >= 0:
+                await self._give_up(request.id, NOT_IN_TIME)
+            else:
+                await questions.ask_again(self._gateway.database, request.id, -overdue)
+            return
+        try:
+            found = await executions.of_request(request.id, request.n8n_execution_id, question.sent_at)
+        except ExecutionsUnavailable as error:
+            log.warning("n8n_not_asked", request_id=request.id, reason=str(error))
+            if overdue >= UNREACHABLE_SECONDS:
+                await self._give_up(request.id, f"{NOT_IN_TIME} n8n could not be asked what became of it.")
+            else:
+                await questions.ask_again(self._gateway.database, request.id, AGAIN_SECONDS / 2)
+            return
+        log.info("n8n_asked", request_id=request.id, found=type(found).__name__, overdue=overdue >= 0)
+        match found:
+            case Ended(_, news):
+                await apply_news(self._gateway, request.id, news, actor="watch")
+            case Running(execution_id):
+                await self._runs(question, execution_id)
+            case None if overdue >= 0:
+                await self._give_up(request.id, f"{NOT_IN_TIME} n8n has no execution of it.")
+            case None:
+                await questions.ask_again(self._gateway.database, request.id, min(AGAIN_SECONDS, -overdue))
+
+    async def _runs(self, question: Question, execution_id: str) -> None:
+        request, database = question.request, self._gateway.database
+        if request.status is Status.PENDING:
+            applied = await requests.start(
+                database, request.id, Event.ACCEPTED, actor="watch", execution_id=execution_id
             )
             self._gateway.announce_change(applied, actor="watch")
-        return len(overdue)
+        if question.overdue_seconds < 0 or question.sent_at is None:
+            # It was in doubt: whatever n8n answered is lost, and perhaps no callback will come.
+            await questions.ask_again(database, request.id, min(AGAIN_SECONDS, -question.overdue_seconds))
+            return
+        deadline = self._gateway.settings.ai_deadline_seconds
+        if (question.now - question.sent_at).total_seconds() >= LONGEST_FACTOR * deadline:
+            await self._give_up(request.id, f"{NOT_IN_TIME} n8n still runs it.")
+            return
+        await questions.give_more_time(database, request.id, deadline / 4, actor="watch", execution_id=execution_id)
