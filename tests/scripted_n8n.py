@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,11 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.server import bind
+from tests import n8n_recordings
 from tests.running import eventually, serving
 
 Script = Callable[["Received"], Awaitable[Response]]
@@ -87,33 +89,24 @@ async def scripted_n8n() -> AsyncIterator[ScriptedN8n]:
         yield n8n
 
 
-# What a real n8n answers, by the case that makes it do so.
-STARTED = JSONResponse({"message": "Workflow was started"})
+def _recorded(name: str) -> Response:
+    recorded = n8n_recordings.load("answers")[name]
+    body = recorded["body"] if isinstance(recorded["body"], str) else json.dumps(recorded["body"])
+    return Response(body, recorded["status"], {"Content-Type": recorded["contentType"]})
+
+
+# What a real n8n answered, by the case that made it do so.
+STARTED = _recorded("STARTED")
+CANNOT_POST = _recorded("CANNOT_POST")
+NOT_REGISTERED = _recorded("NOT_REGISTERED")
+TEST_URL_NOT_ARMED = _recorded("TEST_URL_NOT_ARMED")
+WRONG_METHOD = _recorded("WRONG_METHOD")
+WRONG_SECRET = _recorded("WRONG_SECRET")
+BAD_JSON = _recorded("BAD_JSON")
+ERROR_IN_WORKFLOW = _recorded("ERROR_IN_WORKFLOW")
+
+# What it answers at moments that cannot be had on demand.
 STARTING_UP = Response("<html><body>n8n is starting up. Please wait</body></html>", media_type="text/html")
-CANNOT_POST = Response("<pre>Cannot POST /webhook/ai-image</pre>", 404, media_type="text/html")
-NOT_REGISTERED = JSONResponse(
-    {
-        "code": 404,
-        "message": 'The requested webhook "POST ai-image" is not registered.',
-        "hint": "The workflow must be active for a production URL to run successfully.",
-    },
-    404,
-)
-TEST_URL_NOT_ARMED = JSONResponse(
-    {
-        "code": 404,
-        "message": 'The requested webhook "ai-image" is not registered.',
-        "hint": "Click the 'Execute workflow' button on the canvas, then try again.",
-    },
-    404,
-)
-WRONG_METHOD = JSONResponse(
-    {"code": 404, "message": "This webhook is not registered for POST requests. Did you mean to make a GET request?"},
-    404,
-)
-WRONG_SECRET = PlainTextResponse("Authorization data is wrong!", 403)
-BAD_JSON = JSONResponse({"code": 422, "message": "Failed to parse request body"}, 422)
-ERROR_IN_WORKFLOW = JSONResponse({"message": "Error in workflow"}, 500)
 STOPPING = JSONResponse({"code": 0, "message": "Workflow execution process crashed"}, 500)
 DATABASE_LOST = JSONResponse({"code": 503, "message": "Database is not ready!"}, 503)
 EMPTY = Response(b"", 200)

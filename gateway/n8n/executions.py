@@ -88,6 +88,12 @@ class Executions:
         Raises:
             ExecutionsUnavailable: n8n cannot be asked.
         """
+        try:
+            return await self._find(request_id, execution_id, sent_at)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # JSON, but not n8n's
+            raise ExecutionsUnavailable(f"an answer of an unexpected form ({type(error).__name__})") from error
+
+    async def _find(self, request_id: str, execution_id: str | None, sent_at: datetime) -> Running | Ended | None:
         until = time.monotonic() + ASK_SECONDS
         if execution_id is not None and (found := await self._look_into(execution_id, request_id)) is not None:
             return found
@@ -167,7 +173,7 @@ def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Fail
             return news
         if failure is None and item.get("error"):
             failure = item["error"]
-    result = execution.get("data", {}).get("resultData", {})
+    result = (execution.get("data") or {}).get("resultData") or {}
     status = execution.get("status")
     reason = result.get("error") or failure
     if reason:

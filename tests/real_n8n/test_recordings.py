@@ -44,6 +44,13 @@ def recorded(answer: httpx.Response) -> dict[str, Any]:
     return {"status": answer.status_code, "contentType": answer.headers.get("content-type", ""), "body": body}
 
 
+def without_stacks(value: Any) -> Any:
+    """Stack traces name the folders of a machine, and nobody reads them."""
+    if isinstance(value, dict):
+        return {name: without_stacks(part) for name, part in value.items() if name not in ("stack", "stacktrace")}
+    return [without_stacks(part) for part in value] if isinstance(value, list) else value
+
+
 async def test_answers(n8n_server: RealN8n, world: World) -> None:
     payload = {
         "requestId": "r",
@@ -90,7 +97,7 @@ async def test_executions(n8n_server: RealN8n, world: World) -> None:
                 f"/api/v1/executions/{execution_id}", params={"includeData": "true"}, headers=headers
             )
             assert answer.status_code == 200, answer.text
-            return dict(answer.json())
+            return dict(without_stacks(answer.json()))
 
         async def newest(status: str) -> str | None:
             answer = await http.get(

@@ -1,0 +1,342 @@
+"""Ask before failing: n8n's memory decides what becomes of a request that is overdue or in doubt.
+
+n8n's API is a stand-in that serves executions as a real n8n was recorded to.
+"""
+
+import asyncio
+import contextlib
+import copy
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway.n8n import executions, watch
+from gateway.n8n.executions import outcome_of
+from gateway.n8n.news import Completed, Failed
+from gateway.server import bind
+from gateway.settings import Settings
+from storage import dispatching, questions
+from tests import n8n_recordings, scripted_n8n
+from tests.conftest import Person
+from tests.running import RunningGateway, eventually, serving
+from tests.scripted_n8n import Received, ScriptedN8n
+
+KEY = "n8n-api-key"
+RECORDED = n8n_recordings.load("executions")
+RECORDED_REQUEST = "11111111-1111-4111-8111-111111111111"
+
+
+class ExecutionsApi:
+    """n8n's public API over executions that a test puts there."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.answer: Response | None = None
+        self.looked_into: list[str] = []
+
+    def put(self, execution_id: str, kind: str, request_id: str, **changes: Any) -> dict[str, Any]:
+        """An execution like the recorded one, for `request_id`."""
+        text = json.dumps(RECORDED[kind]).replace(RECORDED_REQUEST, request_id)
+        execution: dict[str, Any] = {
+            **json.loads(text),
+            "id": execution_id,
+            "startedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            **changes,
+        }
+        self.executions[execution_id] = execution
+        return execution
+
+    async def list(self, request: Request) -> Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        status = request.query_params.get("status")
+        found = [
+            {name: value for name, value in execution.items() if name != "data"}
+            for execution in sorted(self.executions.values(), key=lambda e: int(e["id"]), reverse=True)
+            if (execution["status"] == status if status else execution["status"] != "running")
+        ]
+        return JSONResponse({"data": found[:250], "nextCursor": None})
+
+    async def one(self, request: Request) -> Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        self.looked_into.append(request.path_params["id"])
+        execution = self.executions.get(request.path_params["id"])
+        return JSONResponse({"message": "Not Found"}, 404) if execution is None else JSONResponse(execution)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if self.answer is not None:
+            return self.answer
+        good = request.headers.get("x-n8n-api-key") == KEY
+        return None if good else JSONResponse({"message": "unauthorized"}, 401)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ExecutionsApi]:
+    async with running_api() as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def running_api() -> AsyncIterator[ExecutionsApi]:
+    made = ExecutionsApi()
+    app = Starlette(routes=[Route("/api/v1/executions", made.list), Route("/api/v1/executions/{id}", made.one)])
+    listener = bind("127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    async with serving(app, config, listener):
+        yield made
+
+
+@pytest.fixture
+def settings(settings: Settings, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(dispatching, "IN_DOUBT_SECONDS", 0.1)
+    key = Settings.load({"n8n_api_url": api.url, "n8n_api_key": KEY}).n8n_api_key
+    return settings.model_copy(update={"n8n_api_url": api.url, "n8n_api_key": key, "n8n_timeout_seconds": 5})
+
+
+async def in_doubt(gateway: RunningGateway, person: Person, n8n: ScriptedN8n) -> str:
+    """A request whose sending is in doubt, noted as such."""
+    n8n.answers(scripted_n8n.EMPTY)
+    request_id = await gateway.submitted(person.id)
+    await until_kind(gateway, request_id, "in_doubt")
+    return request_id
+
+
+async def until_kind(gateway: RunningGateway, request_id: str, kind: str) -> None:
+    async def noted() -> bool:
+        return kind in await kinds(gateway, request_id)
+
+    await eventually(noted)
+
+
+async def kinds(gateway: RunningGateway, request_id: str) -> list[str]:
+    events = "SELECT kind FROM ai_request_events WHERE request_id = :id ORDER BY id"
+    return [row["kind"] for row in await gateway.gateway.database.all(events, id=request_id)]
+
+
+async def let_expire(gateway: RunningGateway, request_id: str, seconds: float = 0) -> None:
+    """Move the deadline into the past."""
+    await gateway.gateway.database.all(
+        "UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), ask_at = NULL WHERE id = :id",
+        id=request_id,
+        seconds=-seconds,
+    )
+
+
+async def test_a_finished_execution_is_recovered_soon_after_a_doubt(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    async def cut(received: Received) -> Response:
+        api.put("7", "completed", received.request_id)
+        return scripted_n8n.EMPTY
+
+    n8n.script = cut
+    request_id = await gateway.submitted(ada.id)
+    body = await gateway.until(ada.id, request_id, "completed")
+    assert body["storageKey"] == f"ai-images/{request_id}.png"
+    assert len(await gateway.gateway.database.all("SELECT id FROM assets")) == 1
+    assert n8n.times(request_id) == 1
+
+
+async def test_a_failed_execution_tells_its_reason(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.put("7", "failed", request_id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert body["errorCode"] == "generation_failed"
+    assert body["errorMessage"] == outcome_of(RECORDED["failed"], frozenset()).message  # type: ignore[union-attr]
+    assert len(body["errorMessage"]) > 5
+
+
+async def test_a_running_execution_shows_as_processing_and_gets_more_time_at_its_deadline(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.put("7", "running", request_id)
+    await gateway.until(ada.id, request_id, "processing")
+    await let_expire(gateway, request_id)
+    await until_kind(gateway, request_id, "more_time")
+    assert (await gateway.body(ada.id, request_id))["status"] == "processing"
+    api.put("7", "completed", request_id)
+    await let_expire(gateway, request_id)
+    await gateway.until(ada.id, request_id, "completed")
+
+
+async def test_more_time_is_not_for_ever(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.put("7", "running", request_id)
+    await gateway.until(ada.id, request_id, "processing")
+    seconds = watch.LONGEST_FACTOR * gateway.settings.ai_deadline_seconds
+    await gateway.gateway.database.all(
+        "UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:seconds), deadline_at = NOW(), ask_at = NULL",
+        seconds=-seconds - 1,
+    )
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert body["errorCode"] == "deadline"
+    assert "still runs" in body["errorMessage"]
+
+
+async def test_what_n8n_does_not_know_is_asked_again_until_the_deadline(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    """A POST may wait in n8n's queue for a while."""
+    other = api.put("6", "completed", "22222222-2222-4222-8222-222222222222")
+    request_id = await in_doubt(gateway, ada, n8n)
+    await eventually(lambda: asyncio.sleep(0, len(api.looked_into) > 2))
+    assert (await gateway.body(ada.id, request_id))["status"] == "pending"
+    assert set(api.looked_into) == {other["id"]}
+    await let_expire(gateway, request_id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert body["errorCode"] == "deadline"
+    assert "no execution" in body["errorMessage"]
+    assert n8n.times(request_id) == 1, "and it is never sent again"
+
+
+UNAVAILABLE = [
+    PlainTextResponse("", 503),
+    JSONResponse({"message": "unauthorized"}, 401),
+    PlainTextResponse("<html>"),
+    JSONResponse([1]),
+    JSONResponse({}),
+    JSONResponse({"data": [{"id": "7", "startedAt": "yesterday"}]}),
+]
+
+
+@pytest.mark.parametrize("answer", UNAVAILABLE)
+async def test_an_n8n_that_cannot_be_asked_gets_a_while(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, answer: Response
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.answer = answer
+    await let_expire(gateway, request_id)
+    before = await asked(gateway, request_id)
+    await eventually(lambda: different(gateway, request_id, before))
+    assert (await gateway.body(ada.id, request_id))["status"] == "pending"
+    await let_expire(gateway, request_id, watch.UNREACHABLE_SECONDS + 1)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert "could not be asked" in body["errorMessage"]
+
+
+async def asked(gateway: RunningGateway, request_id: str) -> Any:
+    row = await gateway.gateway.database.one("SELECT ask_at FROM ai_image_requests WHERE id = :id", id=request_id)
+    assert row is not None
+    return row["ask_at"]
+
+
+async def different(gateway: RunningGateway, request_id: str, before: Any) -> bool:
+    return bool(await asked(gateway, request_id) != before)
+
+
+async def test_answers_are_bounded(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executions, "MAX_ANSWER", 10_000)
+    request_id = await in_doubt(gateway, ada, n8n)
+    before = await asked(gateway, request_id)
+    api.put("7", "completed", request_id, padding="x" * 20_000)
+    await eventually(lambda: different(gateway, request_id, before))
+    await let_expire(gateway, request_id, watch.UNREACHABLE_SECONDS + 1)
+    await gateway.until(ada.id, request_id, "failed")
+
+
+async def test_what_users_type_does_not_make_an_execution_theirs(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    """Eve's product is the id of ada's request, and her picture must not become ada's."""
+    request_id = await in_doubt(gateway, ada, n8n)
+    others = copy.deepcopy(RECORDED["completed"])
+    body = others["data"]["resultData"]["runData"]["Webhook"][0]["data"]["main"][0][0]["json"]["body"]
+    body["Product"] = body["Your Brand"] = request_id
+    others["data"]["resultData"]["runData"]["Webhook"][0]["data"]["main"][0][0]["json"]["query"] = {
+        "requestId": request_id
+    }
+    api.put("8", "completed", RECORDED_REQUEST, data=others["data"])
+    await eventually(lambda: asyncio.sleep(0, "8" in api.looked_into))
+    await let_expire(gateway, request_id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert "no execution" in body["errorMessage"]
+
+
+async def test_a_number_that_n8n_gave_twice_is_looked_behind(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    """After a reset n8n numbers anew: the number alone proves nothing."""
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    await gateway.callback({"requestId": request_id, "status": "processing", "progress": 5, "executionId": "7"})
+    api.put("7", "failed", "22222222-2222-4222-8222-222222222222")
+    api.put("9", "completed", request_id)
+    await let_expire(gateway, request_id)
+    body = await gateway.until(ada.id, request_id, "completed")
+    assert body["storageKey"] == f"ai-images/{request_id}.png"
+
+
+async def test_of_several_runs_one_with_a_picture_counts(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    """Somebody ran it again in n8n's editor."""
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.answer = PlainTextResponse("", 503)
+    later = (datetime.now(UTC) + timedelta(seconds=20)).isoformat()
+    api.put("7", "failed", request_id)
+    api.put("9", "completed", request_id, mode="retry", retryOf="7", startedAt=later)
+    api.answer = None
+    await gateway.until(ada.id, request_id, "completed")
+
+
+async def test_one_process_asks(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3600)
+    database = gateway.gateway.database
+    await database.all("UPDATE ai_image_requests SET deadline_at = AFTER(:seconds)", seconds=3600.0)
+    await asyncio.sleep(0.1)  # a look that had begun has ended
+    await let_expire(gateway, request_id)
+    taken = await asyncio.gather(*(questions.take_questions(database, 10) for _ in range(5)))
+    assert [len(share) for share in taken if share] == [1]
+
+
+async def test_what_was_never_sent_fails_at_its_deadline_without_a_question(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    n8n.answers(PlainTextResponse("", 503))
+    request_id = await gateway.submitted(ada.id)
+    await until_kind(gateway, request_id, "send_again")
+    await let_expire(gateway, request_id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert body["errorCode"] == "deadline"
+    assert api.looked_into == []
+
+
+def test_a_picture_counts_though_the_callback_failed() -> None:
+    execution = copy.deepcopy(RECORDED["completed"]) | {"status": "error"}
+    execution["data"]["resultData"]["error"] = {"message": "The service refused the connection"}
+    assert isinstance(outcome_of(execution, frozenset()), Completed)
+    outside = outcome_of(execution, frozenset({"other"}))
+    assert isinstance(outside, Failed)
+    assert "STORAGE_BUCKETS" in outside.message
+
+
+@pytest.mark.parametrize("status", ["success", "error", "canceled", "crashed"])
+@pytest.mark.parametrize("data", [None, {}, {"resultData": {}}, {"resultData": {"runData": {"A": [{"data": None}]}}}])
+def test_an_execution_without_a_picture_is_a_failure_that_says_so(status: str, data: Any) -> None:
+    found = outcome_of({"id": "1", "status": status, "data": data}, frozenset())
+    assert isinstance(found, Failed)
+    assert found.message
