@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from gateway.api import callback, documents, generate, health, images, metrics, pages, status
+from gateway.api import callback, documents, generate, health, history, images, metrics, pages, status
 from gateway.auth import Authenticator, CallbackSecrets
 from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
@@ -26,6 +26,7 @@ from gateway.realtime.websocket import WebSocketTransport
 from gateway.security import SecurityHeaders
 from gateway.settings import Settings
 from gateway.signed_urls import SignedUrls
+from gateway.typical_time import TypicalTime
 from storage.database import open_database
 from storage.public_urls import PublicUrls
 from storage.schema import check_schema
@@ -48,6 +49,7 @@ def build_gateway(settings: Settings) -> Gateway:
         ),
         urls=urls,
         signed_urls=SignedUrls(settings),
+        typical_time=TypicalTime(database),
         authenticator=Authenticator(settings),
         callback_secrets=CallbackSecrets(settings),
     )
@@ -113,6 +115,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *callback.routes,
             *status.routes,
             *images.routes,
+            *history.routes,
             *health.routes(),
             *metrics.routes,
             *documents.routes,

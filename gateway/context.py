@@ -13,6 +13,7 @@ from gateway.realtime.hub import Hub
 from gateway.realtime.update import Update
 from gateway.settings import Settings
 from gateway.signed_urls import SignedUrls
+from gateway.typical_time import TypicalTime
 from storage.database import Database
 from storage.public_urls import PublicUrls
 from storage.request import Request
@@ -32,6 +33,7 @@ class Gateway:
     admission: Admission
     urls: PublicUrls
     signed_urls: SignedUrls
+    typical_time: TypicalTime
     authenticator: Authenticator
     callback_secrets: CallbackSecrets
     draining: bool = False

@@ -4,12 +4,15 @@ All problems are reported at once: `SettingsError.problems` holds one sentence e
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import jwt
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from storage.costs import Pricing
 
 SECRET_LENGTH = 32
 """Shortest secret accepted in production: HMAC-SHA256 wants a key as long as its output (RFC 7518, section 3.2)."""
@@ -71,6 +74,9 @@ class Settings(BaseSettings):
     ai_generation_rate_limit_per_hour: int = Field(default=10, ge=1, le=1_000_000)
     ai_generation_mode: Literal["async", "sync"] = "async"
     ai_sync_timeout_seconds: float = Field(default=55, gt=0, le=900)
+    ai_generation_cost: Decimal | None = Field(default=None, ge=0, le=1_000_000, allow_inf_nan=False)
+    ai_org_monthly_budget: Decimal | None = Field(default=None, ge=0, allow_inf_nan=False)
+    ai_stuck_after_seconds: float = Field(default=300, gt=0)
     ai_deadline_seconds: float = Field(default=900, gt=0)
 
     database_url: SecretStr = SecretStr("sqlite:///gateway.sqlite3")
@@ -83,6 +89,7 @@ class Settings(BaseSettings):
     storage_buckets: Separated = ()
     storage_private_buckets: Separated = ()
 
+    alert_webhook_url: SecretStr | None = None
     metrics_token: SecretStr | None = None
     forwarded_allow_ips: str = "127.0.0.1"
 
@@ -108,6 +115,9 @@ class Settings(BaseSettings):
         "redis_url",
         "ai_callback_secret_previous",
         "metrics_token",
+        "ai_generation_cost",
+        "ai_org_monthly_budget",
+        "alert_webhook_url",
         "n8n_api_key",
         "supabase_anon_key",
         "supabase_service_role_key",
@@ -130,6 +140,18 @@ class Settings(BaseSettings):
         if info.field_name == "app_url" and _production(info) and parts.hostname in _LOCAL:
             raise ValueError("is not set, or points at this machine: n8n calls back to it, browsers come from it")
         return value.rstrip("/") if info.field_name != "n8n_webhook_url" else value
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _alert_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must be a URL that starts with http:// or https://")
+        return value
+
+    @property
+    def pricing(self) -> Pricing:
+        """What requests are expected to cost, and what an organization may spend."""
+        return Pricing(self.ai_generation_cost, self.ai_org_monthly_budget)
 
     @field_validator("allowed_origins")
     @classmethod

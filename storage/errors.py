@@ -8,8 +8,11 @@ StorageError
       ├── OrganizationRequired
       ├── NotAMember
       ├── IdempotencyConflict
-      └── RateLimited
+      ├── RateLimited
+      └── BudgetSpent
 """
+
+from datetime import datetime
 
 
 class StorageError(Exception):
@@ -52,3 +55,13 @@ class RateLimited(Refusal):
         self.limit = limit
         self.retry_after = retry_after
         """Seconds until the oldest request of the window falls out of it."""
+
+
+class BudgetSpent(Refusal):
+    """The organization's budget for this month would be overrun."""
+
+    def __init__(self, renews_at: datetime, retry_after: int) -> None:
+        super().__init__(f"the budget is spent; it renews in {retry_after} s")
+        self.renews_at = renews_at
+        self.retry_after = retry_after
+        """Seconds until the next month begins (UTC)."""

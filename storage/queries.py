@@ -1,9 +1,15 @@
 """Every SQL statement of the gateway, on one page.
 
 Written for PostgreSQL, with parameters as ``:name``. SQLite gets the same text through `sqlite.translate`, which knows
-three of its words: ``NOW()``, ``= ANY(:list)`` and ``FOR UPDATE SKIP LOCKED``. One word is ours on both:
-``AFTER(:seconds)``, the time that many seconds from now (before now, when negative). All times are the database's, so
-processes need not agree on a clock.
+three of its words: ``NOW()``, ``= ANY(:list)`` and ``FOR UPDATE SKIP LOCKED``. These words are ours on both:
+
+    AFTER(:seconds)         the time that many seconds from now (before now, when negative)
+    MONTH()                 when this month began, in UTC
+    SECONDS(column)         seconds from `created_at` to `column`
+    HOUR_OF(column)         the hour of a time in UTC, as ``2026-01-31T12``
+
+All times are the database's, so processes need not agree on a clock. Amounts of money are exact: where SQLite would sum
+them as floating point numbers, equal amounts are counted here and summed as decimals by the caller.
 
 `version` and `updated_at` change exactly when the Body does. What only the dispatcher needs leaves both alone.
 """
@@ -59,6 +65,46 @@ SELECT {COLUMNS} FROM ai_image_requests
 WHERE updated_at >= :since AND (updated_at > :since OR id > :after_id) AND user_id = ANY(:user_ids)
 ORDER BY updated_at, id LIMIT :limit"""
 
+# -- lists: newest first, each page from where the last one ended -----------------------------------------------------
+
+LIST_OF_USER = f"""
+SELECT {COLUMNS} FROM ai_image_requests
+WHERE user_id = :user_id AND (created_at < :before OR (created_at = :before AND id < :before_id))
+ORDER BY created_at DESC, id DESC LIMIT :limit"""
+
+LIST_OF_USER_BY_STATUS = f"""
+SELECT {COLUMNS} FROM ai_image_requests
+WHERE user_id = :user_id AND status = :status
+  AND (created_at < :before OR (created_at = :before AND id < :before_id))
+ORDER BY created_at DESC, id DESC LIMIT :limit"""
+
+LIST_WITH_ASSET = f"""
+SELECT {COLUMNS}, asset_id FROM ai_image_requests
+WHERE user_id = :user_id AND asset_id IS NOT NULL
+  AND (created_at < :before OR (created_at = :before AND id < :before_id))
+ORDER BY created_at DESC, id DESC LIMIT :limit"""
+
+# The app's own table: what kind of id it has is its affair.
+ASSETS = """
+SELECT CAST(id AS text) AS id, name, type, format, file_url, status FROM assets
+WHERE user_id = :user_id AND CAST(id AS text) = ANY(:ids)"""
+
+ORGANIZATIONS_OF_USER = """
+SELECT organization_id FROM organization_members WHERE user_id = :user_id ORDER BY organization_id LIMIT :limit"""
+
+SPENT_BY_USER = f"""
+SELECT amount, is_spent, count(*) AS times FROM (
+    SELECT coalesce(cost, CASE WHEN {OPEN} THEN cost_estimate END) AS amount,
+        CASE WHEN cost IS NULL THEN 0 ELSE 1 END AS is_spent
+    FROM ai_image_requests WHERE user_id = :user_id AND created_at >= MONTH()) AS amounts
+WHERE amount IS NOT NULL GROUP BY amount, is_spent"""
+
+RECENT_SECONDS = """
+SELECT SECONDS(completed_at) AS seconds FROM ai_image_requests
+WHERE status = 'completed' AND completed_at > AFTER(:minus_window) ORDER BY completed_at DESC LIMIT :limit"""
+
+MONTH_ENDS = "SELECT NOW() AS now, MONTH() AS month"
+
 # -- submitting -------------------------------------------------------------------------------------------------------
 
 MEMBERSHIP = """
@@ -84,11 +130,18 @@ SELECT count(*) AS taken, min(created_at) AS oldest, NOW() AS now FROM (
 INSERT = f"""
 INSERT INTO ai_image_requests (
     id, user_id, organization_id, product, brand, request_metadata, idempotency_key, idempotency_hash, retry_of,
-    picture_token, created_at, updated_at, dispatch_due_at, deadline_at)
+    picture_token, cost_estimate, created_at, updated_at, dispatch_due_at, deadline_at)
 VALUES (
     :id, :user_id, :organization_id, :product, :brand, :metadata, :idempotency_key, :idempotency_hash, :retry_of,
-    :picture_token, NOW(), NOW(), NOW(), AFTER(:deadline))
+    :picture_token, :cost_estimate, NOW(), NOW(), NOW(), AFTER(:deadline))
 RETURNING {COLUMNS}"""
+
+# What of a month's budget is gone: what has been settled, and what unfinished requests are expected to cost.
+COMMITTED = f"""
+SELECT amount, count(*) AS times FROM (
+    SELECT coalesce(cost, CASE WHEN {OPEN} THEN cost_estimate END) AS amount
+    FROM ai_image_requests WHERE organization_id = :organization_id AND created_at >= MONTH()) AS amounts
+WHERE amount IS NOT NULL GROUP BY amount"""
 
 INSERT_EVENT = """
 INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)
@@ -112,7 +165,7 @@ RETURNING {COLUMNS}"""
 COMPLETE = f"""
 UPDATE ai_image_requests
 SET status = 'completed', progress = 100, storage_key = :storage_key, storage_id = :storage_id,
-    error_message = NULL, error_code = NULL, cost = coalesce(:cost, cost),
+    error_message = NULL, error_code = NULL, cost = coalesce(:cost, cost, cost_estimate),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
     version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
 WHERE id = :id AND {_guard(Event.COMPLETED)}

@@ -3,7 +3,7 @@
 from storage.database import Database
 from storage.errors import StorageError
 
-VERSION = "0002"
+VERSION = "0003"
 """The newest migration."""
 
 _VERSION_OF_DATABASE = "SELECT version_num FROM ai_gateway_schema"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from storage import queries
+from storage.costs import Pricing, check_budget
 from storage.database import Database, Transaction
 from storage.errors import IdempotencyConflict, NoOrganization, NotAMember, OrganizationRequired, RateLimited
 from storage.request import Request, instant
@@ -15,6 +16,8 @@ from storage.requests import record
 
 WINDOW = timedelta(hours=1)
 """The rolling window of the rate limit."""
+
+FREE = Pricing()
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long an idempotency key is remembered."""
@@ -50,13 +53,21 @@ class Submitted:
     """Whether it existed before: an idempotency key was used again."""
 
 
-async def submit(database: Database, submission: Submission, *, quota: int, deadline_seconds: float) -> Submitted:
+async def submit(
+    database: Database,
+    submission: Submission,
+    *,
+    quota: int,
+    deadline_seconds: float,
+    pricing: Pricing = FREE,
+) -> Submitted:
     """Create the request, or return the one that its idempotency key already made.
 
     The user's lock orders concurrent submissions over all processes, so count and insert cannot interleave.
 
     Raises:
-        NoOrganization, OrganizationRequired, NotAMember, IdempotencyConflict, RateLimited: nothing was written.
+        NoOrganization, OrganizationRequired, NotAMember, IdempotencyConflict, RateLimited, BudgetSpent: nothing was
+            written.
     """
     user_id = submission.user_id
 
@@ -79,6 +90,7 @@ async def submit(database: Database, submission: Submission, *, quota: int, dead
         remaining, reset = await _room(tx, user_id, quota)
         if remaining <= 0:
             raise RateLimited(quota, retry_after=reset)
+        await check_budget(tx, organization_id, pricing)
         row = await tx.one(
             queries.INSERT,
             id=str(uuid.uuid4()),
@@ -91,6 +103,7 @@ async def submit(database: Database, submission: Submission, *, quota: int, dead
             idempotency_hash=None if submission.idempotency_key is None else submission.fingerprint(),
             retry_of=submission.retry_of,
             picture_token=str(uuid.uuid4()),
+            cost_estimate=pricing.estimate,
             deadline=deadline_seconds,
         )
         assert row is not None, "INSERT … RETURNING returns its row"  # noqa: S101
@@ -114,6 +127,11 @@ async def _organization(tx: Transaction, submission: Submission) -> str:
     if len(rows) > 1:
         raise OrganizationRequired("the user is a member of several organizations")
     return str(rows[0]["organization_id"])
+
+
+async def room(database: Database, user_id: str, quota: int) -> tuple[int, int]:
+    """How many places are left to the user in the window, and the seconds until one more becomes free."""
+    return await database.transaction(lambda tx: _room(tx, user_id, quota))
 
 
 async def _room(tx: Transaction, user_id: str, quota: int) -> tuple[int, int]:

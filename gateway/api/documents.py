@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.realtime import messages
 from gateway.realtime.close_codes import CloseCode
 from gateway.responses import json_response
+from storage.lifecycle import Status
 from storage.request import Body
 
 Schema = dict[str, Any]
@@ -68,6 +69,30 @@ def _parameter(name: str, where: str, description: str, schema: Schema, *, requi
     return {"name": name, "in": where, "description": description, "required": required, "schema": schema}
 
 
+def _object(**properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _page(name: str, item: Schema) -> Schema:
+    """The answers of an endpoint that lists something."""
+    page = _object(**{name: {"type": "array", "items": item}, "nextCursor": _MAYBE_TEXT})
+    return {
+        "200": _json(page, "A page; `nextCursor` is null on the last one."),
+        **_errors((400, "An unusable parameter.")),
+        **_READ_ERRORS,
+    }
+
+
+_TEXT: Schema = {"type": "string"}
+_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+_READ_ERRORS = _errors(
+    (401, "No good credential."), (403, "A cookie from a foreign page."), (503, "Briefly unavailable.")
+)
 _REQUEST_ID = _parameter("request_id", "path", "The request.", {"type": "string"}, required=True)
 _NAME = {"type": "string", "minLength": 1, "maxLength": 200}
 _FLAG = {"type": "boolean"}
@@ -121,6 +146,7 @@ def openapi() -> Schema:
             **_errors(
                 (400, "A missing or unusable field, or no organization."),
                 (401, "No good credential."),
+                (402, "The organization's budget for the month is spent; `Retry-After` says when it renews."),
                 (403, "Not a member of the organization, or a cookie from a foreign page."),
                 (408, "The body did not arrive in time."),
                 (413, "The body is larger than 64 KiB."),
@@ -146,6 +172,56 @@ def openapi() -> Schema:
                 },
                 "The generation failed.",
             ),
+        },
+    }
+    amount: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
+    maybe_amount: Schema = {"type": ["string", "null"]}
+    paging = [
+        _parameter("limit", "query", "Most entries (20).", {"type": "integer", "minimum": 1, "maximum": 100}),
+        _parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"}),
+    ]
+    history = {
+        "summary": "Own requests, newest first",
+        "security": _USER,
+        "parameters": [_parameter("status", "query", "Only these.", {"enum": list(Status)}), *paging],
+        "responses": _page("requests", _ref("Body")),
+    }
+    assets = {
+        "summary": "Own assets, newest first",
+        "security": _USER,
+        "parameters": paging,
+        "responses": _page(
+            "assets",
+            _object(
+                id=_TEXT,
+                name=_TEXT,
+                type=_TEXT,
+                format=_MAYBE_TEXT,
+                status=_MAYBE_TEXT,
+                fileUrl=_MAYBE_TEXT,
+                requestId=_TEXT,
+                product=_TEXT,
+                brand=_TEXT,
+                createdAt=_TEXT,
+            ),
+        ),
+    }
+    number: Schema = {"type": "integer"}
+    organization = _object(organizationId=_TEXT, budget=maybe_amount, committed=amount, remaining=maybe_amount)
+    usage = {
+        "summary": "Own costs of this month (UTC) and remaining limits",
+        "security": _USER,
+        "responses": {
+            "200": _json(
+                _object(
+                    limit=_object(quota=number, remaining=number, windowSeconds=number, resetSeconds=number),
+                    month=_object(spent=amount, reserved=amount),
+                    organizations={"type": "array", "items": organization},
+                    typicalSeconds={"type": ["number", "null"]},
+                ),
+                "`typicalSeconds` is the median of the last completions.",
+            ),
+            **_READ_ERRORS,
         },
     }
     image = {
@@ -257,6 +333,9 @@ def openapi() -> Schema:
             "/api/ai-generate-sync": {"post": generate_sync},
             "/api/ai-callback": {"post": callback},
             "/api/ai-status/{request_id}": {"get": status},
+            "/api/ai-requests": {"get": history},
+            "/api/assets": {"get": assets},
+            "/api/usage": {"get": usage},
             "/api/ai-images/{request_id}/{token}": {"get": image},
             "/api/ai-status/{request_id}/events": {"get": events},
             "/healthz": {"get": {"summary": "Liveness", "responses": {"200": _json(probe, "The process answers.")}}},

@@ -23,6 +23,7 @@ from gateway.realtime.update import Update
 from gateway.realtime.watcher import Watcher
 from gateway.responses import json_response
 from storage.errors import (
+    BudgetSpent,
     DatabaseUnavailable,
     IdempotencyConflict,
     NoOrganization,
@@ -135,6 +136,7 @@ async def submit_for(gateway: Gateway, user: User, submission: Submission) -> Su
             submission,
             quota=settings.ai_generation_rate_limit_per_hour,
             deadline_seconds=settings.ai_deadline_seconds,
+            pricing=settings.pricing,
         )
     except Refusal as refusal:
         raise _refused(refusal) from refusal
@@ -163,6 +165,10 @@ def _refused(refusal: Refusal) -> ApiError:
             headers = {"Retry-After": str(seconds), **_rate_limit(limit, 0, seconds)}
             sentence = f"Rate limit exceeded. Maximum {limit} requests per hour."
             return ApiError(429, "rate_limited", sentence, headers)
+        case BudgetSpent(renews_at=renews_at, retry_after=seconds):
+            day = f"{renews_at.day} {renews_at:%B %Y}"
+            sentence = f"Your organization's budget for this month is spent. It renews on {day} (UTC)."
+            return ApiError(402, "budget_spent", sentence, {"Retry-After": str(seconds)})
     raise refusal
 
 

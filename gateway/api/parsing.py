@@ -1,6 +1,7 @@
 """What comes in over HTTP: the user, the body, the fields. Everything is hostile until it has passed here."""
 
 import asyncio
+import re
 import unicodedata
 from typing import Any
 
@@ -102,3 +103,17 @@ def text_field(value: object, name: str) -> str:
     if len(text) > MAX_TEXT:
         raise ApiError(400, "invalid_field", f"{name} must have at most {MAX_TEXT} characters.")
     return text
+
+
+def number_parameter(request: Request, name: str, most: int) -> int | None:
+    """The whole number 0..`most` in the query; None when it is not there.
+
+    Raises:
+        ApiError: 400.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > most:
+        raise ApiError(400, "invalid_parameter", f"{name} must be a whole number from 0 to {most}.")
+    return int(text)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.held import ClientLeft, admitted, while_connected
-from gateway.api.parsing import user_of
+from gateway.api.parsing import number_parameter, user_of
 from gateway.auth import User
 from gateway.context import Gateway, gateway_of
 from gateway.errors import ApiError
@@ -33,7 +33,7 @@ async def status(request: Request) -> Response:
     """The request as it is, or as soon as it is newer than the client has seen."""
     user = await user_of(request)
     gateway = gateway_of(request)
-    wait, seen = _number(request, "wait", MAX_WAIT), _number(request, "version", MAX_VERSION)
+    wait, seen = number_parameter(request, "wait", MAX_WAIT), number_parameter(request, "version", MAX_VERSION)
     if seen is None and (known := re.fullmatch(r'(?:W/)?"v([0-9]{1,9})"', request.headers.get("if-none-match", ""))):
         seen = int(known[1])  # a client that says what it has in the header waits just as well
     watcher, read = _watching(request, gateway, user)
@@ -106,15 +106,6 @@ def _watching(request: Request, gateway: Gateway, user: User) -> tuple[Watcher, 
 
 def _not_found() -> ApiError:
     return ApiError(404, "not_found", "Request not found")
-
-
-def _number(request: Request, name: str, most: int) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > most:
-        raise ApiError(400, "invalid_parameter", f"{name} must be a whole number from 0 to {most}.")
-    return int(text)
 
 
 def _matches(header: str | None, etag: str) -> bool:

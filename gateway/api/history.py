@@ -1,0 +1,151 @@
+"""What a user has: `GET /api/ai-requests`, `GET /api/assets` and `GET /api/usage`."""
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api.parsing import number_parameter, user_of
+from gateway.context import gateway_of
+from gateway.errors import ApiError
+from gateway.ids import parse_id
+from gateway.responses import json_response
+from storage import costs, listing
+from storage.lifecycle import Status
+from storage.listing import START, Position
+from storage.request import encode_body, rfc3339
+from storage.submissions import WINDOW, room
+
+PAGE = 20
+MAX_PAGE = 100
+
+
+async def ai_requests(request: Request) -> Response:
+    """A page of the user's requests, newest first."""
+    user = await user_of(request)
+    gateway = gateway_of(request)
+    limit, after = page_asked_for(request)
+    found = await listing.requests_of(gateway.database, user.id, status_asked_for(request), after, limit)
+    last = Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
+    bodies = [msgspec.Raw(encode_body(one, gateway.urls)) for one in found]
+    return json_response({"requests": bodies, "nextCursor": cursor_of(last)})
+
+
+async def assets(request: Request) -> Response:
+    """A page of the user's generated assets, newest first."""
+    user = await user_of(request)
+    gateway = gateway_of(request)
+    limit, after = page_asked_for(request)
+    found, last = await listing.assets_of(gateway.database, user.id, after, limit)
+    content = [
+        {
+            "id": asset.id,
+            "name": asset.name,
+            "type": asset.type,
+            "format": asset.format,
+            "status": asset.status,
+            "fileUrl": asset.file_url,
+            "requestId": asset.request.id,
+            "product": asset.request.product,
+            "brand": asset.request.brand,
+            "createdAt": rfc3339(asset.request.completed_at or asset.request.created_at),
+        }
+        for asset in found
+    ]
+    return json_response({"assets": content, "nextCursor": cursor_of(last)})
+
+
+async def usage(request: Request) -> Response:
+    """What the user has spent, what is left of the limits, and how long a picture usually takes."""
+    user = await user_of(request)
+    gateway = gateway_of(request)
+    settings = gateway.settings
+    quota = settings.ai_generation_rate_limit_per_hour
+    remaining, reset = await room(gateway.database, user.id, quota)
+    spending = await costs.spending_of_user(gateway.database, user.id)
+    organizations = await costs.committed_by_organization(gateway.database, user.id)
+    budget = settings.ai_org_monthly_budget
+    content = {
+        "limit": {
+            "quota": quota,
+            "remaining": max(0, remaining),
+            "windowSeconds": int(WINDOW.total_seconds()),
+            "resetSeconds": reset,
+        },
+        "month": {"spent": f"{spending.spent:f}", "reserved": f"{spending.reserved:f}"},
+        "organizations": [
+            {
+                "organizationId": one,
+                "budget": None if budget is None else f"{budget:f}",
+                "committed": f"{committed:f}",
+                "remaining": None if budget is None else f"{max(budget - committed, 0):f}",
+            }
+            for one, committed in organizations.items()
+        ],
+        "typicalSeconds": await gateway.typical_time.seconds(),
+    }
+    return json_response(content)
+
+
+def page_asked_for(request: Request) -> tuple[int, Position]:
+    """The page's length, and where it begins.
+
+    Raises:
+        ApiError: 400.
+    """
+    limit = number_parameter(request, "limit", MAX_PAGE)
+    if limit == 0:
+        raise ApiError(400, "invalid_parameter", f"limit must be a whole number from 1 to {MAX_PAGE}.")
+    cursor = request.query_params.get("cursor")
+    return limit or PAGE, START if not cursor else _position(cursor)
+
+
+def cursor_of(position: Position | None) -> str | None:
+    """`position` as clients carry it: opaque, and good for nothing else."""
+    if position is None:
+        return None
+    text = f"{position.created_at.astimezone(UTC).isoformat()} {position.id}"
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def _position(cursor: str) -> Position:
+    wrong = ApiError(400, "invalid_parameter", "cursor must be a nextCursor of an earlier answer.")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", cursor):
+        raise wrong
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        created_at, _, request_id = text.partition(" ")
+        moment = datetime.fromisoformat(created_at)
+    except (binascii.Error, ValueError) as error:
+        raise wrong from error
+    parsed = parse_id(request_id)
+    if parsed is None or moment.tzinfo is None:
+        raise wrong
+    return Position(moment, parsed)
+
+
+def status_asked_for(request: Request) -> Status | None:
+    """The status to filter by; None for all.
+
+    Raises:
+        ApiError: 400.
+    """
+    text = request.query_params.get("status")
+    if not text:
+        return None
+    try:
+        return Status(text)
+    except ValueError as error:
+        raise ApiError(400, "invalid_parameter", f"status must be one of {', '.join(Status)}.") from error
+
+
+routes = [
+    Route("/api/ai-requests", ai_requests, methods=["GET"]),
+    Route("/api/assets", assets, methods=["GET"]),
+    Route("/api/usage", usage, methods=["GET"]),
+]

@@ -1,0 +1,77 @@
+"""Lists of requests and assets, newest first, page by page.
+
+A page begins where the last one ended (its last row's time and id), so that pages neither skip nor repeat rows while
+new ones come in, and the hundredth page costs what the first does.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from storage import queries
+from storage.database import Database
+from storage.lifecycle import Status
+from storage.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page begins: after the row of this time and id."""
+
+    created_at: datetime
+    id: str
+
+
+START = Position(datetime(9999, 1, 1, tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
+"""Before everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One picture in the app's library, and the request that made it."""
+
+    id: str
+    name: str
+    type: str
+    format: str | None
+    file_url: str | None
+    status: str | None
+    request: Request
+
+
+async def requests_of(
+    database: Database, user_id: str, status: Status | None, after: Position, limit: int
+) -> list[Request]:
+    """A page of the user's requests, of one status or of all."""
+    values: dict[str, Any] = {"user_id": user_id, "before": after.created_at, "before_id": after.id, "limit": limit}
+    if status is None:
+        rows = await database.all(queries.LIST_OF_USER, **values)
+    else:
+        rows = await database.all(queries.LIST_OF_USER_BY_STATUS, status=str(status), **values)
+    return [Request.from_row(row) for row in rows]
+
+
+async def assets_of(
+    database: Database, user_id: str, after: Position, limit: int
+) -> tuple[list[Asset], Position | None]:
+    """A page of the user's generated assets that still exist, and where the next one begins; None at the end."""
+    rows = await database.all(
+        queries.LIST_WITH_ASSET, user_id=user_id, before=after.created_at, before_id=after.id, limit=limit
+    )
+    made = [(row["asset_id"], Request.from_row(row)) for row in rows]
+    found = await database.all(queries.ASSETS, user_id=user_id, ids=[asset_id for asset_id, _ in made])
+    assets = {row["id"]: row for row in found}
+    page = [
+        Asset(row["id"], row["name"], row["type"], row["format"], row["file_url"], row["status"], request)
+        for asset_id, request in made
+        if (row := assets.get(asset_id)) is not None
+    ]
+    last = made[-1][1] if len(made) == limit else None
+    return page, None if last is None else Position(last.created_at, last.id)
+
+
+async def typical_seconds(database: Database, window_seconds: float, sample: int) -> float | None:
+    """The median time of the last completions, from submission to picture; None when there were none."""
+    rows = await database.all(queries.RECENT_SECONDS, minus_window=-window_seconds, limit=sample)
+    seconds = sorted(float(row["seconds"]) for row in rows)
+    return seconds[len(seconds) // 2] if seconds else None
