@@ -169,13 +169,21 @@ def worker() -> None:
 
 @main.command()
 @click.option("--sql", is_flag=True, help="Print the SQL for PostgreSQL instead of running it.")
-def migrate(sql: bool) -> None:
+@click.option("--since", metavar="VERSION", help="With --sql: only what came after this migration, such as 0001.")
+def migrate(sql: bool, since: str | None) -> None:
     """Bring the database to the newest schema."""
+    from alembic.util.exc import CommandError
+
     from storage import migrations
 
     if sql:
-        click.echo(migrations.upgrade_sql(), nl=False)
+        try:
+            click.echo(migrations.upgrade_sql(since), nl=False)
+        except CommandError as error:
+            raise click.ClickException(f"There is no migration {since}: {error}") from None
         return
+    if since is not None:
+        raise click.UsageError("--since goes with --sql; on a database, migrate knows by itself what is missing.")
     settings = _settings()
     try:
         migrations.upgrade(settings.database_url.get_secret_value())

@@ -31,6 +31,9 @@ FINAL = ("completed", "failed")
 LONGEST_PAUSE = 10.0
 """Longest pause between two attempts to connect, in seconds."""
 
+SUBMIT_SECONDS = 120.0
+"""Longest wait for a submission's answer: with `AI_GENERATION_MODE=sync` it comes with the picture."""
+
 POLL_WAIT = 20
 """Seconds for which one long poll may be held."""
 
@@ -103,7 +106,9 @@ class GatewayClient:
         for attempt in (1, 2, 3):
             try:
                 headers = {**await self._headers(), "Idempotency-Key": key}
-                answer = _checked(await self._http.post("/api/ai-generate", json=body, headers=headers))
+                answer = _submitted(
+                    await self._http.post("/api/ai-generate", json=body, headers=headers, timeout=SUBMIT_SECONDS)
+                )
             except (httpx.TransportError, GatewayError) as error:
                 if attempt == 3 or (isinstance(error, GatewayError) and not error.transient):
                     raise
@@ -193,17 +198,29 @@ class GatewayClient:
         return answer.content
 
 
+def _submitted(answer: httpx.Response) -> Body:
+    """What was submitted. In the synchronous mode a failed generation is an error, but the request exists."""
+    content = _content(answer)
+    request = content.get("request") if content is not None else None
+    return request if isinstance(request, dict) else _checked(answer)
+
+
 def _checked(answer: httpx.Response) -> Body:
-    try:
-        content = answer.json()
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):  # a proxy's page, whatever its status
+    content = _content(answer)
+    if content is None:  # a proxy's page, whatever its status
         raise GatewayError(answer.status_code, "unavailable", f"The gateway answered {answer.status_code}.")
     if answer.is_success:
         return content
     error = content.get("error") or f"The gateway answered {answer.status_code}."
     raise GatewayError(answer.status_code, str(content.get("code", "http_error")), str(error))
+
+
+def _content(answer: httpx.Response) -> Body | None:
+    try:
+        content = answer.json()
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _raise_if_permanent(error: Exception, *, fresh_tokens: bool) -> None:

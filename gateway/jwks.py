@@ -53,7 +53,7 @@ ALGORITHMS = frozenset(name for names in _ALGORITHMS.values() for name in names)
 
 
 class KeysUnavailable(Exception):
-    """The token may be good, but the key that it names is not known here and the endpoint does not answer."""
+    """The published keys cannot be read now. A token may be good, but the key that it names is not known here."""
 
 
 class SigningKeys:
@@ -117,15 +117,31 @@ class SigningKeys:
 
     async def _fetch(self) -> None:
         try:
-            found = _usable(await _read(self._url))
-        except (httpx.HTTPError, msgspec.DecodeError, TimeoutError, ValueError) as error:
+            found = await _published(self._url)
+        except KeysUnavailable as error:
             self._failed = True
-            log.warning("jwks_unavailable", reason=f"{type(error).__name__}: {error}"[:200], kept=len(self._keys))
+            log.warning("jwks_unavailable", reason=str(error), kept=len(self._keys))
             return
         self._failed = False
         self._keys = found
         self._fetched_at = time.monotonic()
         log.info("jwks_fetched", keys=len(found))
+
+
+async def published_keys(url: str) -> dict[str, jwt.PyJWK]:
+    """The keys of the project at `url`, by their ids, as they are published now.
+
+    Raises:
+        KeysUnavailable: the endpoint does not answer, or not with a key set.
+    """
+    return await _published(url.rstrip("/") + PATH)
+
+
+async def _published(url: str) -> dict[str, jwt.PyJWK]:
+    try:
+        return _usable(await _read(url))
+    except (httpx.HTTPError, msgspec.DecodeError, TimeoutError, ValueError) as error:
+        raise KeysUnavailable(f"{type(error).__name__}: {error}"[:200]) from error
 
 
 async def _read(url: str) -> bytes:

@@ -77,6 +77,15 @@ class Executions:
         """Close the connections."""
         await self._http.aclose()
 
+    async def try_out(self) -> None:
+        """Read one execution's summary.
+
+        Raises:
+            ExecutionsUnavailable: we may not, or n8n is away.
+        """
+        if await self._get("/executions", {"limit": "1"}) is None:
+            raise ExecutionsUnavailable("there is no such API")
+
     async def of_request(self, request_id: str, execution_id: str | None, sent_at: datetime) -> Running | Ended | None:
         """What became of the request's execution; None if n8n has none.
 

@@ -6,7 +6,10 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gateway.jwks import KeysUnavailable, published_keys
+from gateway.n8n.executions import Executions, ExecutionsUnavailable
 from gateway.settings import Settings
+from gateway.signed_urls import NoSuchObject, SignedUrls, StorageUnavailable
 from storage.database import open_database
 from storage.errors import StorageError
 from storage.schema import check_schema
@@ -17,7 +20,9 @@ SECONDS = 5.0
 
 async def find_problems(settings: Settings) -> list[str]:
     """One sentence for each thing that does not work; empty when all is well."""
-    found = await asyncio.gather(_database(settings), _redis(settings), _n8n(settings))
+    found = await asyncio.gather(
+        _database(settings), _redis(settings), _n8n(settings), _n8n_api(settings), _keys(settings), _storage(settings)
+    )
     return [problem for problem in found if problem is not None]
 
 
@@ -53,8 +58,52 @@ async def _n8n(settings: Settings) -> str | None:
     if settings.environment == "production" and "/webhook-test/" in settings.n8n_webhook_url:
         return "N8N_WEBHOOK_URL is a test URL, which n8n arms for one call by hand: use the production URL."
     try:
-        async with httpx.AsyncClient(timeout=SECONDS) as client:
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as client:
             await client.head(str(httpx.URL(settings.n8n_webhook_url).join("/")))
     except httpx.HTTPError as error:
         return f"N8N_WEBHOOK_URL: n8n cannot be reached ({type(error).__name__})"
+    return None
+
+
+async def _n8n_api(settings: Settings) -> str | None:
+    if not settings.n8n_api_url:
+        return None
+    executions = Executions(settings)
+    try:
+        await executions.try_out()
+    except ExecutionsUnavailable as error:
+        return (
+            f"N8N_API_URL: executions cannot be read ({error}). Does the key have the scopes execution:read and :list?"
+        )
+    finally:
+        await executions.aclose()
+    return None
+
+
+async def _keys(settings: Settings) -> str | None:
+    """Whether any token can be verified. A project that publishes no key signs with the shared secret."""
+    if not settings.supabase_url:
+        return None
+    try:
+        keys = await published_keys(settings.supabase_url)
+    except KeysUnavailable as error:
+        return f"SUPABASE_URL: the project's signing keys cannot be read ({error})"
+    if not keys and not settings.supabase_jwt_secret.get_secret_value():
+        return "SUPABASE_JWT_SECRET is empty, and the project publishes no key: no user's token can be verified."
+    return None
+
+
+async def _storage(settings: Settings) -> str | None:
+    """Whether private pictures can be signed, tried on one that does not exist."""
+    if not settings.storage_private_buckets:
+        return None
+    signed_urls = SignedUrls(settings)
+    try:
+        await signed_urls.of(f"{settings.storage_private_buckets[0]}/gateway-check")
+    except NoSuchObject:
+        return None
+    except StorageUnavailable as error:
+        return f"SUPABASE_SERVICE_ROLE_KEY: Storage does not sign ({error})"
+    finally:
+        await signed_urls.aclose()
     return None

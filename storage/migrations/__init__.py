@@ -56,8 +56,12 @@ async def _upgrade_postgres(url: str) -> None:
     await engine.dispose()
 
 
-def upgrade_sql() -> str:
-    """The whole schema for PostgreSQL as SQL text, for ``supabase/migrations/``."""
+def upgrade_sql(since: str | None = None) -> str:
+    """The schema for PostgreSQL as SQL text, for ``supabase/migrations/``.
+
+    Args:
+        since: the migration that the database is at (``0001``); None for a database without our schema.
+    """
     output = io.StringIO()
-    command.upgrade(_config(output=output), "head", sql=True)
+    command.upgrade(_config(output=output), f"{since}:head" if since else "head", sql=True)
     return output.getvalue()

@@ -17,9 +17,9 @@ from gateway.client import GatewayClient, GatewayError
 from gateway.realtime.close_codes import CloseCode
 from gateway.server import bind, server_config
 from gateway.settings import Settings
-from tests.conftest import Person
-from tests.running import RunningGateway, eventually, serving
-from tests.scripted_n8n import Received, ScriptedN8n
+from tests.conftest import People, Person
+from tests.running import RunningGateway, eventually, running_gateway, serving
+from tests.scripted_n8n import ERROR_IN_WORKFLOW, Received, ScriptedN8n
 
 BODY = {"requestId": "r", "status": "processing", "version": 1}
 DONE = BODY | {"status": "completed", "version": 5}
@@ -175,3 +175,20 @@ async def test_a_lost_answer_makes_no_second_request(
         monkeypatch.setattr(client._http, "post", post_and_lose)
         await client.submit("Shoes", "Nike")
     assert len(await gateway.gateway.database.all("SELECT id FROM ai_image_requests")) == 1
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+async def test_it_copes_with_the_synchronous_mode(
+    settings: Settings, n8n: ScriptedN8n, users_table: str, end: str
+) -> None:
+    settings = settings.model_copy(update={"ai_generation_mode": "sync"})
+    if end == "completed":
+        n8n.answers(JSONResponse({"Key": "b/a.png", "Id": "1"}))
+    else:
+        n8n.answers(ERROR_IN_WORKFLOW)
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        async with GatewayClient(gateway.url, gateway.token(ada.id)) as client:
+            request_id = await client.submit("Shoes", "Nike")
+            assert [body["status"] async for body in client.watch(request_id)] == [end]
+        assert n8n.times(request_id) == 1

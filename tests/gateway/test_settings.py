@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jwt
 import pytest
 
 from gateway.settings import DEVELOPMENT_SECRETS, Settings, SettingsError, origin_of
@@ -114,3 +115,51 @@ def test_what_more_processes_need() -> None:
     assert Settings.load().single_process_reason is not None
     shared = Settings.load({"database_url": "postgres://h/d", "redis_url": "rediss://h"})
     assert shared.single_process_reason is None
+
+
+WRONG = [
+    ({"SUPABASE_ANON_KEY": "sb_secret_x"}, "SUPABASE_ANON_KEY is a secret key"),
+    ({"SUPABASE_SERVICE_ROLE_KEY": "sb_publishable_x"}, "SUPABASE_SERVICE_ROLE_KEY is a publishable key"),
+    ({"SUPABASE_SERVICE_ROLE_KEY": jwt.encode({"role": "anon"}, "k" * 32)}, "is a publishable key"),
+    ({"SUPABASE_ANON_KEY": jwt.encode({"role": "service_role"}, "k" * 32)}, "is a secret key"),
+    (
+        {"STORAGE_PRIVATE_BUCKETS": "private"},
+        "STORAGE_PRIVATE_BUCKETS needs SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY",
+    ),
+    ({"N8N_API_URL": "https://n8n.example.com"}, "N8N_API_KEY and N8N_API_URL belong together"),
+    ({"N8N_API_KEY": "k"}, "N8N_API_KEY and N8N_API_URL belong together"),
+    ({"N8N_API_URL": "n8n.example.com", "N8N_API_KEY": "k"}, "N8N_API_URL must be a URL"),
+    ({"AI_GENERATION_MODE": "both"}, "AI_GENERATION_MODE"),
+    ({"AI_SYNC_TIMEOUT_SECONDS": "0"}, "AI_SYNC_TIMEOUT_SECONDS"),
+    ({"AI_GENERATION_COST": "NaN"}, "AI_GENERATION_COST"),
+    ({"AI_GENERATION_COST": "-1"}, "AI_GENERATION_COST"),
+    ({"AI_ORG_MONTHLY_BUDGET": "lots"}, "AI_ORG_MONTHLY_BUDGET"),
+    ({"ALERT_WEBHOOK_URL": "slack"}, "ALERT_WEBHOOK_URL must be a URL"),
+]
+
+
+@pytest.mark.parametrize(("environment", "told"), WRONG)
+def test_what_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], told: str) -> None:
+    found = problems(monkeypatch, environment)
+    assert any(told in problem for problem in found), found
+    assert not any(value in problem for problem in found for value in environment.values() if len(value) > 10)
+
+
+def test_a_project_that_signs_with_published_keys_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty secret is a decision, a missing one a mistake."""
+    project = {"SUPABASE_URL": "https://project.supabase.co"}
+    assert problems(monkeypatch, GOOD | project | {"SUPABASE_JWT_SECRET": ""}) == []
+    assert not Settings.load().has_weak_secrets
+    monkeypatch.delenv("SUPABASE_JWT_SECRET")
+    (told,) = problems(monkeypatch, {})
+    assert "SUPABASE_JWT_SECRET" in told
+    monkeypatch.delenv("SUPABASE_URL")
+    (told,) = problems(monkeypatch, {"SUPABASE_JWT_SECRET": ""})
+    assert "SUPABASE_JWT_SECRET" in told
+
+
+def test_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_BUCKETS", "ai-images, campaign")
+    assert Settings.load().allowed_buckets == {"ai-images", "campaign"}
+    monkeypatch.delenv("STORAGE_BUCKETS")
+    assert Settings.load().allowed_buckets == frozenset()
