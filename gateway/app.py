@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from gateway.api import callback, documents, generate, health, history, images, metrics, pages, status
+from gateway.api import admin, callback, documents, generate, health, history, images, metrics, pages, status
 from gateway.auth import Authenticator, CallbackSecrets
 from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
@@ -17,6 +17,8 @@ from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
 from gateway.n8n.watch import DeadlineWatch
 from gateway.n8n.webhook import Webhook
+from gateway.operations.alerts import AlertWatch
+from gateway.operations.incidents import Incidents
 from gateway.operations.logging import configure_logging
 from gateway.realtime.admission import Admission
 from gateway.realtime.bus import Bus, InProcessBus
@@ -49,6 +51,7 @@ def build_gateway(settings: Settings) -> Gateway:
         ),
         urls=urls,
         signed_urls=SignedUrls(settings),
+        incidents=Incidents(),
         typical_time=TypicalTime(database),
         authenticator=Authenticator(settings),
         callback_secrets=CallbackSecrets(settings),
@@ -62,11 +65,15 @@ async def running(gateway: Gateway, *, worker: bool) -> AsyncIterator[None]:
         await check_schema(gateway.database)
         await gateway.bus.start()
         await gateway.hub.start()
+        alert_watch = AlertWatch(gateway)
+        alerting = keep_running(alert_watch.run, "alert-watch")
         try:
             async with working(gateway) if worker else contextlib.nullcontext():
                 yield
         finally:
             gateway.drain()
+            await stop_all(alerting)
+            await alert_watch.stop()
             await gateway.hub.stop()
             await gateway.bus.stop()
             await gateway.authenticator.aclose()
@@ -116,6 +123,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *status.routes,
             *images.routes,
             *history.routes,
+            *admin.routes,
             *health.routes(),
             *metrics.routes,
             *documents.routes,
@@ -137,6 +145,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         lifespan=lifespan,
     )
     app.state.gateway = gateway
+    app.state.statistics = admin.StatisticsMemory()
     return app
 
 

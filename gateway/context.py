@@ -1,12 +1,17 @@
 """What an endpoint works with: everything that `create_app` has wired together."""
 
+import os
+import socket
+import time
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from starlette.requests import HTTPConnection
 
 from gateway.auth import Authenticator, CallbackSecrets
+from gateway.operations.incidents import Incidents
 from gateway.realtime.admission import Admission
 from gateway.realtime.bus import Bus
 from gateway.realtime.hub import Hub
@@ -16,7 +21,7 @@ from gateway.signed_urls import SignedUrls
 from gateway.typical_time import TypicalTime
 from storage.database import Database
 from storage.public_urls import PublicUrls
-from storage.request import Request
+from storage.request import Request, trace_id_of
 from storage.requests import Applied, Outcome
 
 log = structlog.get_logger(__name__)
@@ -33,9 +38,12 @@ class Gateway:
     admission: Admission
     urls: PublicUrls
     signed_urls: SignedUrls
+    incidents: Incidents
     typical_time: TypicalTime
     authenticator: Authenticator
     callback_secrets: CallbackSecrets
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
+    """Tells this process apart from all others."""
     draining: bool = False
     wake_dispatcher: Callable[[], None] = lambda: None
     """Tells this process's dispatcher, where there is one, that something is due."""
@@ -44,7 +52,7 @@ class Gateway:
 
     def announce(self, request: Request) -> None:
         """Tell everyone who watches that `request` has changed. Never waits, never fails."""
-        self.bus.publish(Update.of(request, self.urls))
+        self.bus.publish(Update.of(request, self.urls, time.time()))
 
     def announce_change(self, applied: Applied, *, actor: str) -> None:
         """Log and announce what an event did to a request, if it did anything."""
@@ -52,7 +60,7 @@ class Gateway:
             request = applied.request
             log.info(
                 "changed",
-                request_id=request.id,
+                **log_fields(request),
                 status=request.status,
                 version=request.version,
                 error_code=request.error_code,
@@ -66,6 +74,16 @@ class Gateway:
             self.draining = True
             self.hub.drain(self.settings.drain_seconds)
             self.stop_dispatcher()
+
+
+def log_fields(request: Request) -> dict[str, str | None]:
+    """What every log line about `request` says, so that its whole life can be found by any of them."""
+    return {
+        "request_id": request.id,
+        "user_id": request.user_id,
+        "execution_id": request.n8n_execution_id,
+        "trace_id": trace_id_of(request),
+    }
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

@@ -17,7 +17,8 @@ class SecurityHeaders:
         self._policy = "; ".join(
             (
                 "default-src 'self'",
-                f"img-src 'self' data: {images}",
+                # blob: the dashboard's charts, which are fetched with a token.
+                f"img-src 'self' data: blob: {images}",
                 "connect-src 'self'",
                 "object-src 'none'",
                 "base-uri 'none'",

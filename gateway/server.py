@@ -11,6 +11,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from gateway.context import Gateway
+from gateway.operations import telemetry
 from gateway.protocols import AbortingWebSocketProtocol, BoundedHttpProtocol
 from gateway.realtime.websocket import DRAIN_PATIENCE_SECONDS
 from gateway.settings import Settings
@@ -94,6 +95,8 @@ class _GatewayProcesses(Multiprocess):
                 continue
             process.kill()
             process.join()
+            if process.pid is not None:
+                telemetry.forget_process(process.pid)
             if process.exitcode == STARTUP_FAILURE:
                 self.should_exit.set()  # the others would fail in the same way
                 return
@@ -106,4 +109,8 @@ def serve_in_processes(settings: Settings, listener: socket.socket, workers: int
     """Serve the application of the environment in `workers` processes that share `listener`."""
     factory = "gateway.app:app_with_worker" if worker else "gateway.app:app_without_worker"
     config = server_config(factory, settings, workers=workers)
-    _GatewayProcesses(config, [listener]).run()
+    metrics = telemetry.share_between_processes()
+    try:
+        _GatewayProcesses(config, [listener]).run()
+    finally:
+        telemetry.forget_all(metrics)

@@ -3,6 +3,7 @@
 StorageError
  ├── DatabaseUnavailable    the database is away, too slow or too busy: try again later
  ├── DatabaseBusy           another gateway process already serves this SQLite file
+ ├── NotRetriable           an administrator's retry of a request that has not failed
  └── Refusal                the submission breaks a rule; nothing was written
       ├── NoOrganization
       ├── OrganizationRequired
@@ -65,3 +66,11 @@ class BudgetSpent(Refusal):
         self.renews_at = renews_at
         self.retry_after = retry_after
         """Seconds until the next month begins (UTC)."""
+
+
+class NotRetriable(StorageError):
+    """A request that cannot be retried; `code` is the machine's word for why."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code

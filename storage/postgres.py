@@ -20,6 +20,7 @@ CONNECT_SECONDS = 5.0
 
 _AFTER = re.compile(r"AFTER\((:\w+)\)")
 _SECONDS = re.compile(r"SECONDS\((\w+)\)")
+_TOTAL = re.compile(r"TOTAL\((\w+)\)")
 _HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
@@ -33,7 +34,8 @@ def translate(sql: str) -> tuple[str, tuple[str, ...]]:
     """
     sql = _AFTER.sub(r"(statement_timestamp() + make_interval(secs => \1))", sql)
     sql = _SECONDS.sub(r"extract(epoch FROM (\1 - created_at))", sql)
-    sql = _HOUR_OF.sub(r"""to_char(\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24')""", sql)
+    sql = _HOUR_OF.sub(r"date_trunc('hour', \1 AT TIME ZONE 'UTC')", sql)
+    sql = _TOTAL.sub(r"sum(\1)", sql)
     sql = sql.replace("MONTH()", "(date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')")
     sql = sql.replace("NOW()", "statement_timestamp()")
     names: list[str] = []

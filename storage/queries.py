@@ -6,13 +6,15 @@ three of its words: ``NOW()``, ``= ANY(:list)`` and ``FOR UPDATE SKIP LOCKED``. 
     AFTER(:seconds)         the time that many seconds from now (before now, when negative)
     MONTH()                 when this month began, in UTC
     SECONDS(column)         seconds from `created_at` to `column`
-    HOUR_OF(column)         the hour of a time in UTC, as ``2026-01-31T12``
+    HOUR_OF(column)         the hour of a time in UTC; `costs.hour_of` reads it
+    TOTAL(column)           the exact sum of decimals; `costs.amount_of` reads it (SQLite would sum them as floats)
 
-All times are the database's, so processes need not agree on a clock. Amounts of money are exact: where SQLite would sum
-them as floating point numbers, equal amounts are counted here and summed as decimals by the caller.
+All times are the database's, so processes need not agree on a clock.
 
 `version` and `updated_at` change exactly when the Body does. What only the dispatcher needs leaves both alone.
 """
+
+from collections.abc import Collection
 
 from storage.lifecycle import Event, Status, sources
 
@@ -93,11 +95,9 @@ ORGANIZATIONS_OF_USER = """
 SELECT organization_id FROM organization_members WHERE user_id = :user_id ORDER BY organization_id LIMIT :limit"""
 
 SPENT_BY_USER = f"""
-SELECT amount, is_spent, count(*) AS times FROM (
-    SELECT coalesce(cost, CASE WHEN {OPEN} THEN cost_estimate END) AS amount,
-        CASE WHEN cost IS NULL THEN 0 ELSE 1 END AS is_spent
-    FROM ai_image_requests WHERE user_id = :user_id AND created_at >= MONTH()) AS amounts
-WHERE amount IS NOT NULL GROUP BY amount, is_spent"""
+SELECT TOTAL(cost) AS spent, TOTAL(expected) AS reserved FROM (
+    SELECT cost, CASE WHEN cost IS NULL AND {OPEN} THEN cost_estimate END AS expected
+    FROM ai_image_requests WHERE user_id = :user_id AND created_at >= MONTH()) AS amounts"""
 
 RECENT_SECONDS = """
 SELECT SECONDS(completed_at) AS seconds FROM ai_image_requests
@@ -138,10 +138,9 @@ RETURNING {COLUMNS}"""
 
 # What of a month's budget is gone: what has been settled, and what unfinished requests are expected to cost.
 COMMITTED = f"""
-SELECT amount, count(*) AS times FROM (
+SELECT TOTAL(amount) AS total FROM (
     SELECT coalesce(cost, CASE WHEN {OPEN} THEN cost_estimate END) AS amount
-    FROM ai_image_requests WHERE organization_id = :organization_id AND created_at >= MONTH()) AS amounts
-WHERE amount IS NOT NULL GROUP BY amount"""
+    FROM ai_image_requests WHERE organization_id = :organization_id AND created_at >= MONTH()) AS amounts"""
 
 INSERT_EVENT = """
 INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)
@@ -254,3 +253,132 @@ RETURNING {COLUMNS}"""
 ASK_SOON = f"""
 UPDATE ai_image_requests SET ask_at = AFTER(:seconds)
 WHERE id = :id AND {OPEN} AND dispatch_sending_at IS NOT NULL AND ask_at IS NOT NULL"""
+
+# -- the dashboard ----------------------------------------------------------------------------------------------------
+
+REQUESTS_BY_HOUR = """
+SELECT HOUR_OF(created_at) AS hour, status, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
+WHERE created_at > AFTER(:minus_window) GROUP BY HOUR_OF(created_at), status"""
+
+# Every duration to a tenth of a second, and how often it came: enough for the mean and every percentile.
+DURATIONS = """
+SELECT round(CAST(SECONDS(completed_at) AS numeric), 1) AS seconds, count(*) AS requests FROM ai_image_requests
+WHERE status = 'completed' AND created_at > AFTER(:minus_window)
+GROUP BY round(CAST(SECONDS(completed_at) AS numeric), 1)"""
+
+ERRORS_BY_CODE = """
+SELECT coalesce(error_code, 'unknown') AS error_code, count(*) AS requests FROM ai_image_requests
+WHERE status = 'failed' AND created_at > AFTER(:minus_window) GROUP BY coalesce(error_code, 'unknown')"""
+
+COSTS_BY_USER = """
+SELECT user_id AS id, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
+WHERE created_at > AFTER(:minus_window) GROUP BY user_id ORDER BY count(*) DESC LIMIT :limit"""
+
+COSTS_BY_ORGANIZATION = """
+SELECT organization_id AS id, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
+WHERE created_at > AFTER(:minus_window) GROUP BY organization_id ORDER BY count(*) DESC LIMIT :limit"""
+
+QUEUE = f"""
+SELECT
+    sum(CASE WHEN status = 'pending' AND dispatch_sending_at IS NULL THEN 1 ELSE 0 END) AS waiting,
+    sum(CASE WHEN status = 'pending' AND dispatch_sending_at IS NOT NULL THEN 1 ELSE 0 END) AS sending,
+    sum(CASE WHEN status = 'processing' THEN 1 ELSE 0 END) AS processing,
+    sum(CASE WHEN status = 'processing' AND coalesce(dispatch_sending_at, created_at) < AFTER(:minus_stuck)
+        THEN 1 ELSE 0 END) AS stuck,
+    min(CASE WHEN status = 'pending' AND dispatch_sending_at IS NULL THEN created_at END) AS oldest,
+    NOW() AS now
+FROM ai_image_requests WHERE {OPEN}"""
+
+STUCK_CONDITION = "status = 'processing' AND coalesce(dispatch_sending_at, created_at) < AFTER(:minus_stuck)"
+
+# Each filter that an administrator may combine with others.
+FILTERS = {
+    "status": "status = :status",
+    "stuck": STUCK_CONDITION,
+    "organization_id": "organization_id = :organization_id",
+    "user_id": "user_id = :user_id",
+    "text": "lower(product || ' ' || brand) LIKE :text ESCAPE '!'",
+    "since": "created_at >= :since",
+    "until": "created_at < :until",
+}
+
+
+def list_of_everyone(filters: Collection[str]) -> str:
+    """The administrator's list with these of the filters."""
+    conditions = " AND ".join(
+        ["(created_at < :before OR (created_at = :before AND id < :before_id))"]
+        + [FILTERS[name] for name in sorted(filters)]
+    )
+    return f"SELECT {COLUMNS} FROM ai_image_requests WHERE {conditions} ORDER BY created_at DESC, id DESC LIMIT :limit"
+
+
+DETAILS = """
+SELECT cost_estimate, deadline_at, dispatch_sending_at, dispatch_due_at FROM ai_image_requests WHERE id = :id"""
+
+EVENTS = """
+SELECT version, at, kind, actor, detail FROM ai_request_events WHERE request_id = :id ORDER BY id LIMIT :limit"""
+
+UNFINISHED_RETRY = f"SELECT id FROM ai_image_requests WHERE retry_of = :id AND {OPEN} LIMIT 1"
+
+INSERT_DELIVERED = """
+INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)
+SELECT id, CAST(:version AS integer), AFTER(:minus_age), 'delivered', :actor, :detail FROM ai_image_requests
+WHERE id = :request_id AND NOT EXISTS (
+    SELECT 1 FROM ai_request_events WHERE request_id = :request_id AND kind = 'delivered' AND version = :version)"""
+
+# -- alerts, counts and processes -------------------------------------------------------------------------------------
+# An alert is one row, however many processes see the trouble. It ends when nobody has seen it until `quiet_at`. Its
+# start and its end are told by whoever takes the row for a moment; what was not told is told later.
+
+RAISE_ALERT = """
+INSERT INTO ai_gateway_alerts (name, summary, count, since, seen_at, quiet_at)
+VALUES (:name, :summary, :count, NOW(), NOW(), AFTER(:quiet))
+ON CONFLICT (name) DO UPDATE SET
+    summary = excluded.summary, seen_at = excluded.seen_at, quiet_at = excluded.quiet_at,
+    count = CASE WHEN ai_gateway_alerts.ended_at IS NULL THEN ai_gateway_alerts.count ELSE 0 END + excluded.count,
+    since = CASE WHEN ai_gateway_alerts.ended_at IS NULL THEN ai_gateway_alerts.since ELSE excluded.since END,
+    told_at = CASE WHEN ai_gateway_alerts.ended_at IS NULL OR ai_gateway_alerts.told_end_at IS NULL
+        THEN ai_gateway_alerts.told_at END,
+    told_end_at = NULL, ended_at = NULL"""
+
+END_ALERTS = """
+UPDATE ai_gateway_alerts SET ended_at = NOW() WHERE ended_at IS NULL AND quiet_at <= NOW()"""
+
+ALERTS_TO_TELL = """
+UPDATE ai_gateway_alerts SET telling_until = AFTER(:seconds)
+WHERE name IN (
+    SELECT name FROM ai_gateway_alerts
+    WHERE (telling_until IS NULL OR telling_until <= NOW())
+      AND (told_at IS NULL OR (ended_at IS NOT NULL AND told_end_at IS NULL))
+    ORDER BY name FOR UPDATE SKIP LOCKED)
+RETURNING name, summary, count, since, ended_at, told_at"""
+
+ALERT_TOLD = """
+UPDATE ai_gateway_alerts SET told_at = coalesce(told_at, NOW()), telling_until = NULL,
+    told_end_at = CASE WHEN :ended = 1 AND ended_at IS NOT NULL THEN NOW() ELSE told_end_at END
+WHERE name = :name"""
+
+ALERTS = """
+SELECT name, summary, count, since, seen_at, ended_at FROM ai_gateway_alerts
+WHERE ended_at IS NULL OR ended_at > AFTER(:minus_window) ORDER BY since DESC LIMIT :limit"""
+
+ADD_COUNT = """
+INSERT INTO ai_gateway_counts (hour, name, count) VALUES (:hour, :name, :count)
+ON CONFLICT (hour, name) DO UPDATE SET count = ai_gateway_counts.count + excluded.count"""
+
+COUNTS = """
+SELECT name, TOTAL(count) AS count FROM ai_gateway_counts WHERE hour > AFTER(:minus_window) GROUP BY name"""
+
+FORGET_COUNTS = "DELETE FROM ai_gateway_counts WHERE hour < AFTER(:minus_window)"
+
+PROCESS_SEEN = """
+INSERT INTO ai_gateway_processes (name, seen_at, connections, bus_healthy)
+VALUES (:name, NOW(), :connections, :bus_healthy)
+ON CONFLICT (name) DO UPDATE SET
+    seen_at = excluded.seen_at, connections = excluded.connections, bus_healthy = excluded.bus_healthy"""
+
+PROCESS_GONE = "DELETE FROM ai_gateway_processes WHERE name = :name OR seen_at < AFTER(:minus_window)"
+
+PROCESSES = """
+SELECT count(*) AS processes, coalesce(sum(connections), 0) AS connections FROM ai_gateway_processes
+WHERE seen_at > AFTER(:minus_window)"""

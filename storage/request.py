@@ -118,6 +118,11 @@ def encode_body(request: Request, urls: PublicUrls) -> bytes:
     return _encoder.encode(body_of(request, urls))
 
 
+def trace_id_of(request: Request) -> str:
+    """The trace that the request belongs to (W3C Trace Context): its client's, or one of its own."""
+    return str(request.metadata.get("traceId") or request.id.replace("-", ""))
+
+
 def rfc3339(moment: datetime) -> str:
     """`moment` as RFC 3339 text in UTC with milliseconds (``2026-01-31T12:00:00.000Z``)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _AFTER = re.compile(r"AFTER\((:\w+)\)")
 _SECONDS = re.compile(r"SECONDS\((\w+)\)")
+_TOTAL = re.compile(r"TOTAL\((\w+)\)")
 _HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
 _ANY = re.compile(r"= ANY\((:\w+)\)")
 _TIME = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now'{})"
@@ -44,6 +45,7 @@ def translate(sql: str) -> str:
     """`sql` of the queries page in SQLite's words. Times are UTC text of one width, so their order is the time's."""
     sql = _AFTER.sub(lambda match: _TIME.format(f", {match[1]} || ' seconds'"), sql)
     sql = _SECONDS.sub(r"((julianday(\1) - julianday(created_at)) * 86400)", sql)
+    sql = _TOTAL.sub(r"group_concat(\1, ' ')", sql)
     sql = _HOUR_OF.sub(r"substr(\1, 1, 13)", sql)
     sql = sql.replace("MONTH()", "strftime('%Y-%m-01T00:00:00.000Z', 'now')")
     sql = _ANY.sub(r"IN (SELECT value FROM json_each(\1))", sql)

@@ -14,6 +14,8 @@ from gateway.context import Gateway, gateway_of
 from gateway.errors import ApiError, unauthorized
 from gateway.ids import parse_id
 from gateway.n8n.news import InvalidNews, apply_news, execution_id_of, parse_news
+from gateway.operations import telemetry
+from gateway.operations.incidents import Incident
 from gateway.responses import json_response
 from storage import requests
 from storage.requests import Applied, Outcome
@@ -27,15 +29,25 @@ async def callback(request: Request) -> Response:
     secret = request.headers.get("x-callback-secret")
     if not secret:
         log.warning("callback_unauthorized", reason="no secret")
-        raise unauthorized()
+        raise _wrong_secret(gateway)
     body = await _authorized_body(request, gateway, secret)
     request_id = await _request_id(gateway, body, may_use_execution=gateway.callback_secrets.is_global(secret))
     try:
         news = parse_news(body, gateway.settings.allowed_buckets)
     except InvalidNews as error:
+        gateway.incidents.count(Incident.REFUSED_NEWS)
+        telemetry.CALLBACKS.labels("refused").inc()
+        log.warning("callback_refused", request_id=request_id, reason=error.code)
         raise ApiError(400, error.code, str(error)) from error
     applied = await apply_news(gateway, request_id, news, actor="n8n")
-    return _answer(request_id, applied)
+    telemetry.CALLBACKS.labels(applied.outcome.value).inc()
+    return _answer(gateway, request_id, applied)
+
+
+def _wrong_secret(gateway: Gateway) -> ApiError:
+    gateway.incidents.count(Incident.WRONG_SECRET)
+    telemetry.CALLBACKS.labels("unauthorized").inc()
+    return unauthorized()
 
 
 async def _authorized_body(request: Request, gateway: Gateway, secret: str) -> dict[str, object]:
@@ -46,11 +58,11 @@ async def _authorized_body(request: Request, gateway: Gateway, secret: str) -> d
         body = await read_json_object(request)
     except ApiError as error:
         log.warning("callback_unauthorized", reason=error.code)
-        raise unauthorized() from error
+        raise _wrong_secret(gateway) from error
     request_id = body.get("requestId")
     if not isinstance(request_id, str) or not gateway.callback_secrets.opens(secret, request_id):
         log.warning("callback_unauthorized", reason="wrong secret", request_id=parse_id(str(request_id)))
-        raise unauthorized()
+        raise _wrong_secret(gateway)
     return body
 
 
@@ -61,27 +73,29 @@ async def _request_id(gateway: Gateway, body: dict[str, object], *, may_use_exec
             raise ApiError(400, "invalid_field", "requestId must be text.")
         parsed = parse_id(named)
         if parsed is None:
-            raise _unknown(None)
+            raise _unknown(gateway, None)
         return parsed
     execution_id = execution_id_of(body.get("executionId"))
     if execution_id is None or not may_use_execution:
         raise ApiError(400, "request_id_required", "requestId is required")
     found = await requests.of_execution(gateway.database, execution_id)
     if found is None:
-        raise _unknown(None)
+        raise _unknown(gateway, None)
     return found
 
 
-def _unknown(request_id: str | None) -> ApiError:
+def _unknown(gateway: Gateway, request_id: str | None) -> ApiError:
+    gateway.incidents.count(Incident.UNKNOWN_REQUEST)
     log.warning("callback_unknown_request", request_id=request_id)
     return ApiError(404, "unknown_request", "There is no such request.")
 
 
-def _answer(request_id: str, applied: Applied) -> Response:
+def _answer(gateway: Gateway, request_id: str, applied: Applied) -> Response:
     match applied.outcome:
         case Outcome.UNKNOWN:
-            raise _unknown(request_id)
+            raise _unknown(gateway, request_id)
         case Outcome.CONFLICT:
+            gateway.incidents.count(Incident.CONTRADICTION)
             log.warning("callback_conflict", request_id=request_id)
             raise ApiError(409, "conflicting_completion", "The request was completed with another Key or Id.")
         case Outcome.DUPLICATE:

@@ -94,6 +94,10 @@ _READ_ERRORS = _errors(
     (401, "No good credential."), (403, "A cookie from a foreign page."), (503, "Briefly unavailable.")
 )
 _REQUEST_ID = _parameter("request_id", "path", "The request.", {"type": "string"}, required=True)
+_PAGING = [
+    _parameter("limit", "query", "Most entries (20).", {"type": "integer", "minimum": 1, "maximum": 100}),
+    _parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"}),
+]
 _NAME = {"type": "string", "minLength": 1, "maxLength": 200}
 _FLAG = {"type": "boolean"}
 _USER: list[Schema] = [{"bearer": []}, {"session": []}]
@@ -176,20 +180,16 @@ def openapi() -> Schema:
     }
     amount: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
     maybe_amount: Schema = {"type": ["string", "null"]}
-    paging = [
-        _parameter("limit", "query", "Most entries (20).", {"type": "integer", "minimum": 1, "maximum": 100}),
-        _parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"}),
-    ]
     history = {
         "summary": "Own requests, newest first",
         "security": _USER,
-        "parameters": [_parameter("status", "query", "Only these.", {"enum": list(Status)}), *paging],
+        "parameters": [_parameter("status", "query", "Only these.", {"enum": list(Status)}), *_PAGING],
         "responses": _page("requests", _ref("Body")),
     }
     assets = {
         "summary": "Own assets, newest first",
         "security": _USER,
-        "parameters": paging,
+        "parameters": _PAGING,
         "responses": _page(
             "assets",
             _object(
@@ -337,6 +337,7 @@ def openapi() -> Schema:
             "/api/assets": {"get": assets},
             "/api/usage": {"get": usage},
             "/api/ai-images/{request_id}/{token}": {"get": image},
+            **_administration(),
             "/api/ai-status/{request_id}/events": {"get": events},
             "/healthz": {"get": {"summary": "Liveness", "responses": {"200": _json(probe, "The process answers.")}}},
             "/readyz": {
@@ -364,6 +365,123 @@ def openapi() -> Schema:
                 "session": {"type": "apiKey", "in": "cookie", "name": "sb-<ref>-auth-token"},
                 "callbackSecret": {"type": "apiKey", "in": "header", "name": "X-Callback-Secret"},
             },
+        },
+    }
+
+
+def _administration() -> Schema:
+    """The endpoints of administrators."""
+    count, text, when = {"type": "integer"}, _TEXT, _MAYBE_TEXT
+    seconds: Schema = {"type": ["number", "null"]}
+    statuses = dict.fromkeys(("requests", *Status), count)
+    shown: Schema = {
+        "allOf": [_ref("Body")],
+        "properties": {
+            "userId": text,
+            "organizationId": text,
+            "executionId": _MAYBE_TEXT,
+            "retryOf": _MAYBE_TEXT,
+            "attempts": count,
+        },
+    }
+    event = _object(at=text, version=count, kind=text, actor=text, detail={"type": "object"})
+    days = _parameter("days", "query", "How far back (7).", {"type": "integer", "minimum": 1, "maximum": 90})
+    errors = _READ_ERRORS | _errors((403, "Not an administrator, or a cookie from a foreign page."))
+    one = errors | _errors((404, "Unknown."))
+    stats = _object(
+        days=count,
+        totals=_object(**statuses, cost=text),
+        successRate=seconds,
+        seconds=_object(mean=seconds, p50=seconds, p95=seconds),
+        errors={"type": "object", "additionalProperties": count},
+        byHour={"type": "array", "items": _object(hour=text, **statuses, cost=text)},
+        byDay={"type": "array", "items": _object(day=text, **statuses, cost=text)},
+        byUser={"type": "array", "items": _object(userId=text, requests=count, cost=text)},
+        byOrganization={"type": "array", "items": _object(organizationId=text, requests=count, cost=text)},
+        queue=_object(waiting=count, sending=count, processing=count, stuck=count, oldestSeconds={"type": "number"}),
+        connections=count,
+        processes=count,
+        callbackFailures=count,
+        dispatchFailures=count,
+        alerts={
+            "type": "array",
+            "items": _object(name=text, summary=text, count=count, since=text, endedAt=when),
+        },
+    )
+    filters = [
+        _parameter("status", "query", "Only these.", {"enum": [*Status, "stuck"]}),
+        _parameter("organizationId", "query", "Only this organization's.", {"type": "string", "format": "uuid"}),
+        _parameter("userId", "query", "Only this user's.", {"type": "string", "format": "uuid"}),
+        _parameter("q", "query", "Words in product or brand.", {"type": "string", "maxLength": 200}),
+        _parameter("since", "query", "Not before.", {"type": "string", "format": "date-time"}),
+        _parameter("until", "query", "Before.", {"type": "string", "format": "date-time"}),
+    ]
+    timeline = _object(
+        request=shown,
+        costEstimate=_MAYBE_TEXT,
+        sentAt=when,
+        deadlineAt=when,
+        events={"type": "array", "items": event},
+    )
+    reason = {"type": "object", "properties": {"reason": {"type": "string", "maxLength": 200}}}
+    name = _parameter("name", "path", "Which.", {"enum": ["hours", "days", "costs"]}, required=True)
+    svg = {"description": "SVG.", "content": {"image/svg+xml": {"schema": {"type": "string"}}}}
+    retried = _object(requestId=text, retryOf=text, status={"const": "pending"})
+    return {
+        "/api/admin/stats": {
+            "get": {
+                "summary": "Statistics, what goes on now, and alerts",
+                "security": _USER,
+                "parameters": [days],
+                "responses": {"200": _json(stats, "Statistics.")} | errors | _errors((400, "An unusable parameter.")),
+            }
+        },
+        "/api/admin/charts/{name}.svg": {
+            "get": {
+                "summary": "A chart",
+                "security": _USER,
+                "parameters": [name, days],
+                "responses": {"200": svg} | one | _errors((400, "An unusable parameter.")),
+            }
+        },
+        "/api/admin/requests": {
+            "get": {
+                "summary": "Everyone's requests, newest first",
+                "security": _USER,
+                "parameters": [*filters, *_PAGING],
+                "responses": _page("requests", shown) | errors,
+            }
+        },
+        "/api/admin/requests/{request_id}": {
+            "get": {
+                "summary": "A request and what happened to it",
+                "security": _USER,
+                "parameters": [_REQUEST_ID],
+                "responses": {"200": _json(timeline, "The timeline.")} | one,
+            }
+        },
+        "/api/admin/requests/{request_id}/retry": {
+            "post": {
+                "summary": "Submit a failed request anew",
+                "security": _USER,
+                "parameters": [_REQUEST_ID],
+                "responses": {"202": _json(retried, "Submitted.")}
+                | one
+                | _errors((402, "The organization's budget is spent."), (409, "Not failed, or already retried.")),
+            }
+        },
+        "/api/admin/requests/{request_id}/fail": {
+            "post": {
+                "summary": "End an unfinished request",
+                "security": _USER,
+                "parameters": [_REQUEST_ID],
+                "requestBody": {"content": {"application/json": {"schema": reason}}},
+                "responses": {"200": _json(_ref("Body"), "Failed.")}
+                | one
+                | _errors(
+                    (400, "An unusable reason."), (409, "Already final."), (413, "Too large."), (415, "No JSON.")
+                ),
+            }
         },
     }
 

@@ -15,9 +15,10 @@ from starlette.routing import Route
 from gateway.api.held import ClientLeft, admitted, while_connected
 from gateway.api.parsing import read_json_object, text_field, user_of
 from gateway.auth import User
-from gateway.context import Gateway, gateway_of
+from gateway.context import Gateway, gateway_of, log_fields
 from gateway.errors import ApiError
 from gateway.ids import parse_id
+from gateway.operations import telemetry
 from gateway.realtime.long_poll import wait_until_final
 from gateway.realtime.update import Update
 from gateway.realtime.watcher import Watcher
@@ -139,15 +140,19 @@ async def submit_for(gateway: Gateway, user: User, submission: Submission) -> Su
             pricing=settings.pricing,
         )
     except Refusal as refusal:
-        raise _refused(refusal) from refusal
+        refused = refused_submission(refusal)
+        telemetry.SUBMISSIONS.labels(refused.code).inc()
+        raise refused from refusal
     if not submitted.repeated:
-        log.info("submitted", request_id=submitted.request.id, user_id=user.id)
+        log.info("submitted", **log_fields(submitted.request))
+        telemetry.SUBMISSIONS.labels("accepted").inc()
         gateway.announce(submitted.request)
         gateway.wake_dispatcher()
     return submitted
 
 
-def _refused(refusal: Refusal) -> ApiError:
+def refused_submission(refusal: Refusal) -> ApiError:
+    """What a client is told of a submission that breaks a rule."""
     match refusal:
         case NoOrganization():
             return ApiError(400, "no_organization", "No organization found for user")

@@ -18,7 +18,13 @@ async def index(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
+async def admin(request: Request) -> Response:
+    """The dashboard. The page holds no data: what it shows is asked for with an administrator's credential."""
+    return FileResponse(STATIC / "admin.html")
+
+
 routes: list[BaseRoute] = [
     Route("/", index, methods=["GET"]),
+    Route("/admin", admin, methods=["GET"]),
     Mount("/static", StaticFiles(directory=STATIC), name="static"),
 ]

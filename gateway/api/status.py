@@ -52,6 +52,7 @@ async def status(request: Request) -> Response:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
+    gateway.hub.handed_over(watcher, update, "poll")
     return json_response(bytes(update.body), headers=headers)
 
 
@@ -79,6 +80,7 @@ async def events(request: Request) -> ASGIApp:
             first=update if update.version > seen else None,
             expires_at=user.expires_at,
             stall_seconds=gateway.settings.ws_stall_seconds,
+            handed_over=lambda update: gateway.hub.handed_over(watcher, update, "events"),
         )
 
 

@@ -18,9 +18,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.background import stop_all
-from gateway.context import Gateway
+from gateway.context import Gateway, log_fields
 from gateway.n8n.news import apply_news
 from gateway.n8n.webhook import Answer, Verdict, Webhook
+from gateway.operations import telemetry
+from gateway.operations.incidents import Incident
 from storage import dispatching, requests
 from storage.errors import DatabaseUnavailable
 from storage.lifecycle import Event
@@ -36,6 +38,9 @@ LONGEST_RETRY_SECONDS = 60.0
 
 UNREGISTERED_SECONDS = 60.0
 """How long an unknown webhook may be n8n starting up; after that the workflow is not active."""
+
+ALERTING_ATTEMPTS = 3
+"""From this attempt on, an n8n that could not be reached is a trouble and no restart."""
 
 SLACK_SECONDS = 30.0
 """How much later than the longest sending n8n is asked about a request whose sender has written nothing down."""
@@ -172,7 +177,17 @@ class Dispatcher:
                 return
 
     def _log(self, request: Request, answer: Answer) -> None:
-        fields = {"request_id": request.id, "attempt": request.dispatch_attempts, "verdict": answer.verdict.value}
+        telemetry.DISPATCH_ATTEMPTS.labels(answer.verdict.value).inc()
+        if answer.verdict not in (Verdict.ACCEPTED, Verdict.RAN_AND_FAILED) and (
+            answer.verdict in (Verdict.REFUSED, Verdict.IN_DOUBT) or request.dispatch_attempts >= ALERTING_ATTEMPTS
+        ):
+            self._gateway.incidents.count(Incident.DISPATCH_FAILED)
+        fields = {
+            **log_fields(request),
+            "execution_id": answer.execution_id or request.n8n_execution_id,
+            "attempt": request.dispatch_attempts,
+            "verdict": answer.verdict.value,
+        }
         if answer.verdict is Verdict.ACCEPTED:
             log.info("dispatched", **fields)
         else:

@@ -18,7 +18,7 @@ import msgspec
 from gateway.auth import CallbackSecrets
 from gateway.n8n.news import Completed, Failed, InvalidNews, execution_id_of, parse_news
 from gateway.settings import Settings
-from storage.request import Request, rfc3339
+from storage.request import Request, rfc3339, trace_id_of
 
 MAX_ANSWER = 1024 * 1024
 """Most of an answer that is read, in bytes; a workflow may answer with the picture itself."""
@@ -115,13 +115,12 @@ class Webhook:
         }
 
     def _headers(self, request: Request) -> dict[str, str]:
-        trace_id = request.metadata.get("traceId") or request.id.replace("-", "")
         return {
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",  # the bound on an answer must hold before it is unpacked
             "X-Webhook-Secret": self._settings.n8n_webhook_secret.get_secret_value(),
             "Idempotency-Key": request.id,
-            "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
+            "traceparent": f"00-{trace_id_of(request)}-{secrets.token_hex(8)}-01",
         }
 
 

@@ -27,6 +27,11 @@ class Admission:
         self._limits = {"user": per_user, "address": per_address, "process": in_total}
         self._held: Counter[tuple[str, str]] = Counter()
 
+    @property
+    def held(self) -> int:
+        """How many connections this process holds."""
+        return self._held[("process", "")]
+
     @contextlib.contextmanager
     def address(self, host: str) -> Iterator[None]:
         """Hold one connection from `host` during the block.

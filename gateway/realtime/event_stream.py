@@ -6,6 +6,7 @@ The event's id is the version, so a client that comes back with Last-Event-ID ge
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.types import Message, Receive, Scope, Send
@@ -38,6 +39,7 @@ class EventStream:
         first: the request as it was read after the registration, if the client has not seen it yet.
         expires_at: when the token ends, in Unix seconds.
         stall_seconds: how long one write may block before the connection is dropped.
+        handed_over: told of each update that has been written.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class EventStream:
         first: Update | None,
         expires_at: float,
         stall_seconds: float,
+        handed_over: Callable[[Update], None] = lambda update: None,
     ) -> None:
         self._watcher = watcher
         self._registration = registration
         self._first = first
         self._expires_at = expires_at
         self._stall_seconds = stall_seconds
+        self._handed_over = handed_over
         self._gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +82,7 @@ class EventStream:
         await self._write(send, f"retry: {RETRY_MILLISECONDS}\n\n".encode())
         final = False
         if self._first is not None:
-            await self._write(send, self._first.event)
+            await self._write_update(send, self._first)
             final = self._first.status.is_final
         while not final and not self._gone and time.time() < self._expires_at:
             try:
@@ -87,13 +91,17 @@ class EventStream:
             except TimeoutError:
                 await self._write(send, b":\n\n")
             while not final and (update := self._watcher.take()) is not None:
-                await self._write(send, update.event)
+                await self._write_update(send, update)
                 final = update.status.is_final
             if self._watcher.drain_in is not None:
                 # The client comes back at its own moment, by its own means.
                 await self._write(send, f"retry: {int(self._watcher.drain_in * 1000)}\n\n".encode())
                 break
         await self._write(send, b"", more=False)
+
+    async def _write_update(self, send: Send, update: Update) -> None:
+        await self._write(send, update.event)
+        self._handed_over(update)
 
     async def _write(self, send: Send, content: bytes, *, more: bool = True) -> None:
         await self._send(send, {"type": "http.response.body", "body": content, "more_body": more})

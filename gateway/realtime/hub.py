@@ -11,13 +11,16 @@ It is kept by one rule, whatever breaks: **register first, then read the databas
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import structlog
 
 from gateway.background import keep_running, stop_all
+from gateway.operations import telemetry
 from gateway.realtime.bus import ALL, Bus, user_topic
+from gateway.realtime.delivered import Delivered
 from gateway.realtime.update import Update
 from gateway.realtime.watcher import Watcher
 from storage import queries, requests
@@ -53,6 +56,7 @@ class Hub:
         self._changing = asyncio.Lock()
         self._gap = asyncio.Event()
         self._since: datetime | None = None
+        self.delivered = Delivered()
         self.reconciles = 0
         self.reconcile_failures = 0
         self._drain_until: float | None = None
@@ -142,6 +146,14 @@ class Hub:
                 if watcher.wants(update):
                     watcher.offer(update)
 
+    def handed_over(self, watcher: Watcher, update: Update, transport: str) -> None:
+        """The update's bytes have been handed to the watcher's connection."""
+        telemetry.DELIVERIES.labels(transport).inc()
+        if update.at:
+            telemetry.CALLBACK_TO_CLIENT.observe(max(0.0, time.time() - update.at))
+        if update.user_id == watcher.user_id:
+            self.delivered.note(update, transport)
+
     async def _keep_reconciling(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
@@ -151,8 +163,10 @@ class Hub:
             try:
                 await self.reconcile()
                 self.reconciles += 1
+                telemetry.RECONCILES.inc()
             except DatabaseUnavailable as error:
                 self.reconcile_failures += 1
+                telemetry.RECONCILE_FAILURES.inc()
                 log.warning("reconcile_failed", reason=str(error)[:200])
                 await asyncio.sleep(1)
                 self._gap.set()  # the gap is still open

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.background import keep_running, stop_all
+from gateway.operations import telemetry
 from gateway.realtime.bus import ALL, Bus, user_topic
 from gateway.realtime.update import Update, decode_update, encode_update
 
@@ -30,6 +31,9 @@ PREFIX = "ai-image-gateway:"
 CANARY_SECONDS = 1.0
 DEAF_SECONDS = 3.0
 """Longest silence of the canary before the reader is rebuilt."""
+CLAIM_SECONDS = 3600
+"""How long a claim stands if whoever made it never gives it back."""
+
 COMMAND_SECONDS = 2.0
 """Longest wait for one command or one connection."""
 REBUILD_SECONDS = 1.0
@@ -108,7 +112,22 @@ class RedisBus(Bus):
                         await self._publish(batch)
                 except (RedisError, OSError) as error:
                     self.publish_failures += len(batch)
+                    telemetry.PUBLISH_FAILURES.inc(len(batch))
                     log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
+
+    async def claim_once(self, name: str) -> bool:
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                return bool(await self._redis.set(f"{PREFIX}claim:{name}", b"1", nx=True, ex=CLAIM_SECONDS))
+        except (RedisError, OSError):
+            return True
+
+    async def give_back(self, name: str) -> bool:
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                return bool(await self._redis.delete(f"{PREFIX}claim:{name}"))
+        except (RedisError, OSError):
+            return True
 
     async def _publish(self, batch: list[Update]) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

@@ -17,13 +17,14 @@ class Update(msgspec.Struct, frozen=True, dict=True):
     version: int
     status: Status
     body: msgspec.Raw
+    at: float = 0.0
+    """Unix time in seconds at which it was announced; 0 where it was read, not announced."""
 
     @classmethod
-    def of(cls, request: Request, urls: PublicUrls) -> "Update":
+    def of(cls, request: Request, urls: PublicUrls, at: float = 0.0) -> "Update":
         """The update that carries `request` as it is."""
-        return cls(
-            request.id, request.user_id, request.version, request.status, msgspec.Raw(encode_body(request, urls))
-        )
+        body = msgspec.Raw(encode_body(request, urls))
+        return cls(request.id, request.user_id, request.version, request.status, body, at)
 
     @cached_property
     def frame(self) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from gateway.operations import telemetry
 from gateway.realtime.update import Update
 
 MAX_SEEN = 20_000
@@ -45,8 +46,10 @@ class Watcher:
         if update.version <= self._seen.get(update.request_id, 0):
             return
         waiting = self._unsent.get(update.request_id)
-        if waiting is not None and update.version <= waiting.version:
-            return
+        if waiting is not None:
+            if update.version <= waiting.version:
+                return
+            telemetry.COALESCED.inc()
         self._unsent[update.request_id] = update
         self._ready.set()
 

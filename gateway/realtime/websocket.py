@@ -265,6 +265,7 @@ class _Connection:
             # A token that has ended ends the updates too, however many still come.
             while self._closing is None and (update := self._watcher.take()) is not None:
                 await self._send(update.frame)
+                self._transport.hub.handed_over(self._watcher, update, "websocket")
                 if self._commands:
                     self._watcher.wake()
                     break
@@ -363,6 +364,8 @@ class _Connection:
         for update in updates:
             self._watcher.seen(update.request_id, update.version)
         await self._send(encode_message(Subscribed(ref, [update.body for update in updates], missing)))
+        for update in updates:
+            self._transport.hub.handed_over(self._watcher, update, "websocket")
 
     async def _unsubscribe(self, command: Unsubscribe) -> None:
         ids, scope = command.request_ids, command.scope

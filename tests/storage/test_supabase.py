@@ -15,6 +15,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from gateway.operations.alerts import AlertWatch
+from gateway.operations.incidents import Incident
 from gateway.settings import Settings
 from storage import migrations
 from storage.database import open_database
@@ -156,6 +158,9 @@ OF_THE_GATEWAY = [
     "TRUNCATE ai_request_events",
     "SELECT * FROM ai_gateway_schema",
     "UPDATE ai_gateway_schema SET version_num = '0'",
+    "SELECT * FROM ai_gateway_alerts",
+    "DELETE FROM ai_gateway_counts",
+    "TRUNCATE ai_gateway_processes",
 ]
 
 
@@ -254,7 +259,6 @@ def least_role() -> str:
 async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: ScriptedN8n, state: str) -> None:
     name = project(server, state)
     await asyncio.to_thread(migrate, server, name)
-    server.execute("DROP ROLE IF EXISTS ai_gateway") if state == "a new project" else None
     grants = least_role()
     if server.execute("SELECT to_regrole('ai_gateway') IS NOT NULL", name) == "t":
         grants = re.sub(r"CREATE ROLE ai_gateway .*?;", "", grants)
@@ -277,6 +281,8 @@ async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: Scrip
         failing = await gateway.submitted(ada.id)
         await gateway.callback({"requestId": failing, "status": "failed", "error": "x"})
         await gateway.gateway.hub.reconcile()
+        gateway.gateway.incidents.count(Incident.UNKNOWN_REQUEST)
+        await AlertWatch(gateway.gateway).look()
         async with gateway.watching(ada.id):
             pass
         assert (await gateway.body(ada.id, request_id))["status"] == "completed"

@@ -1,4 +1,4 @@
-"""What a request is expected to cost, what is wrong at the moment, and indexes for lists, sums and the dashboard."""
+"""What a request is expected to cost; alerts, counts and processes; indexes for lists, sums and the dashboard."""
 
 from alembic import op
 
@@ -32,22 +32,37 @@ CREATE INDEX IF NOT EXISTS idx_ai_requests_costs
 CREATE INDEX IF NOT EXISTS idx_ai_requests_stats
     ON ai_image_requests(created_at) INCLUDE (status, error_code, completed_at, cost, user_id, organization_id)""",
     """
-CREATE TABLE IF NOT EXISTS ai_alerts (
+CREATE TABLE IF NOT EXISTS ai_gateway_alerts (
     name text PRIMARY KEY,
     summary text NOT NULL,
-    count integer NOT NULL DEFAULT 1,
-    since timestamptz NOT NULL DEFAULT now(),
-    seen_at timestamptz NOT NULL DEFAULT now(),
+    count integer NOT NULL,
+    since timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL,
+    quiet_at timestamptz NOT NULL,
     ended_at timestamptz,
     told_at timestamptz,
     told_end_at timestamptz,
     telling_until timestamptz)""",
-    "ALTER TABLE ai_alerts ENABLE ROW LEVEL SECURITY",
-    "REVOKE ALL ON ai_alerts FROM PUBLIC",
+    """
+CREATE TABLE IF NOT EXISTS ai_gateway_counts (
+    hour timestamptz NOT NULL,
+    name text NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (hour, name))""",
+    """
+CREATE TABLE IF NOT EXISTS ai_gateway_processes (
+    name text PRIMARY KEY,
+    seen_at timestamptz NOT NULL,
+    connections integer NOT NULL,
+    bus_healthy boolean NOT NULL)""",
+    "ALTER TABLE ai_gateway_alerts ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE ai_gateway_counts ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE ai_gateway_processes ENABLE ROW LEVEL SECURITY",
+    "REVOKE ALL ON ai_gateway_alerts, ai_gateway_counts, ai_gateway_processes FROM PUBLIC",
     """
 DO $$ BEGIN
     IF to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL THEN
-        REVOKE ALL ON ai_alerts FROM anon, authenticated;
+        REVOKE ALL ON ai_gateway_alerts, ai_gateway_counts, ai_gateway_processes FROM anon, authenticated;
     END IF;
 END $$""",
 )
@@ -57,16 +72,26 @@ SQLITE = (
     *_INDEXES,
     "CREATE INDEX idx_ai_requests_costs ON ai_image_requests(organization_id, created_at, status, cost, cost_estimate)",
     """
-CREATE TABLE ai_alerts (
+CREATE TABLE ai_gateway_alerts (
     name TEXT PRIMARY KEY,
     summary TEXT NOT NULL,
-    count INTEGER NOT NULL DEFAULT 1,
+    count INTEGER NOT NULL,
     since TEXT NOT NULL,
     seen_at TEXT NOT NULL,
+    quiet_at TEXT NOT NULL,
     ended_at TEXT,
     told_at TEXT,
     told_end_at TEXT,
     telling_until TEXT)""",
+    """
+CREATE TABLE ai_gateway_counts (
+    hour TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (hour, name))""",
+    """
+CREATE TABLE ai_gateway_processes (
+    name TEXT PRIMARY KEY,
+    seen_at TEXT NOT NULL,
+    connections INTEGER NOT NULL,
+    bus_healthy INTEGER NOT NULL)""",
 )
 
 

@@ -1,0 +1,217 @@
+"""Alerts: what operators should know, each told once when it begins and once when it ends, over all processes.
+
+A trouble is one row in the database, which every process that sees it refreshes; whoever takes the row for a moment
+tells it (`ALERT_WEBHOOK_URL`, and the log). What could not be told is told later. A process that dies between telling
+and writing that down makes it told twice: better than not at all.
+
+A database that is away cannot keep such a row: that alert goes through the bus's server, where there is one.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import httpx
+import structlog
+
+from gateway.context import Gateway
+from gateway.operations import telemetry
+from storage import alerts, statistics
+from storage.alerts import Alert
+from storage.errors import DatabaseUnavailable
+from storage.request import rfc3339
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 5.0
+"""How often each process looks."""
+
+CONDITION_QUIET_SECONDS = 20.0
+"""A condition that was not seen for so long is over."""
+
+INCIDENT_QUIET_SECONDS = 300.0
+"""Single failures belong together while no more than this lies between them."""
+
+AWAY_SECONDS = 10.0
+"""How long the bus or the database may be away before anyone is alerted: a restart is no trouble."""
+
+TELL_SECONDS = 10.0
+"""Longest wait for the webhook."""
+
+DATABASE_AWAY = "database_away"
+
+
+class AlertWatch:
+    """One process's watch over itself and over what all share."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._database_away_since: float | None = None
+        self._bus_away_since: float | None = None
+        self._database_alert: Alert | None = None
+        self._http: httpx.AsyncClient | None = None
+        self._shown: set[str] = set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def stop(self) -> None:
+        """Sign off, and close the connection to the webhook."""
+        try:
+            await alerts.process_gone(self._gateway.database, self._gateway.name)
+        except DatabaseUnavailable as error:
+            log.warning("process_not_signed_off", reason=str(error)[:200])
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def look(self) -> None:
+        """Refresh what this process knows, and tell what is to be told."""
+        refresh_gauges(self._gateway)
+        try:
+            await self._look_at_database()
+        except DatabaseUnavailable as error:
+            await self._database_is_away(error)
+        else:
+            await self._database_is_back()
+
+    async def _look_at_database(self) -> None:
+        gateway, database = self._gateway, self._gateway.database
+        healthy = self._bus_is_well()
+        connections = gateway.admission.held
+        await alerts.process_seen(database, gateway.name, connections=connections, bus_healthy=healthy)
+        await self._write_down_incidents()
+        await gateway.hub.delivered.write_down(database, gateway.name)
+        if not healthy:
+            await alerts.raise_alert(
+                database,
+                "bus_away",
+                "Redis is away. Clients are served from the database, every few seconds instead of at once.",
+                quiet_seconds=CONDITION_QUIET_SECONDS,
+            )
+        queue = await statistics.queue(database, gateway.settings.ai_stuck_after_seconds)
+        for state in ("waiting", "sending", "processing", "stuck"):
+            telemetry.QUEUE.labels(state).set(getattr(queue, state))
+        telemetry.QUEUE_AGE.set(queue.oldest_seconds)
+        if queue.stuck:
+            minutes = round(gateway.settings.ai_stuck_after_seconds / 60, 1)
+            await alerts.raise_alert(
+                database,
+                "stuck_requests",
+                f"{queue.stuck} request(s) have been in processing for more than {minutes:g} minutes.",
+                quiet_seconds=CONDITION_QUIET_SECONDS,
+            )
+        for alert in await alerts.alerts_to_tell(database):
+            if await self._tell(alert):
+                await alerts.alert_told(database, alert)
+        self._show({alert.name for alert in await alerts.recent_alerts(database, 0.0, 100) if alert.ended_at is None})
+
+    def _bus_is_well(self) -> bool:
+        if self._gateway.bus.healthy:
+            self._bus_away_since = None
+            return True
+        self._bus_away_since = self._bus_away_since or time.monotonic()
+        return time.monotonic() - self._bus_away_since < AWAY_SECONDS
+
+    async def _write_down_incidents(self) -> None:
+        taken = self._gateway.incidents.take()
+        try:
+            if taken:
+                await alerts.add_counts(self._gateway.database, {str(name): count for name, count in taken.items()})
+            for incident, count in taken.items():
+                await alerts.raise_alert(
+                    self._gateway.database,
+                    str(incident),
+                    incident.sentence,
+                    quiet_seconds=INCIDENT_QUIET_SECONDS,
+                    count=count,
+                )
+        except DatabaseUnavailable:
+            self._gateway.incidents.put_back(taken)
+            raise
+
+    def _show(self, active: set[str]) -> None:
+        for name in self._shown | active:
+            telemetry.ALERT.labels(name).set(float(name in active))
+        self._shown |= active
+
+    # -- the database itself ------------------------------------------------------------------------------------------
+
+    async def _database_is_away(self, error: DatabaseUnavailable) -> None:
+        log.warning("alert_look_failed", reason=str(error)[:200])
+        now = time.monotonic()
+        self._database_away_since = self._database_away_since or now
+        if now - self._database_away_since < AWAY_SECONDS or self._database_alert is not None:
+            return
+        self._database_alert = Alert(
+            DATABASE_AWAY,
+            "The database is away. Nothing can be submitted, and callbacks are put off.",
+            1,
+            datetime.now(UTC),
+            None,
+        )
+        self._show(self._shown | {DATABASE_AWAY})
+        if await self._gateway.bus.claim_once(DATABASE_AWAY):
+            await self._tell(self._database_alert)
+
+    async def _database_is_back(self) -> None:
+        self._database_away_since = None
+        if self._database_alert is None:
+            return
+        begun, self._database_alert = self._database_alert, None
+        telemetry.ALERT.labels(DATABASE_AWAY).set(0)
+        if await self._gateway.bus.give_back(DATABASE_AWAY):
+            await self._tell(Alert(begun.name, begun.summary, begun.count, begun.since, datetime.now(UTC), told=True))
+
+    # -- telling ------------------------------------------------------------------------------------------------------
+
+    async def _tell(self, alert: Alert) -> bool:
+        """Log the alert and post it; whether that worked."""
+        over = alert.told and alert.ended_at is not None
+        fields = {"alert": alert.name, "summary": alert.summary, "count": alert.count, "since": rfc3339(alert.since)}
+        url = self._gateway.settings.alert_webhook_url
+        if url is not None and not await self._post(url.get_secret_value(), _message(alert, over=over)):
+            log.warning("alert_not_told", alert=alert.name)
+            return False
+        if over:
+            log.warning("alert_ended", **fields)
+        else:
+            log.error("alert_began", **fields)
+        return True
+
+    async def _post(self, url: str, message: dict[str, object]) -> bool:
+        if self._http is None:
+            self._http = httpx.AsyncClient(timeout=TELL_SECONDS, trust_env=False)
+        try:
+            answer = await self._http.post(url, json=message)
+        except httpx.HTTPError as error:
+            log.warning("alert_webhook_failed", reason=type(error).__name__)
+            return False
+        if not answer.is_success:
+            log.warning("alert_webhook_failed", status=answer.status_code)
+        return answer.is_success
+
+
+def _message(alert: Alert, *, over: bool) -> dict[str, object]:
+    """What is posted: Slack shows `text`; the rest is for programs."""
+    sign = "✅ Resolved" if over else "🚨"
+    text = f"{sign} {alert.summary}" + (f" (seen {alert.count} times)" if alert.count > 1 else "")
+    return {
+        "text": text,
+        "alert": alert.name,
+        "status": "resolved" if over else "firing",
+        "summary": alert.summary,
+        "count": alert.count,
+        "since": rfc3339(alert.since),
+        "endedAt": None if alert.ended_at is None else rfc3339(alert.ended_at),
+    }
+
+
+def refresh_gauges(gateway: Gateway) -> None:
+    """Bring what is read, not counted, up to date."""
+    telemetry.BUS_HEALTHY.set(float(gateway.bus.healthy))
+    telemetry.WATCHERS.set(gateway.hub.watchers)
+    telemetry.CONNECTIONS.set(gateway.admission.held)
+    telemetry.DRAINING.set(float(gateway.draining))

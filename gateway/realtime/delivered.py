@@ -1,0 +1,54 @@
+"""Which final results have reached their owners, noted in memory and written into the timelines together."""
+
+import json
+import time
+from collections import OrderedDict
+
+from gateway.realtime.update import Update
+from storage import queries
+from storage.database import Database, Transaction
+
+MAX_NOTED = 5_000
+"""Most deliveries that wait to be written down; past it the oldest is forgotten: a timeline may lack it."""
+
+BATCH = 200
+"""Most that are written in one transaction."""
+
+
+class Delivered:
+    """The first delivery of each final update by this process."""
+
+    def __init__(self) -> None:
+        self._noted: OrderedDict[tuple[str, int], tuple[str, float]] = OrderedDict()
+
+    def note(self, update: Update, transport: str) -> None:
+        """The owner's client has been handed this update. Costs a dictionary's entry, and only for final ones."""
+        key = (update.request_id, update.version)
+        if not update.status.is_final or key in self._noted:
+            return
+        self._noted[key] = (transport, time.monotonic())
+        if len(self._noted) > MAX_NOTED:
+            self._noted.popitem(last=False)
+
+    async def write_down(self, database: Database, actor: str) -> None:
+        """Write what was noted into the timelines.
+
+        Raises:
+            DatabaseUnavailable: what was not written is kept.
+        """
+        while batch := list(self._noted.items())[:BATCH]:
+
+            async def work(tx: Transaction, batch: list[tuple[tuple[str, int], tuple[str, float]]] = batch) -> None:
+                for (request_id, version), (transport, at) in batch:
+                    await tx.all(
+                        queries.INSERT_DELIVERED,
+                        request_id=request_id,
+                        version=version,
+                        minus_age=at - time.monotonic(),
+                        actor=actor,
+                        detail=json.dumps({"transport": transport}),
+                    )
+
+            await database.transaction(work)
+            for key, _ in batch:
+                self._noted.pop(key, None)

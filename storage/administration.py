@@ -1,0 +1,137 @@
+"""What an administrator may look at and do."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from storage import queries
+from storage.costs import Pricing, check_budget
+from storage.database import Database, Transaction
+from storage.errors import NotRetriable
+from storage.lifecycle import Status
+from storage.listing import Position
+from storage.request import Request, instant, instant_or_none
+from storage.requests import record
+
+MAX_EVENTS = 500
+"""Most events of one request that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a request."""
+
+    at: datetime
+    version: int
+    kind: str
+    actor: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A request, everything that happened to it, and what is expected of it."""
+
+    request: Request
+    events: list[Event]
+    cost_estimate: Decimal | None
+    deadline_at: datetime | None
+    sent_at: datetime | None
+
+
+async def requests_of_everyone(
+    database: Database, filters: dict[str, object], after: Position, limit: int
+) -> list[Request]:
+    """A page of requests, newest first.
+
+    Args:
+        database: where they are.
+        filters: values by the names of `queries.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
+        after: where the page begins.
+        limit: its length.
+    """
+    names = {"stuck" if name == "minus_stuck" else name for name in filters}
+    rows = await database.all(
+        queries.list_of_everyone(names), before=after.created_at, before_id=after.id, limit=limit, **filters
+    )
+    return [Request.from_row(row) for row in rows]
+
+
+def like(text: str) -> str:
+    """The pattern that finds `text` anywhere, whatever signs are in it."""
+    escaped = text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return f"%{escaped}%"
+
+
+async def timeline(database: Database, request_id: str) -> Timeline | None:
+    """The request and its events; None if there is no such request."""
+
+    async def work(tx: Transaction) -> Timeline | None:
+        row = await tx.one(queries.REQUEST, id=request_id)
+        details = await tx.one(queries.DETAILS, id=request_id)
+        if row is None or details is None:
+            return None
+        events = [
+            Event(instant(event["at"]), event["version"], event["kind"], event["actor"], json.loads(event["detail"]))
+            for event in await tx.all(queries.EVENTS, id=request_id, limit=MAX_EVENTS)
+        ]
+        estimate = details["cost_estimate"]
+        return Timeline(
+            Request.from_row(row),
+            events,
+            None if estimate is None else Decimal(estimate),
+            instant_or_none(details["deadline_at"]),
+            instant_or_none(details["dispatch_sending_at"]),
+        )
+
+    return await database.transaction(work)
+
+
+async def retry(
+    database: Database, request_id: str, *, actor: str, deadline_seconds: float, pricing: Pricing
+) -> Request | None:
+    """A new request that asks for the same as a failed one; None if there is no such request.
+
+    The user's hour is not asked, as the user did not submit it; the organization's budget is.
+
+    Raises:
+        NotRetriable: it has not failed, or an earlier retry of it is still under way: a second one would be billed.
+        BudgetSpent: the organization's month is over budget.
+    """
+
+    async def work(tx: Transaction) -> Request | None:
+        await tx.lock(f"ai_image_requests:retry:{request_id}")
+        row = await tx.one(queries.REQUEST, id=request_id)
+        if row is None:
+            return None
+        failed = Request.from_row(row)
+        if failed.status is not Status.FAILED:
+            raise NotRetriable("not_failed", "Only a failed request can be retried.")
+        if await tx.one(queries.UNFINISHED_RETRY, id=request_id) is not None:
+            raise NotRetriable("already_retried", "A retry of this request is already under way.")
+        await check_budget(tx, failed.organization_id, pricing)
+        new = await tx.one(
+            queries.INSERT,
+            id=str(uuid.uuid4()),
+            user_id=failed.user_id,
+            organization_id=failed.organization_id,
+            product=failed.product,
+            brand=failed.brand,
+            metadata="{}",
+            idempotency_key=None,
+            idempotency_hash=None,
+            retry_of=failed.id,
+            picture_token=str(uuid.uuid4()),
+            cost_estimate=pricing.estimate,
+            deadline=deadline_seconds,
+        )
+        assert new is not None, "INSERT … RETURNING returns its row"  # noqa: S101
+        request = Request.from_row(new)
+        await record(tx, request, "submitted", actor, {"retryOf": failed.id})
+        await record(tx, failed, "retried", actor, {"requestId": request.id})
+        return request
+
+    return await database.transaction(work)
