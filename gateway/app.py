@@ -86,7 +86,7 @@ async def working(gateway: Gateway) -> AsyncIterator[None]:
     dispatcher = Dispatcher(gateway, Webhook(gateway.settings, gateway.callback_secrets))
     gateway.wake_dispatcher, gateway.stop_dispatcher = dispatcher.wake, dispatcher.claim_no_more
     dispatching = keep_running(dispatcher.run, "dispatcher")
-    executions = Executions(gateway.settings) if gateway.settings.n8n_api_url else None
+    executions = Executions(gateway.settings, gateway.callback_secrets) if gateway.settings.n8n_api_url else None
     watching = keep_running(DeadlineWatch(gateway, executions).run, "deadline-watch")
     try:
         yield

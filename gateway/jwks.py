@@ -7,14 +7,16 @@ must not become load on Supabase.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import jwt
-import msgspec
 import structlog
+
+from gateway.bounded_http import UnusableAnswer, ask, decode
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +24,11 @@ PATH = "/auth/v1/.well-known/jwks.json"
 """Where a Supabase project publishes its keys."""
 
 FRESH_SECONDS = 600.0
-"""How long a set is good without a new look (Supabase sends ``max-age=600``); a key that was revoked lives so long."""
+"""How long a set is good without a new look (Supabase sends ``max-age=600``)."""
+
+STALE_SECONDS = 1200.0
+"""How old a set may be and still serve whoever asks while it is fetched anew. A key that was revoked lives so long, and
+longer only while the endpoint is away."""
 
 COOLDOWN_SECONDS = 30.0
 """Shortest time between two fetches, whoever asks."""
@@ -75,16 +81,18 @@ class SigningKeys:
         """The key `kid`, if it is known and made for `algorithm`; None when there is none.
 
         Raises:
-            KeysUnavailable: the key is unknown and the endpoint could not be asked.
+            KeysUnavailable: the key is unknown and the endpoint could not be asked: it is away, or was asked just now.
         """
-        if kid not in self._keys:
-            await self._refresh()
-        elif self._is_stale():
+        age = math.inf if self._fetched_at is None else time.monotonic() - self._fetched_at
+        looked = True
+        if kid not in self._keys or (age > STALE_SECONDS and not self._failed):
+            looked = await self._refresh()
+        elif age > FRESH_SECONDS:
             self._start_fetching()  # whoever asks now is served from what is known
         key = self._keys.get(kid)
         if key is None:
-            if self._failed:
-                raise KeysUnavailable("the signing keys cannot be fetched")
+            if self._failed or not looked:
+                raise KeysUnavailable("the signing keys cannot be fetched now")
             return None
         return key if key.algorithm_name == algorithm else None
 
@@ -98,22 +106,22 @@ class SigningKeys:
         """Whether `kid` is one of the published keys, without a look at the endpoint."""
         return kid in self._keys
 
-    def _is_stale(self) -> bool:
-        return self._fetched_at is None or time.monotonic() - self._fetched_at > FRESH_SECONDS
+    async def _refresh(self) -> bool:
+        """Fetch, or wait for a fetch that is under way; whether the pause between two fetches let us."""
+        fetching = self._start_fetching()
+        if fetching is not None:
+            await asyncio.shield(fetching)  # a caller who leaves does not end it for the others
+        return fetching is not None
 
-    async def _refresh(self) -> None:
-        self._start_fetching()
-        if self._fetching is not None:
-            await asyncio.shield(self._fetching)  # a caller who leaves does not end it for the others
-
-    def _start_fetching(self) -> None:
+    def _start_fetching(self) -> "asyncio.Task[None] | None":
         if self._fetching is not None and not self._fetching.done():
-            return
+            return self._fetching
         cooldown = RETRY_SECONDS if self._failed else COOLDOWN_SECONDS
         if self._tried_at is not None and time.monotonic() - self._tried_at < cooldown:
-            return
+            return None
         self._tried_at = time.monotonic()
         self._fetching = asyncio.create_task(self._fetch(), name="jwks-fetch")
+        return self._fetching
 
     async def _fetch(self) -> None:
         try:
@@ -139,33 +147,22 @@ async def published_keys(url: str) -> dict[str, jwt.PyJWK]:
 
 async def _published(url: str) -> dict[str, jwt.PyJWK]:
     try:
-        return _usable(await _read(url))
-    except (httpx.HTTPError, msgspec.DecodeError, TimeoutError, ValueError) as error:
-        raise KeysUnavailable(f"{type(error).__name__}: {error}"[:200]) from error
+        async with httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as http:
+            headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+            until = time.monotonic() + FETCH_SECONDS
+            status, content = await ask(http, "GET", url, most=MAX_BYTES, until=until, headers=headers)
+        if status != 200:
+            raise KeysUnavailable(f"the endpoint answered {status}")
+        return _usable(decode(content))
+    except UnusableAnswer as error:
+        raise KeysUnavailable(str(error)) from error
 
 
-async def _read(url: str) -> bytes:
-    async with (
-        asyncio.timeout(FETCH_SECONDS),
-        httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as http,
-        http.stream("GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}) as answer,
-    ):
-        if answer.status_code != 200:
-            raise ValueError(f"the endpoint answered {answer.status_code}")
-        content = bytearray()
-        async for chunk in answer.aiter_raw():
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise ValueError(f"more than {MAX_BYTES} bytes")
-        return bytes(content)
-
-
-def _usable(content: bytes) -> dict[str, jwt.PyJWK]:
+def _usable(content: object) -> dict[str, jwt.PyJWK]:
     """The keys in `content` that can verify a token, by their ids; others are left out."""
-    decoded = msgspec.json.decode(content)
-    published = decoded.get("keys") if isinstance(decoded, dict) else None
+    published = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(published, list):
-        raise ValueError("not a key set")
+        raise KeysUnavailable("the endpoint answered no key set")
     keys = {}
     for data in published[:MAX_KEYS]:
         if isinstance(data, dict) and isinstance(kid := data.get("kid"), str) and (key := _key(data)) is not None:

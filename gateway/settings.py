@@ -148,6 +148,13 @@ class Settings(BaseSettings):
             raise ValueError("must be a URL that starts with http:// or https://")
         return value
 
+    @field_validator("ai_org_monthly_budget")
+    @classmethod
+    def _budget(cls, value: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        if value is not None and info.data.get("ai_generation_cost") is None:
+            raise ValueError("needs AI_GENERATION_COST: without it, what is under way would count for nothing")
+        return value
+
     @property
     def pricing(self) -> Pricing:
         """What requests are expected to cost, and what an organization may spend."""

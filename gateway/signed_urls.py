@@ -5,8 +5,9 @@ import time
 from collections import OrderedDict
 
 import httpx
-import msgspec
 
+from gateway.background import stop_all
+from gateway.bounded_http import UnusableAnswer, ask, decode
 from gateway.settings import Settings
 from storage.public_urls import encode_key
 
@@ -18,6 +19,12 @@ REUSE_SECONDS = 1800.0
 
 MAX_REMEMBERED = 10_000
 """Most signed URLs that are remembered; past it the one used longest ago is forgotten."""
+
+MAX_SIGNING = 500
+"""Most pictures that are signed, or wait for a turn, at once."""
+
+MAX_ANSWER = 16 * 1024
+"""Largest answer of Storage's that is read, in bytes."""
 
 CONCURRENCY = 20
 """Most questions to Storage at once."""
@@ -44,14 +51,20 @@ class SignedUrls:
         self._headers = (
             {}
             if key is None
-            else {"apikey": key.get_secret_value(), "Authorization": f"Bearer {key.get_secret_value()}"}
+            else {
+                "apikey": key.get_secret_value(),
+                "Accept-Encoding": "identity",
+                "Authorization": f"Bearer {key.get_secret_value()}",
+            }
         )
         self._http: httpx.AsyncClient | None = None  # made when first needed: most gateways have no private bucket
         self._turns = asyncio.Semaphore(CONCURRENCY)
+        self._signing: dict[str, asyncio.Task[str]] = {}
         self._remembered: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Give up what is being signed, and close the connections."""
+        await stop_all(*self._signing.values())
         if self._http is not None:
             await self._http.aclose()
 
@@ -66,40 +79,54 @@ class SignedUrls:
         if now - signed_at < REUSE_SECONDS:
             self._remembered.move_to_end(storage_key)
             return url
-        url = await self._sign(storage_key)
-        self._remembered[storage_key] = (now, url)
+        # Everyone who asks for the same picture meanwhile waits for the same answer.
+        signing = self._signing.get(storage_key)
+        if signing is None:
+            if len(self._signing) >= MAX_SIGNING:
+                raise StorageUnavailable("too many pictures are being signed")
+            signing = self._signing[storage_key] = asyncio.create_task(self._sign(storage_key), name="sign-url")
+            signing.add_done_callback(lambda task: self._signed(storage_key, task))
+        return await asyncio.shield(signing)
+
+    def _signed(self, storage_key: str, task: "asyncio.Task[str]") -> None:
+        del self._signing[storage_key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._remembered[storage_key] = (time.monotonic(), task.result())
         self._remembered.move_to_end(storage_key)
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
-        return url
 
     async def _sign(self, storage_key: str) -> str:
-        try:
-            answer = await self._ask(storage_key)
-            content = msgspec.json.decode(answer.content)
-        except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError, TimeoutError) as error:
-            raise StorageUnavailable(type(error).__name__) from error
-        if not isinstance(content, dict):
-            raise StorageUnavailable("an answer that is no object")
-        if answer.status_code == 404 or (answer.status_code == 400 and str(content.get("statusCode")) == "404"):
-            raise NoSuchObject(storage_key)
-        signed = content.get("signedURL")
-        # Anything else would make of this an open redirect, for whoever answers in Storage's place.
-        if not answer.is_success or not isinstance(signed, str) or not signed.startswith("/object/sign/"):
-            raise StorageUnavailable(f"Storage answered {answer.status_code}")
-        return self._base + signed
-
-    async def _ask(self, storage_key: str) -> httpx.Response:
         if self._http is None:
             self._http = httpx.AsyncClient(timeout=SIGN_SECONDS, trust_env=False)
-        async with asyncio.timeout(SIGN_SECONDS):
-            await self._turns.acquire()
+        until = time.monotonic() + SIGN_SECONDS
         try:
-            # Its own timeouts end it: an httpx request that is cancelled keeps its place in the pool for ever.
-            return await self._http.post(
+            async with asyncio.timeout(SIGN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise StorageUnavailable("no turn came in time") from error
+        try:
+            status, body = await ask(
+                self._http,
+                "POST",
                 f"{self._base}/object/sign/{encode_key(storage_key)}",
+                most=MAX_ANSWER,
+                until=until,
                 json={"expiresIn": LIFETIME_SECONDS},
                 headers=self._headers,
             )
+            content = decode(body)
+        except UnusableAnswer as error:
+            raise StorageUnavailable(str(error)) from error
         finally:
             self._turns.release()
+        if not isinstance(content, dict):
+            raise StorageUnavailable("an answer that is no object")
+        if status == 404 or (status == 400 and str(content.get("statusCode")) == "404"):
+            raise NoSuchObject(storage_key)
+        signed = content.get("signedURL")
+        # Anything else would make of this an open redirect, for whoever answers in Storage's place.
+        if status != 200 or not isinstance(signed, str) or not signed.startswith("/object/sign/"):
+            raise StorageUnavailable(f"Storage answered {status}")
+        return self._base + signed

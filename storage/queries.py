@@ -191,6 +191,10 @@ SET_ASSET = "UPDATE ai_image_requests SET asset_id = :asset_id WHERE id = :id"
 SET_EXECUTION = """
 UPDATE ai_image_requests SET n8n_execution_id = :execution_id WHERE id = :id AND n8n_execution_id IS NULL"""
 
+OVERDUE_UNSENT = f"""
+SELECT id FROM ai_image_requests WHERE {OPEN} AND deadline_at <= NOW() AND dispatch_sending_at IS NULL
+ORDER BY deadline_at LIMIT :limit"""
+
 OVERDUE = f"SELECT id FROM ai_image_requests WHERE {OPEN} AND deadline_at <= NOW() ORDER BY deadline_at LIMIT :limit"
 
 # -- dispatching ------------------------------------------------------------------------------------------------------
@@ -238,7 +242,8 @@ SELECT dispatch_unregistered_since AS since, NOW() AS now FROM ai_image_requests
 QUESTIONS = f"""
 UPDATE ai_image_requests SET ask_at = AFTER(:seconds)
 WHERE id IN (
-    SELECT id FROM ai_image_requests WHERE {OPEN} AND coalesce(ask_at, deadline_at) <= NOW()
+    SELECT id FROM ai_image_requests
+    WHERE {OPEN} AND coalesce(ask_at, deadline_at) <= NOW() AND dispatch_sending_at IS NOT NULL
     ORDER BY coalesce(ask_at, deadline_at) LIMIT :limit FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}, dispatch_sending_at, deadline_at, NOW() AS now"""
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from storage import queries
 from storage.database import Database, Transaction
-from storage.request import Request, instant, instant_or_none
+from storage.request import Request, instant
 from storage.requests import record
 
 LEASE_SECONDS = 60.0
@@ -17,8 +17,7 @@ class Question:
     """What became of this request? All times are the database's."""
 
     request: Request
-    sent_at: datetime | None
-    """When it was sent; None if it is not with n8n."""
+    sent_at: datetime
     deadline_at: datetime
     now: datetime
 
@@ -34,7 +33,7 @@ async def take_questions(database: Database, limit: int) -> list[Question]:
     return [
         Question(
             Request.from_row(row),
-            instant_or_none(row["dispatch_sending_at"]),
+            instant(row["dispatch_sending_at"]),
             instant(row["deadline_at"]),
             instant(row["now"]),
         )

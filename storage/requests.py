@@ -220,6 +220,8 @@ async def of_execution(database: Database, execution_id: str) -> str | None:
     return None if row is None else str(row["id"])
 
 
-async def overdue(database: Database, limit: int) -> list[str]:
-    """The ids of unfinished requests whose deadline has passed, oldest first."""
-    return [str(row["id"]) for row in await database.all(queries.OVERDUE, limit=limit)]
+async def overdue(database: Database, limit: int, *, unsent_only: bool = False) -> list[str]:
+    """The ids of unfinished requests whose deadline has passed, oldest first; only those that n8n cannot have, if
+    `unsent_only`."""
+    query = queries.OVERDUE_UNSENT if unsent_only else queries.OVERDUE
+    return [str(row["id"]) for row in await database.all(query, limit=limit)]

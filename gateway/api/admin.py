@@ -270,9 +270,9 @@ def _filters(request: Request, gateway: Gateway) -> dict[str, object]:
 def _moment(text: str, name: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ApiError(400, "invalid_parameter", f"{name} must be a time such as 2026-01-31T12:00:00Z.") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _request_id(request: Request) -> str:

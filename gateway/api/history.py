@@ -120,11 +120,11 @@ def _position(cursor: str) -> Position:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         created_at, _, request_id = text.partition(" ")
-        moment = datetime.fromisoformat(created_at)
-    except (binascii.Error, ValueError) as error:
+        moment = datetime.fromisoformat(created_at).astimezone(UTC)
+    except (binascii.Error, ValueError, OverflowError) as error:
         raise wrong from error
     parsed = parse_id(request_id)
-    if parsed is None or moment.tzinfo is None:
+    if parsed is None:
         raise wrong
     return Position(moment, parsed)
 

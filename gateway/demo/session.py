@@ -53,6 +53,7 @@ class DemoSession:
         self._secret = settings.supabase_jwt_secret.get_secret_value()
         self.routes = [
             Route("/", self._index, methods=["GET"]),
+            Route("/admin", self._admin, methods=["GET"]),
             Route("/demo/session", self._session, methods=["GET"]),
         ]
 
@@ -61,7 +62,12 @@ class DemoSession:
         return {"access_token": token, "expires_at": int(time.time()) + LIFETIME, "user": {"id": USER, "email": EMAIL}}
 
     async def _index(self, request: Request) -> Response:
-        response = await pages.index(request)
+        return self._signed_in(await pages.index(request))
+
+    async def _admin(self, request: Request) -> Response:
+        return self._signed_in(await pages.admin(request))
+
+    def _signed_in(self, response: Response) -> Response:
         cookie = base64.urlsafe_b64encode(msgspec.json.encode(self._content())).rstrip(b"=").decode()
         response.set_cookie("sb-demo-auth-token", f"base64-{cookie}", max_age=LIFETIME, samesite="lax")
         return response

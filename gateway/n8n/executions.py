@@ -1,8 +1,8 @@
 """n8n's executions, asked before a request is given up (n8n's public API, `N8N_API_URL` and `N8N_API_KEY`).
 
 A callback can be lost, and n8n's answer too; n8n itself knows what became of the workflow. An execution belongs to a
-request if the payload that its webhook took names the request: everything else in an execution's data may hold what
-users typed, and another user's request id is among the things that can be typed.
+request if the payload that its webhook took holds the request's id and its callback secret, which only the gateway
+sends. Everything else in an execution's data may hold what users typed or what anyone posted to another workflow.
 """
 
 import asyncio
@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
-import msgspec
 
+from gateway.auth import CallbackSecrets
+from gateway.bounded_http import UnusableAnswer, ask, decode
 from gateway.n8n.news import Completed, Failed, InvalidNews, clean_error, parse_news
 from gateway.settings import Settings
 
 ASK_SECONDS = 30.0
-"""Longest time for one request's questions: below the lease under which they are asked."""
+"""Longest time for one request's questions; with the last answer below the lease under which they are asked."""
 
 ANSWER_SECONDS = 10.0
 """Longest wait for one answer."""
@@ -31,7 +32,7 @@ MAX_PAGES = 4
 PAGE = 250
 """n8n's own limit."""
 
-MAX_CANDIDATES = 50
+MAX_CANDIDATES = 200
 """Most executions that are looked into for one request."""
 
 CLOCKS_APART = timedelta(seconds=60)
@@ -56,13 +57,15 @@ class Ended:
     """It is over; `news` is what the callback would have said."""
 
     execution_id: str
-    news: Completed | Failed
+    news: Completed | Failed | None
+    """None: it went well, and left no picture."""
 
 
 class Executions:
     """n8n's memory of what it ran."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, callback_secrets: CallbackSecrets) -> None:
+        self._callback_secrets = callback_secrets
         base = settings.n8n_api_url.rstrip("/")
         key = settings.n8n_api_key.get_secret_value() if settings.n8n_api_key else ""
         self._buckets = settings.allowed_buckets
@@ -83,7 +86,11 @@ class Executions:
         Raises:
             ExecutionsUnavailable: we may not, or n8n is away.
         """
-        if await self._get("/executions", {"limit": "1"}) is None:
+        try:
+            found = await self._get("/executions", {"limit": "1"}, time.monotonic() + ASK_SECONDS)
+        except UnusableAnswer as error:
+            raise ExecutionsUnavailable(str(error)) from error
+        if found is None:
             raise ExecutionsUnavailable("there is no such API")
 
     async def of_request(self, request_id: str, execution_id: str | None, sent_at: datetime) -> Running | Ended | None:
@@ -95,81 +102,106 @@ class Executions:
             sent_at: when the request was sent, by the database's clock.
 
         Raises:
-            ExecutionsUnavailable: n8n cannot be asked.
+            ExecutionsUnavailable: n8n cannot be asked, or has run so much that the search had to end early.
         """
+        search = _Search(request_id, sent_at, time.monotonic() + ASK_SECONDS)
         try:
-            return await self._find(request_id, execution_id, sent_at)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:  # JSON, but not n8n's
+            return await self._find(search, execution_id)
+        except UnusableAnswer as error:
+            raise ExecutionsUnavailable(str(error)) from error
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:  # JSON, but not n8n's
             raise ExecutionsUnavailable(f"an answer of an unexpected form ({type(error).__name__})") from error
 
-    async def _find(self, request_id: str, execution_id: str | None, sent_at: datetime) -> Running | Ended | None:
-        until = time.monotonic() + ASK_SECONDS
-        if execution_id is not None and (found := await self._look_into(execution_id, request_id)) is not None:
-            return found
+    async def _find(self, search: "_Search", execution_id: str | None) -> Running | Ended | None:
+        # n8n's API knows numbers only; whatever else a callback called its execution is no help here.
+        if execution_id is not None and execution_id.isascii() and execution_id.isdigit():
+            found = await self._look_into(execution_id, search)
+            if found is not None:
+                return found
+        candidates, complete = await self._candidates(search)
         best: Running | Ended | None = None
-        for candidate in await self._near(sent_at):
-            if time.monotonic() > until:
-                raise ExecutionsUnavailable("the search took too long")
-            found = await self._look_into(candidate, request_id)
+        for candidate in candidates:
+            found = await self._look_into(candidate, search)
             if isinstance(found, Ended) and isinstance(found.news, Completed):
                 return found
-            best = found or best  # n8n lets people run an execution again: the last one counts, a picture above all
+            # n8n lets people run an execution again: a picture counts most, then a run that may still bring one.
+            if found is not None and not isinstance(best, Running):
+                best = found
+        if best is None and not complete:
+            raise ExecutionsUnavailable("n8n has run too much since to search it all")
         return best
 
-    async def _near(self, sent_at: datetime) -> list[str]:
-        """The ids of executions that may have begun with a POST at `sent_at`, the likeliest first, bounded."""
+    async def _candidates(self, search: "_Search") -> tuple[list[str], bool]:
+        """The ids of executions that may have begun with our POST, the likeliest first, and whether these are all."""
         began: dict[str, datetime] = {}
+        complete = True
         for query in ({"status": "running"}, {"status": "waiting"}, {}):  # without a status, running ones are left out
-            async for execution in self._list(query, since=sent_at - CLOCKS_APART):
-                began[str(execution["id"])] = datetime.fromisoformat(execution["startedAt"])
-        return sorted(began, key=lambda candidate: abs(began[candidate] - sent_at))[:MAX_CANDIDATES]
+            found, whole = await self._list(query, search)
+            began |= found
+            complete = complete and whole
+        nearest = sorted(began, key=lambda candidate: abs(began[candidate] - search.sent_at))
+        return nearest[:MAX_CANDIDATES], complete and len(nearest) <= MAX_CANDIDATES
 
-    async def _list(self, query: dict[str, str], since: datetime) -> Any:  # noqa: ANN401 - an async iterator of JSON
+    async def _list(self, query: dict[str, str], search: "_Search") -> tuple[dict[str, datetime], bool]:
+        """Executions since our POST and when they began, and whether these are all."""
+        since = search.sent_at - CLOCKS_APART
+        began: dict[str, datetime] = {}
         cursor = None
         for _ in range(MAX_PAGES):
-            page = await self._get(
-                "/executions", {**query, "limit": str(PAGE), **({"cursor": cursor} if cursor else {})}
-            )
+            paging = {"limit": str(PAGE), **({"cursor": cursor} if cursor else {})}
+            page = await self._get("/executions", {**query, **paging}, search.until)
             for execution in page["data"] if page is not None else []:
-                if not execution.get("startedAt"):
-                    continue
-                if datetime.fromisoformat(execution["startedAt"]) < since:
-                    return  # newest first
-                yield execution
+                # What waits for a place has not begun: it may be ours.
+                started = execution.get("startedAt")
+                moment = datetime.fromisoformat(started) if started else search.sent_at
+                if moment < since:
+                    return began, True  # newest first
+                began[str(execution["id"])] = moment
             cursor = page.get("nextCursor") if page is not None else None
             if not cursor:
-                return
+                return began, True
+        return began, False
 
-    async def _look_into(self, execution_id: str, request_id: str) -> Running | Ended | None:
-        execution = await self._get(f"/executions/{execution_id}", {"includeData": "true"})
-        if execution is None or request_id not in set(_requests_of(execution)):
+    async def _look_into(self, execution_id: str, search: "_Search") -> Running | Ended | None:
+        execution = await self._get(f"/executions/{execution_id}", {"includeData": "true"}, search.until)
+        if execution is None or not self._belongs(execution, search.request_id):
             return None
         if execution.get("status") in _UNFINISHED:
             return Running(execution_id)
         return Ended(execution_id, outcome_of(execution, self._buckets))
 
-    async def _get(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
-        try:
-            async with self._http.stream("GET", path, params=query) as answer:
-                if answer.status_code == 404:
-                    return None
-                if answer.status_code != 200:
-                    raise ExecutionsUnavailable(f"n8n's API answered {answer.status_code}")
-                content = bytearray()
-                async for chunk in answer.aiter_raw():
-                    content += chunk
-                    if len(content) > MAX_ANSWER:
-                        raise ExecutionsUnavailable(f"an answer of more than {MAX_ANSWER} bytes")
-            found = await asyncio.to_thread(msgspec.json.decode, bytes(content))
-        except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ExecutionsUnavailable(type(error).__name__) from error
+    def _belongs(self, execution: dict[str, Any], request_id: str) -> bool:
+        """Whether the execution took our POST: it holds the request's id and its secret, which only we have sent."""
+        return any(
+            named == request_id and self._callback_secrets.opens(secret, request_id)
+            for named, secret in payloads_of(execution)
+        )
+
+    async def _get(self, path: str, query: dict[str, str], until: float) -> dict[str, Any] | None:
+        status, content = await ask(self._http, "GET", path, most=MAX_ANSWER, until=until, params=query)
+        if status == 404:
+            return None
+        if status != 200:
+            raise UnusableAnswer(f"n8n's API answered {status}")
+        found = await asyncio.to_thread(decode, content)
         if not isinstance(found, dict):
-            raise ExecutionsUnavailable("an answer that is no object")
+            raise UnusableAnswer("an answer that is no object")
         return found
 
 
-def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Failed:
-    """What a finished execution came to. A picture counts whatever came after it: perhaps only the callback failed."""
+@dataclass(frozen=True, slots=True)
+class _Search:
+    request_id: str
+    sent_at: datetime
+    until: float
+    """When the search must end (`time.monotonic`)."""
+
+
+def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Failed | None:
+    """What a finished execution came to; None if it went well and left no picture: somebody else may still bring it.
+
+    A picture counts whatever came after it: perhaps only the callback failed.
+    """
     execution_id = str(execution.get("id"))
     failure: object = None
     for item in reversed(list(_items_in_order(execution))):
@@ -188,16 +220,17 @@ def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Fail
     if reason:
         return Failed(clean_error(reason), None, execution_id)
     if status == "success":
-        return Failed("The workflow ended without a picture.", None, execution_id)
+        return None
     return Failed(f"The workflow {status or 'failed'}.", None, execution_id)
 
 
-def _requests_of(execution: dict[str, Any]) -> Iterator[str]:
-    """The requests that the execution's webhook took."""
+def payloads_of(execution: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The request and the secret in each payload that the execution's webhook took."""
     for item in (*_items_in_order(execution), *_items_waiting(execution)):
         body = item.get("body") if "webhookUrl" in item else None
-        if isinstance(body, dict) and isinstance(named := body.get("requestId"), str):
-            yield named.lower()
+        named, secret = (body.get("requestId"), body.get("callbackSecret")) if isinstance(body, dict) else (None, None)
+        if isinstance(named, str) and isinstance(secret, str):
+            yield named.lower(), secret
 
 
 def _items_in_order(execution: dict[str, Any]) -> Iterator[dict[str, Any]]:

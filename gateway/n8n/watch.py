@@ -5,12 +5,13 @@ finished is recovered, what runs gets more time, what is lost fails with its rea
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from gateway.context import Gateway
 from gateway.n8n.executions import Ended, Executions, ExecutionsUnavailable, Running
-from gateway.n8n.news import apply_news
+from gateway.n8n.news import Completed, Failed, apply_news
 from storage import questions, requests
 from storage.errors import DatabaseUnavailable
 from storage.lifecycle import Event, Status
@@ -52,21 +53,25 @@ class DeadlineWatch:
         self._executions = executions
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look until cancelled. What n8n need not be asked about never waits for what it is asked."""
+        async with asyncio.TaskGroup() as looking:
+            looking.create_task(self._keep(self.look, BATCH))
+            if self._executions is not None:
+                looking.create_task(self._keep(self.ask, QUESTIONS))
+
+    async def _keep(self, look: Callable[[], Awaitable[int]], full: int) -> None:
         while True:
             try:
-                found = await self.look()
+                found = await look()
             except DatabaseUnavailable as error:
                 log.warning("watch_failed", reason=str(error)[:200])
                 found = 0
-            if found < (BATCH if self._executions is None else QUESTIONS):
+            if found < full:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> int:
-        """Deal with what is overdue or in doubt now; how many were found."""
-        if self._executions is not None:
-            return await self._ask(self._executions)
-        overdue = await requests.overdue(self._gateway.database, BATCH)
+        """Give up what is overdue and about which nobody can be asked; how many were found."""
+        overdue = await requests.overdue(self._gateway.database, BATCH, unsent_only=self._executions is not None)
         for request_id in overdue:
             await self._give_up(request_id, NOT_IN_TIME)
         return len(overdue)
@@ -75,27 +80,20 @@ class DeadlineWatch:
         applied = await requests.fail(self._gateway.database, request_id, Event.DEADLINE_PASSED, message, actor="watch")
         self._gateway.announce_change(applied, actor="watch")
 
-    async def _ask(self, executions: Executions) -> int:
+    async def ask(self) -> int:
+        """Ask n8n about what is overdue or in doubt; how many there were."""
         taken = await questions.take_questions(self._gateway.database, QUESTIONS)
-        # None is cancelled for another's failure: a cancelled httpx request keeps its place in the pool for ever.
-        settled = await asyncio.gather(
-            *(self._settle(executions, question) for question in taken), return_exceptions=True
-        )
+        settled = await asyncio.gather(*map(self._settle, taken), return_exceptions=True)
         for outcome in settled:
             if isinstance(outcome, BaseException):
                 raise outcome
         return len(taken)
 
-    async def _settle(self, executions: Executions, question: Question) -> None:
+    async def _settle(self, question: Question) -> None:
+        assert self._executions is not None, "nobody asks without it"  # noqa: S101
         request, overdue = question.request, question.overdue_seconds
-        if question.sent_at is None:
-            if overdue >= 0:
-                await self._give_up(request.id, NOT_IN_TIME)
-            else:
-                await questions.ask_again(self._gateway.database, request.id, -overdue)
-            return
         try:
-            found = await executions.of_request(request.id, request.n8n_execution_id, question.sent_at)
+            found = await self._executions.of_request(request.id, request.n8n_execution_id, question.sent_at)
         except ExecutionsUnavailable as error:
             log.warning("n8n_not_asked", request_id=request.id, reason=str(error))
             if overdue >= UNREACHABLE_SECONDS:
@@ -105,13 +103,15 @@ class DeadlineWatch:
             return
         log.info("n8n_asked", request_id=request.id, found=type(found).__name__, overdue=overdue >= 0)
         match found:
-            case Ended(_, news):
+            case Ended(_, Completed() | Failed() as news):
                 await apply_news(self._gateway, request.id, news, actor="watch")
             case Running(execution_id):
                 await self._runs(question, execution_id)
+            case Ended() if overdue >= 0:
+                await self._give_up(request.id, f"{NOT_IN_TIME} The workflow ended without a picture.")
             case None if overdue >= 0:
                 await self._give_up(request.id, f"{NOT_IN_TIME} n8n has no execution of it.")
-            case None:
+            case _:
                 await questions.ask_again(self._gateway.database, request.id, min(AGAIN_SECONDS, -overdue))
 
     async def _runs(self, question: Question, execution_id: str) -> None:
@@ -121,7 +121,7 @@ class DeadlineWatch:
                 database, request.id, Event.ACCEPTED, actor="watch", execution_id=execution_id
             )
             self._gateway.announce_change(applied, actor="watch")
-        if question.overdue_seconds < 0 or question.sent_at is None:
+        if question.overdue_seconds < 0:
             # It was in doubt: whatever n8n answered is lost, and perhaps no callback will come.
             await questions.ask_again(database, request.id, min(AGAIN_SECONDS, -question.overdue_seconds))
             return

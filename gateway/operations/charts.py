@@ -1,11 +1,16 @@
 """Charts of the dashboard: SVG without scripts, drawn on the server. Each is readable as a table too, on the page."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pygal
 from pygal.etree import etree
 from pygal.style import Style
+
+# pygal leaves a hook of Python 2's kind in the import system, for maps that we do not draw. Every later import would
+# meet it, and warn.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
 
 # Readable on a light and on a dark page: an SVG inside an <img> follows the page's colour scheme.
 _COLOURS = (

@@ -6,6 +6,7 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gateway.auth import CallbackSecrets
 from gateway.jwks import KeysUnavailable, published_keys
 from gateway.n8n.executions import Executions, ExecutionsUnavailable
 from gateway.settings import Settings
@@ -68,7 +69,7 @@ async def _n8n(settings: Settings) -> str | None:
 async def _n8n_api(settings: Settings) -> str | None:
     if not settings.n8n_api_url:
         return None
-    executions = Executions(settings)
+    executions = Executions(settings, CallbackSecrets(settings))
     try:
         await executions.try_out()
     except ExecutionsUnavailable as error:

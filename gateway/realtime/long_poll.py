@@ -38,6 +38,8 @@ async def wait_until_final(hub: Hub, watcher: Watcher, read: Read, *, wait: floa
         watcher.seen(update.request_id, update.version)
         while not update.status.is_final and (newer := await _newer(watcher, deadline)) is not None:
             update = newer
+            if watcher.drain_in is not None:
+                break  # its moment has come once; every progress report would give it another one
         return update
 
 

@@ -15,9 +15,10 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from gateway.auth import CallbackSecrets
 from gateway.n8n import executions, watch
 from gateway.n8n.executions import outcome_of
 from gateway.n8n.news import Completed, Failed
@@ -30,6 +31,7 @@ from tests.running import RunningGateway, eventually, serving
 from tests.scripted_n8n import Received, ScriptedN8n
 
 KEY = "n8n-api-key"
+SECRETS = CallbackSecrets(Settings.load())
 RECORDED = n8n_recordings.load("executions")
 RECORDED_REQUEST = "11111111-1111-4111-8111-111111111111"
 
@@ -41,11 +43,13 @@ class ExecutionsApi:
         self.url = ""
         self.executions: dict[str, dict[str, Any]] = {}
         self.answer: Response | None = None
+        self.drips = False
         self.looked_into: list[str] = []
 
     def put(self, execution_id: str, kind: str, request_id: str, **changes: Any) -> dict[str, Any]:
         """An execution like the recorded one, for `request_id`."""
         text = json.dumps(RECORDED[kind]).replace(RECORDED_REQUEST, request_id)
+        text = text.replace('"callbackSecret": "s"', f'"callbackSecret": "{SECRETS.token_for(request_id)}"')
         execution: dict[str, Any] = {
             **json.loads(text),
             "id": execution_id,
@@ -56,6 +60,8 @@ class ExecutionsApi:
         return execution
 
     async def list(self, request: Request) -> Response:
+        if self.drips:
+            return StreamingResponse(dripping(), media_type="application/json")
         if (refusal := self._refusal(request)) is not None:
             return refusal
         status = request.query_params.get("status")
@@ -78,6 +84,13 @@ class ExecutionsApi:
             return self.answer
         good = request.headers.get("x-n8n-api-key") == KEY
         return None if good else JSONResponse({"message": "unauthorized"}, 401)
+
+
+async def dripping() -> AsyncIterator[bytes]:
+    """An answer that never ends and never pauses for long."""
+    for _ in range(600):
+        yield b" "
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -334,9 +347,138 @@ def test_a_picture_counts_though_the_callback_failed() -> None:
     assert "STORAGE_BUCKETS" in outside.message
 
 
-@pytest.mark.parametrize("status", ["success", "error", "canceled", "crashed"])
+@pytest.mark.parametrize("status", ["error", "canceled", "crashed"])
 @pytest.mark.parametrize("data", [None, {}, {"resultData": {}}, {"resultData": {"runData": {"A": [{"data": None}]}}}])
-def test_an_execution_without_a_picture_is_a_failure_that_says_so(status: str, data: Any) -> None:
+def test_an_execution_that_broke_is_a_failure_that_says_so(status: str, data: Any) -> None:
     found = outcome_of({"id": "1", "status": status, "data": data}, frozenset())
     assert isinstance(found, Failed)
     assert found.message
+
+
+def without_picture() -> dict[str, Any]:
+    data = copy.deepcopy(RECORDED["completed"]["data"])
+    del data["resultData"]["runData"]["Last"]
+    return dict(data)
+
+
+async def test_a_workflow_that_ended_well_without_a_picture_may_have_handed_over(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    text = json.dumps(without_picture()).replace(RECORDED_REQUEST, request_id)
+    data = json.loads(text.replace('"callbackSecret": "s"', f'"callbackSecret": "{SECRETS.token_for(request_id)}"'))
+    api.put("7", "completed", request_id, data=data)
+    await eventually(lambda: asyncio.sleep(0, api.looked_into.count("7") > 2))
+    assert (await gateway.body(ada.id, request_id))["status"] == "pending"
+    await let_expire(gateway, request_id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert "ended without a picture" in body["errorMessage"]
+
+
+@pytest.mark.parametrize("secret", ["", "s", "of another request"])
+async def test_a_payload_without_the_requests_secret_proves_nothing(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, secret: str
+) -> None:
+    """Anyone may post a request's id to another workflow's open webhook."""
+    request_id = await in_doubt(gateway, ada, n8n)
+    if secret == "of another request":
+        secret = SECRETS.token_for("22222222-2222-4222-8222-222222222222")
+    text = json.dumps(RECORDED["completed"]["data"]).replace(RECORDED_REQUEST, request_id)
+    api.put("8", "completed", request_id, data=json.loads(text.replace('"s"', json.dumps(secret))))
+    await eventually(lambda: asyncio.sleep(0, "8" in api.looked_into))
+    await let_expire(gateway, request_id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert "no execution" in body["errorMessage"]
+
+
+async def test_a_run_that_goes_on_outweighs_one_that_failed(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.answer = PlainTextResponse("", 503)
+    api.put("7", "running", request_id)
+    api.put("9", "failed", request_id, startedAt=(datetime.now(UTC) + timedelta(seconds=20)).isoformat())
+    api.answer = None
+    await gateway.until(ada.id, request_id, "processing")
+
+
+async def test_what_waits_for_a_place_in_n8n_is_found(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.put("7", "running", request_id, status="new", startedAt=None)
+    await gateway.until(ada.id, request_id, "processing")
+
+
+@pytest.mark.parametrize("bound", ["MAX_CANDIDATES", "MAX_PAGES"])
+async def test_a_search_that_had_to_end_early_is_no_proof(
+    gateway: RunningGateway,
+    ada: Person,
+    n8n: ScriptedN8n,
+    api: ExecutionsApi,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+) -> None:
+    monkeypatch.setattr(executions, bound, 2 if bound == "MAX_CANDIDATES" else 0)
+    request_id = await in_doubt(gateway, ada, n8n)
+    for number in range(5):
+        api.put(str(number), "completed", "22222222-2222-4222-8222-222222222222")
+    before = await asked(gateway, request_id)
+    await let_expire(gateway, request_id)
+    await eventually(lambda: different(gateway, request_id, before))
+    assert (await gateway.body(ada.id, request_id))["status"] == "pending"
+
+
+async def test_a_dripping_n8n_delays_nobody_else(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executions, "ASK_SECONDS", 1.0)
+    api.drips = True
+    doubtful = await in_doubt(gateway, ada, n8n)
+    n8n.answers(PlainTextResponse("", 503))
+    unsent = await gateway.submitted(ada.id)
+    await until_kind(gateway, unsent, "send_again")
+    await let_expire(gateway, unsent)
+    await gateway.until(ada.id, unsent, "failed")
+    before = await asked(gateway, doubtful)
+    await eventually(lambda: different(gateway, doubtful, before))
+    await let_expire(gateway, doubtful, watch.UNREACHABLE_SECONDS + 1)
+    body = await gateway.until(ada.id, doubtful, "failed")
+    assert "could not be asked" in body["errorMessage"]
+
+
+async def test_json_that_is_nested_too_deeply_is_no_poison(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.answer = PlainTextResponse('{"data":' + "[" * 20_000)
+    await let_expire(gateway, request_id, watch.UNREACHABLE_SECONDS + 1)
+    await gateway.until(ada.id, request_id, "failed")
+
+
+async def test_an_execution_by_another_name_is_searched_for(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    await gateway.callback({"requestId": request_id, "status": "processing", "progress": 5, "executionId": "../x?y"})
+    api.put("9", "completed", request_id)
+    await let_expire(gateway, request_id)
+    await gateway.until(ada.id, request_id, "completed")
+    assert api.looked_into == ["9"]
+
+
+async def test_rows_of_other_tools_end_too(gateway: RunningGateway, ada: Person) -> None:
+    """The app that is being replaced goes on inserting until its last process has gone."""
+    database = gateway.gateway.database
+    await database.all(
+        "INSERT INTO ai_image_requests (user_id, organization_id, product, brand) "
+        "VALUES (:user, :organization, 'Shoes', 'Nike')",
+        user=ada.id,
+        organization=ada.organizations[0],
+    )
+    row = await database.one("SELECT id, deadline_at FROM ai_image_requests")
+    assert row is not None
+    assert row["deadline_at"] is not None
+    await let_expire(gateway, str(row["id"]))
+    await gateway.until(ada.id, str(row["id"]), "failed")

@@ -1,10 +1,11 @@
 """Where pictures may lie, and how those in private buckets are shown."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from gateway import signed_urls
 from gateway.settings import Settings
@@ -119,6 +120,41 @@ async def test_what_storage_may_answer(
     assert "evil" not in got.headers.get("Location", "")
     project.storage_answer = None
     assert (await gateway.http.get(body["publicUrl"])).status_code == 302, "and it is not remembered"
+
+
+async def test_many_who_look_at_once_ask_storage_once(
+    gateway: RunningGateway, ada: Person, project: SupabaseProject
+) -> None:
+    body = await completed(gateway, ada, KEY)
+    answers = await asyncio.gather(*(gateway.http.get(body["publicUrl"]) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {302}
+    assert len(project.signed) == 1
+
+
+async def test_a_dripping_storage_holds_no_turn_for_ever(
+    gateway: RunningGateway, ada: Person, project: SupabaseProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signed_urls, "SIGN_SECONDS", 0.5)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        for _ in range(600):
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    body = await completed(gateway, ada, KEY)
+    project.storage_answer = StreamingResponse(dripping())
+    assert (await gateway.http.get(body["publicUrl"])).status_code == 503
+    assert gateway.gateway.signed_urls._turns._value == signed_urls.CONCURRENCY
+    project.storage_answer = None
+    assert (await gateway.http.get(body["publicUrl"])).status_code == 302
+
+
+async def test_what_waits_to_be_signed_is_bounded(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signed_urls, "MAX_SIGNING", 0)
+    body = await completed(gateway, ada, KEY)
+    assert (await gateway.http.get(body["publicUrl"])).status_code == 503
 
 
 async def test_remembered_urls_are_bounded(

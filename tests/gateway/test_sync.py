@@ -152,3 +152,24 @@ async def test_the_flag_may_be_turned_while_requests_are_in_flight(
 async def call_back(gateway: RunningGateway, n8n: ScriptedN8n, request_id: str, **news: object) -> None:
     answer = await gateway.callback({"requestId": request_id, **news})
     assert answer.status_code == httpx.codes.OK, answer.text
+
+
+async def test_a_stopping_process_does_not_wait_anew_at_every_report(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = generating(gateway, ada)
+    received = await first_received(n8n)
+    await gateway.until(ada.id, received.request_id, "processing")
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float, result: Any = None) -> Any:
+        pauses.append(seconds)
+        return await sleep(min(seconds, 0.2), result)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    gateway.gateway.hub.drain(1.0)
+    await n8n.call_back(received, status="processing", progress=40)
+    answer = await answering
+    assert (answer.status_code, answer.json()["progress"]) == (202, 40)
+    assert sum(0.02 < pause <= 1.0 for pause in pauses) <= 1

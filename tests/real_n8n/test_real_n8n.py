@@ -37,6 +37,15 @@ async def test_many_at_once(stand: Stand, world: World) -> None:
     assert (world.prompted("Many"), await stand.assets()) == (30, 30)
 
 
+async def test_a_result_that_the_gateway_refuses(stand: Stand, world: World) -> None:
+    """The bucket is not allowed: trying again is no help, so the errors workflow says so at once."""
+    await stand.start(STORAGE_BUCKETS="campaign", N8N_API_URL="", N8N_API_KEY="")
+    final = (await stand.watch(await stand.submit("Refused"), 90))[-1]
+    assert (final["status"], final["errorCode"]) == ("failed", "generation_failed")
+    assert "The gateway refused the result" in final["errorMessage"]
+    assert "STORAGE_BUCKETS" in final["errorMessage"]
+
+
 async def test_a_failing_provider(stand: Stand, world: World) -> None:
     message = "He said \"no\"\nand \\ left {{ $json }} 'so'"
     world.failure = JSONResponse({"error": {"message": message}}, 400)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse
 
-from gateway.n8n.executions import _requests_of, outcome_of
+from gateway.n8n.executions import outcome_of, payloads_of
 from gateway.settings import DEVELOPMENT_SECRETS
 from tests.real_n8n.conftest import WORLD_PORT
 from tests.real_n8n.n8n_server import RealN8n
@@ -140,7 +140,7 @@ async def test_executions(n8n_server: RealN8n, world: World) -> None:
     for name, execution in kept.items():
         recording = recordings[name]
         assert execution["status"] == recording["status"]
-        assert set(_requests_of(execution)) == set(_requests_of(recording)) == {payload["requestId"]}
+        assert set(payloads_of(execution)) == set(payloads_of(recording)) == {(payload["requestId"], "s")}
         if name != "running":
             ours, theirs = (outcome_of(found, frozenset()) for found in (execution, recording))
             assert type(ours) is type(theirs), name

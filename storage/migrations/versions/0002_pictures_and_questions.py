@@ -1,4 +1,5 @@
-"""A token that opens one picture of a private bucket, and when n8n is to be asked about a request."""
+"""A token that opens one picture of a private bucket, when n8n is to be asked about a request, and a deadline for rows
+that other tools insert: the app that is being replaced may still do so."""
 
 from alembic import op
 
@@ -11,7 +12,8 @@ POSTGRES = (
     """
 ALTER TABLE ai_image_requests
     ADD COLUMN IF NOT EXISTS picture_token uuid NOT NULL DEFAULT gen_random_uuid(),
-    ADD COLUMN IF NOT EXISTS ask_at timestamptz""",
+    ADD COLUMN IF NOT EXISTS ask_at timestamptz,
+    ALTER COLUMN deadline_at SET DEFAULT now() + interval '15 minutes'""",
     """
 CREATE INDEX IF NOT EXISTS idx_ai_requests_ask ON ai_image_requests((coalesce(ask_at, deadline_at)))
     WHERE status IN ('pending', 'processing')""",
@@ -23,15 +25,17 @@ _UUID = (
     "substr('89ab', 1 + (abs(random()) % 4), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"
 )
 
-# A column that SQLite adds later cannot have such a default: a trigger gives the token to rows of other tools.
+# A column that SQLite adds later cannot have such a default: a trigger completes the rows of other tools.
 SQLITE = (
     "ALTER TABLE ai_image_requests ADD COLUMN picture_token TEXT",
     "ALTER TABLE ai_image_requests ADD COLUMN ask_at TEXT",
     f"UPDATE ai_image_requests SET picture_token = {_UUID}",
     f"""
-CREATE TRIGGER ai_image_requests_picture_token AFTER INSERT ON ai_image_requests WHEN NEW.picture_token IS NULL
+CREATE TRIGGER ai_image_requests_of_other_tools AFTER INSERT ON ai_image_requests WHEN NEW.picture_token IS NULL
 BEGIN
-    UPDATE ai_image_requests SET picture_token = {_UUID} WHERE id = NEW.id;
+    UPDATE ai_image_requests SET picture_token = {_UUID},
+        deadline_at = coalesce(NEW.deadline_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+15 minutes'))
+    WHERE id = NEW.id;
 END""",
     """
 CREATE INDEX idx_ai_requests_ask ON ai_image_requests(coalesce(ask_at, deadline_at))
