@@ -66,16 +66,24 @@ def _check_database(settings: Settings) -> None:
 
 @main.command()
 @_PORT
-def demo(port: int) -> None:
+@click.option("--stack", is_flag=True, help="With PostgreSQL, Valkey and two server processes, as in production.")
+def demo(port: int, stack: bool) -> None:
     """Run everything on this machine: SQLite, and stand-ins for n8n and the object store."""
     from gateway.demo import run_demo
+    from gateway.demo.servers import NotInstalled
+    from gateway.demo.stack import run_stack
     from storage.errors import DatabaseBusy
 
     if os.environ.get("ENVIRONMENT") == "production":
         raise click.ClickException("The demo signs everyone in; it refuses to run with ENVIRONMENT=production.")
     listener = _bind("127.0.0.1", port)
     try:
-        run_demo(listener)
+        if stack:
+            run_stack(listener)
+        else:
+            run_demo(listener)
+    except NotInstalled as error:
+        raise click.ClickException(str(error)) from None
     except SettingsError as error:
         raise click.ClickException("\n".join(error.problems)) from None
     except DatabaseBusy:
@@ -140,7 +148,8 @@ def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
     listener = _bind(host, port)
     click.echo(f"Serving http://{host}:{listener.getsockname()[1]}", err=True)
     if workers > 1:
-        serve_in_processes(settings, listener, workers, worker=not no_worker)
+        factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
+        serve_in_processes(settings, listener, workers, factory=factory)
     else:
         serve_one(create_app(settings, worker=not no_worker), settings, listener)
 

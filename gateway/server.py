@@ -18,6 +18,9 @@ from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+WORKER_SECONDS = 30
+"""How long a server process may take to start, or hang, before it is replaced: a busy machine needs its time."""
+
 LOOK_SECONDS = 0.05
 """How often a stopping process looks whether everyone has left."""
 
@@ -49,6 +52,7 @@ def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -
         ws_per_message_deflate=False,  # 45 KiB a connection, for messages of 400 bytes
         ws_ping_interval=settings.ws_ping_seconds,
         ws_ping_timeout=settings.ws_ping_seconds,
+        timeout_worker_healthcheck=WORKER_SECONDS,
         timeout_graceful_shutdown=int(settings.drain_seconds) + 5,
         log_config=None,
         access_log=False,
@@ -105,9 +109,8 @@ class _GatewayProcesses(Multiprocess):
             self.processes[index].start()
 
 
-def serve_in_processes(settings: Settings, listener: socket.socket, workers: int, *, worker: bool) -> None:
-    """Serve the application of the environment in `workers` processes that share `listener`."""
-    factory = "gateway.app:app_with_worker" if worker else "gateway.app:app_without_worker"
+def serve_in_processes(settings: Settings, listener: socket.socket, workers: int, *, factory: str) -> None:
+    """Serve what `factory` (``module:function``) makes from the environment in `workers` processes on `listener`."""
     config = server_config(factory, settings, workers=workers)
     metrics = telemetry.share_between_processes()
     try:

@@ -71,19 +71,17 @@ ORDER BY updated_at, id LIMIT :limit"""
 
 LIST_OF_USER = f"""
 SELECT {COLUMNS} FROM ai_image_requests
-WHERE user_id = :user_id AND (created_at < :before OR (created_at = :before AND id < :before_id))
+WHERE user_id = :user_id AND (created_at, id) < (:before, :before_id)
 ORDER BY created_at DESC, id DESC LIMIT :limit"""
 
 LIST_OF_USER_BY_STATUS = f"""
 SELECT {COLUMNS} FROM ai_image_requests
-WHERE user_id = :user_id AND status = :status
-  AND (created_at < :before OR (created_at = :before AND id < :before_id))
+WHERE user_id = :user_id AND status = :status AND (created_at, id) < (:before, :before_id)
 ORDER BY created_at DESC, id DESC LIMIT :limit"""
 
 LIST_WITH_ASSET = f"""
 SELECT {COLUMNS}, asset_id FROM ai_image_requests
-WHERE user_id = :user_id AND asset_id IS NOT NULL
-  AND (created_at < :before OR (created_at = :before AND id < :before_id))
+WHERE user_id = :user_id AND asset_id IS NOT NULL AND (created_at, id) < (:before, :before_id)
 ORDER BY created_at DESC, id DESC LIMIT :limit"""
 
 # The app's own table: what kind of id it has is its affair.
@@ -311,8 +309,7 @@ FILTERS = {
 def list_of_everyone(filters: Collection[str]) -> str:
     """The administrator's list with these of the filters."""
     conditions = " AND ".join(
-        ["(created_at < :before OR (created_at = :before AND id < :before_id))"]
-        + [FILTERS[name] for name in sorted(filters)]
+        ["(created_at, id) < (:before, :before_id)"] + [FILTERS[name] for name in sorted(filters)]
     )
     return f"SELECT {COLUMNS} FROM ai_image_requests WHERE {conditions} ORDER BY created_at DESC, id DESC LIMIT :limit"
 

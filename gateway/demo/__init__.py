@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import click
+from starlette.applications import Starlette
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from gateway.app import create_app
@@ -22,6 +23,18 @@ from storage import migrations
 
 FOLDER = Path(".gateway-demo")
 """Where the demo keeps its database and its pictures, in the current folder."""
+
+
+def demo_app(settings: Settings, store: ObjectStore) -> Starlette:
+    """The gateway's application with the stand-ins inside."""
+    session = DemoSession(settings)
+    app = create_app(
+        settings,
+        extra_routes=[*session.routes, *store.routes, *StandInN8n(settings, store).routes],
+    )
+    # A page elsewhere could point its own name at 127.0.0.1 and read the session (DNS rebinding).
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    return app
 
 
 def run_demo(listener: socket.socket) -> None:
@@ -50,14 +63,7 @@ def run_demo(listener: socket.socket) -> None:
     )
     configure_logging(production=False)
     migrations.upgrade(settings.database_url.get_secret_value())
-    store = ObjectStore(FOLDER / "objects")
-    session = DemoSession(settings)
-    app = create_app(
-        settings,
-        extra_routes=[*session.routes, *store.routes, *StandInN8n(settings, store).routes],
-    )
-    # A page elsewhere could point its own name at 127.0.0.1 and read the session (DNS rebinding).
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    app = demo_app(settings, ObjectStore(FOLDER / "objects"))
     seed(settings)
     click.echo(f"\n  The gateway's demo runs at {url}  (Ctrl-C stops it)\n")
     click.echo(f'  In another terminal: gateway generate "Running Shoes" "Nike" -o out.png --url {url}\n')

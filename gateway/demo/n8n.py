@@ -6,6 +6,7 @@ product: ``fail`` makes the workflow fail, ``slow`` makes it take ten times as l
 
 import asyncio
 import itertools
+import os
 import re
 
 import httpx
@@ -37,7 +38,8 @@ class StandInN8n:
         self._secret = settings.n8n_webhook_secret.get_secret_value()
         self._store = store
         self._step_seconds = step_seconds
-        self._executions = itertools.count(1)
+        # Several server processes may each have a stand-in; their executions must not have the same numbers.
+        self._executions = itertools.count(os.getpid() * 1_000_000 + 1)
         self._running: set[asyncio.Task[None]] = set()
         self.routes = [Route("/demo/n8n/webhook/ai-image", self._webhook, methods=["POST"])]
 

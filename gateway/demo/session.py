@@ -13,7 +13,7 @@ from gateway.api import pages
 from gateway.auth import issue_token
 from gateway.responses import json_response
 from gateway.settings import Settings
-from storage.database import Transaction, open_database
+from storage.database import Transaction, is_sqlite, open_database
 
 USER = "00000000-0000-4000-8000-00000000d0e0"
 ORGANIZATION = "00000000-0000-4000-8000-0000000000f0"
@@ -25,9 +25,12 @@ LIFETIME = 7 * 24 * 3600
 def seed(settings: Settings) -> None:
     """Create the demo user and their organization, unless they exist."""
 
+    url = settings.database_url.get_secret_value()
+    users = "auth_users" if is_sqlite(url) else "auth.users"
+
     async def work(tx: Transaction) -> None:
         await tx.all(
-            "INSERT INTO auth_users (id, email) VALUES (:id, :email) ON CONFLICT DO NOTHING", id=USER, email=EMAIL
+            f"INSERT INTO {users} (id, email) VALUES (:id, :email) ON CONFLICT DO NOTHING", id=USER, email=EMAIL
         )
         await tx.all(
             "INSERT INTO organizations (id, name) VALUES (:id, 'Demo') ON CONFLICT DO NOTHING", id=ORGANIZATION
@@ -40,7 +43,7 @@ def seed(settings: Settings) -> None:
         )
 
     async def run() -> None:
-        async with open_database(settings.database_url.get_secret_value()) as database:
+        async with open_database(url) as database:
             await database.transaction(work)
 
     asyncio.run(run())

@@ -17,8 +17,12 @@ CREATE INDEX IF NOT EXISTS idx_ai_requests_organization_list
     "CREATE INDEX IF NOT EXISTS idx_ai_requests_status_list ON ai_image_requests(status, created_at DESC, id DESC)",
     "CREATE INDEX IF NOT EXISTS idx_ai_requests_completed_at ON ai_image_requests(completed_at DESC)",
     "CREATE INDEX IF NOT EXISTS idx_assets_user_id ON assets(user_id)",
-    # Covered by the ones above.
+    # The ones above begin with the same columns; every index costs each submission.
     "DROP INDEX IF EXISTS idx_ai_requests_user_created",
+    "DROP INDEX IF EXISTS idx_ai_requests_user_id",
+    "DROP INDEX IF EXISTS idx_ai_requests_org_id",
+    "DROP INDEX IF EXISTS idx_ai_requests_status",
+    "DROP INDEX IF EXISTS idx_ai_requests_created_at",
 )
 
 POSTGRES = (

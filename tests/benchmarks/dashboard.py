@@ -1,0 +1,128 @@
+"""The dashboard's queries on many rows: how long each takes, and by which plan.
+
+python -m tests.benchmarks.dashboard [--rows 100000]
+"""
+
+import argparse
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from storage import administration, alerts, listing, migrations, queries, statistics
+from storage.database import Database, open_database
+from storage.listing import START, Position
+from storage.postgres import translate
+from storage.submissions import Submission, submit
+from tests.servers import Postgres
+
+ROUNDS = 20
+
+SEED = """
+INSERT INTO auth.users (id) SELECT md5('u' || n)::uuid FROM generate_series(1, 2000) n;
+INSERT INTO organizations (id, name) SELECT md5('o' || n)::uuid, 'Acme ' || n FROM generate_series(1, 200) n;
+INSERT INTO organization_members (organization_id, user_id)
+SELECT md5('o' || 1 + n % 200)::uuid, md5('u' || n)::uuid FROM generate_series(1, 2000) n;
+INSERT INTO ai_image_requests (id, user_id, organization_id, product, brand, status, version, cost, cost_estimate,
+    error_code, created_at, updated_at, completed_at, dispatch_sending_at, deadline_at)
+SELECT gen_random_uuid(), md5('u' || 1 + n % 2000)::uuid, md5('o' || 1 + (n % 2000) % 200)::uuid,
+    (ARRAY['Running Shoes', 'Coffee Maker', 'CRM Software', 'Umbrella'])[1 + n % 4] || ' ' || n, 'Brand ' || n % 97,
+    CASE WHEN n <= 40 THEN 'processing' WHEN n % 20 = 0 THEN 'failed' ELSE 'completed' END, 5,
+    CASE WHEN n > 40 AND n % 20 <> 0 THEN 0.04 + (n % 7) * 0.001 END, 0.04,
+    CASE WHEN n > 40 AND n % 20 = 0 THEN 'generation_failed' END,
+    now() - n * interval '25 seconds', now() - n * interval '25 seconds',
+    CASE WHEN n > 40 THEN now() - n * interval '25 seconds' + (20 + n % 50) * interval '1 second' END,
+    now() - n * interval '25 seconds', now() + interval '1 hour'
+FROM generate_series(1, {rows}) n;
+"""
+
+
+async def timed(name: str, ask: Callable[[], Awaitable[Any]]) -> None:
+    """Print the median and the longest of some rounds."""
+    await ask()
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        await ask()
+        taken.append((time.perf_counter() - began) * 1000)
+    print(f"{name:44} {sorted(taken)[ROUNDS // 2]:8.1f} ms {max(taken):8.1f} ms")
+
+
+async def plan(database: Database, name: str, sql: str, **values: object) -> None:
+    """Print which index a statement goes by."""
+    statement, names = translate(sql)
+
+    async def explain(tx: Any) -> list[str]:
+        rows = await tx._connection.fetch(f"EXPLAIN {statement}", *[values[one] for one in names])
+        return [row[0] for row in rows]
+
+    lines = await database.transaction(explain)
+    scans = [line.strip().removeprefix("-> ").strip() for line in lines if "Scan" in line]
+    print(f"{name:44} {'; '.join(scan.partition('  (')[0] for scan in scans)}")
+
+
+async def measure(url: str) -> None:
+    user, organization = "md5('u' || 7)::uuid", "md5('o' || 7)::uuid"
+    async with open_database(url) as database:
+        row = await database.one(f"SELECT {user} AS one, {organization} AS two")
+        assert row is not None
+        user, organization = str(row["one"]), str(row["two"])
+        deep = await administration.requests_of_everyone(database, {}, START, 100)
+        deep_position = Position(datetime.now(UTC) - timedelta(days=20), deep[-1].id)
+
+        async def everyone(**filters: object) -> Any:
+            return await administration.requests_of_everyone(database, filters, START, 20)
+
+        async def submission() -> None:
+            await submit(
+                database,
+                Submission(user_id=user, product=str(uuid.uuid4()), brand="Nike"),
+                quota=10**6,
+                deadline_seconds=900,
+            )
+
+        print(f"{'':44} {'median':>8}    {'longest':>8}")
+        await timed("statistics of 7 days", lambda: statistics.statistics(database, 7 * 86400.0))
+        await timed("statistics of 30 days", lambda: statistics.statistics(database, 30 * 86400.0))
+        await timed("queue and stuck", lambda: statistics.queue(database, 300))
+        await timed("everyone's requests", lambda: everyone())
+        await timed("… 20 days back", lambda: administration.requests_of_everyone(database, {}, deep_position, 20))
+        await timed("… failed", lambda: everyone(status="failed"))
+        await timed("… stuck", lambda: everyone(minus_stuck=-300.0))
+        await timed("… of an organization", lambda: everyone(organization_id=organization))
+        await timed("… of a user", lambda: everyone(user_id=user))
+        await timed("… with a common word", lambda: everyone(text="%shoes%"))
+        await timed("… with a word that nowhere is", lambda: everyone(text="%zebra%"))
+        await timed("alerts", lambda: alerts.recent_alerts(database, 86400, 100))
+        await timed("a user's own requests", lambda: listing.requests_of(database, user, None, START, 20))
+        await timed("the usual time", lambda: listing.typical_seconds(database, 604800, 100))
+        await timed("a submission", submission)
+        print()
+        window = {"minus_window": -7 * 86400.0}
+        page = {"before": START.created_at, "before_id": START.id, "limit": 20}
+        await plan(database, "requests by hour", queries.REQUESTS_BY_HOUR, **window)
+        await plan(database, "durations", queries.DURATIONS, **window)
+        await plan(database, "queue", queries.QUEUE, minus_stuck=-300.0)
+        await plan(database, "everyone's requests", queries.list_of_everyone([]), **page)
+        await plan(database, "… failed", queries.list_of_everyone(["status"]), status="failed", **page)
+        await plan(database, "… stuck", queries.list_of_everyone(["stuck"]), minus_stuck=-300.0, **page)
+        await plan(database, "… of a user", queries.list_of_everyone(["user_id"]), user_id=user, **page)
+        await plan(database, "month of an organization", queries.COMMITTED, organization_id=organization)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    rows = parser.parse_args().rows
+    with Postgres() as server:
+        migrations.upgrade(server.url())
+        server.execute(SEED.format(rows=rows))
+        server.execute("VACUUM ANALYZE")  # as autovacuum does it
+        print(f"{rows} requests in PostgreSQL\n")
+        asyncio.run(measure(server.url()))
+
+
+if __name__ == "__main__":
+    main()
