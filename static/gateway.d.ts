@@ -21,15 +21,55 @@ export interface Body {
   cost: string | null;
 }
 
+/** The answer to a submission: a request that has begun. */
+export interface Submitted {
+  requestId: string;
+  status: "pending";
+  message: string;
+}
+
+/** A picture in the user's library. */
+export interface Asset {
+  id: string;
+  name: string;
+  type: string;
+  format: string;
+  status: string;
+  fileUrl: string;
+  requestId: string;
+  product: string;
+  brand: string;
+  createdAt: string;
+}
+
+/** What the user has spent and may still do. Amounts are decimals as text. */
+export interface Usage {
+  /** The hourly limit of submissions; `resetSeconds` is the time until one more place is free. */
+  limit: { quota: number; remaining: number; windowSeconds: number; resetSeconds: number };
+  /** This month's costs: booked, and set aside for what is running. */
+  month: { spent: string; reserved: string };
+  organizations: {
+    organizationId: string;
+    name?: string;
+    budget: string | null;
+    committed: string;
+    remaining: string | null;
+  }[];
+  /** How long a picture usually takes; null when there is nothing to go by. */
+  typicalSeconds: number | null;
+}
+
 /** A refusal. */
 export class GatewayError extends Error {
-  constructor(status: number, code: string, message: string, retryAfter?: number | null);
+  constructor(status: number, code: string, message: string, retryAfter?: number | null, request?: Body | null);
   /** The HTTP status. */
   readonly status: number;
   /** The gateway's word for what is wrong, in snake_case. */
   readonly code: string;
   /** Seconds after which trying again makes sense, where the gateway said so. */
   readonly retryAfter: number | null;
+  /** The request that failed, from a gateway in sync mode. */
+  readonly request: Body | null;
 }
 
 export interface GatewayOptions {
@@ -43,14 +83,30 @@ export interface GatewayOptions {
 
 export class GatewayClient {
   constructor(options?: GatewayOptions);
-  /** Submit a request. A lost answer is repeated safely. */
+  /**
+   * Submit a request. A lost answer is repeated safely; with an `idempotencyKey` of your own, even by a later call.
+   * @returns the new request's id; from a gateway in sync mode its whole Body, whatever became of it
+   */
   generate(
     product: string,
     brand: string,
-    options?: { organizationId?: string },
-  ): Promise<{ requestId: string; status: "pending"; message: string }>;
+    options?: { organizationId?: string; idempotencyKey?: string },
+  ): Promise<Submitted | Body>;
   /** The request as it is now. */
   status(requestId: string): Promise<Body>;
+  /** A page of one's own requests, newest first. */
+  requests(options?: {
+    status?: Status;
+    limit?: number;
+    cursor?: string | null;
+  }): Promise<{ requests: Body[]; nextCursor: string | null }>;
+  /** A page of one's own generated assets, newest first. */
+  assets(options?: {
+    limit?: number;
+    cursor?: string | null;
+  }): Promise<{ assets: Asset[]; nextCursor: string | null }>;
+  /** What was spent, what is left of the limits, and how long a picture usually takes. */
+  usage(): Promise<Usage>;
   /**
    * Watch a request until a final status: versions only rise, and the newest one comes.
    * @returns stops watching
@@ -59,3 +115,6 @@ export class GatewayClient {
   /** Stop everything. */
   close(): void;
 }
+
+/** A fresh `idempotencyKey`. */
+export function newKey(): string;

@@ -14,14 +14,18 @@ const LONGEST_PAUSE = 30_000;
 const CONNECT_TIMEOUT = 10_000;
 const POLL_WAIT = 25;
 
+/** How long a submission may take: a gateway in sync mode answers only when the picture is there. */
+const SUBMIT_TIMEOUT = 120_000;
+
 /** A refusal: `code` is the gateway's word for it, `status` the HTTP status, `retryAfter` seconds or null. */
 export class GatewayError extends Error {
-  constructor(status, code, message, retryAfter = null) {
+  constructor(status, code, message, retryAfter = null, request = null) {
     super(message);
     this.name = "GatewayError";
     this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
+    this.request = request; // the Body of the request that failed, from a gateway in sync mode
   }
 }
 
@@ -50,20 +54,26 @@ export class GatewayClient {
     globalThis.addEventListener?.("online", this.#online);
   }
 
-  /** Submit a request. A lost answer is repeated with the same Idempotency-Key, so it never makes two. */
-  async generate(product, brand, { organizationId } = {}) {
+  /**
+   * Submit a request. A lost answer is repeated with the same Idempotency-Key, so it never makes two.
+   *
+   * A gateway in sync mode answers with the whole Body, at once final in most cases; one that failed is an answer too.
+   */
+  async generate(product, brand, { organizationId, idempotencyKey = newKey() } = {}) {
     const body = { Product: product, "Your Brand": brand, ...(organizationId && { organizationId }) };
-    const key = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+    const began = Date.now();
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#fetch("/api/ai-generate", {
           method: "POST",
-          headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+          headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
           body: JSON.stringify(body),
+          timeout: SUBMIT_TIMEOUT,
         });
       } catch (error) {
+        if (error.request) return error.request;
         if (error instanceof GatewayError ? error.status !== 503 : false) throw error;
-        if (attempt === 3) throw error;
+        if (attempt === 3 || Date.now() - began > SUBMIT_TIMEOUT) throw error;
         await pause(Math.random() * 1000 * attempt);
       }
     }
@@ -72,6 +82,21 @@ export class GatewayClient {
   /** The request as it is now. */
   status(requestId) {
     return this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}`);
+  }
+
+  /** A page of one's own requests, newest first: `{ requests, nextCursor }`. */
+  requests({ status, limit, cursor } = {}) {
+    return this.#fetch(`/api/ai-requests${query({ status, limit, cursor })}`);
+  }
+
+  /** A page of one's own generated assets, newest first: `{ assets, nextCursor }`. */
+  assets({ limit, cursor } = {}) {
+    return this.#fetch(`/api/assets${query({ limit, cursor })}`);
+  }
+
+  /** What was spent, what is left of the limits, and how long a picture usually takes. */
+  usage() {
+    return this.#fetch("/api/usage");
   }
 
   /**
@@ -242,9 +267,9 @@ export class GatewayClient {
     let failures = 0;
     while (!this.#live && !this.#closed && this.#watches.get(requestId) === watch) {
       try {
-        const query = watch.version ? `?wait=${POLL_WAIT}&version=${watch.version}` : "";
+        const newer = watch.version ? query({ wait: POLL_WAIT, version: watch.version }) : "";
         const began = Date.now();
-        const body = await this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}${query}`);
+        const body = await this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}${newer}`);
         failures = 0;
         const risen = body.version > watch.version;
         this.#take(body);
@@ -269,19 +294,19 @@ export class GatewayClient {
     return this.#getToken ? await this.#getToken() : null;
   }
 
-  async #fetch(path, { headers = {}, ...options } = {}) {
+  async #fetch(path, { headers = {}, timeout = (POLL_WAIT + 10) * 1000, ...options } = {}) {
     const token = await this.#token();
     const response = await fetch(this.#url + path, {
       ...options,
       credentials: "include",
-      signal: AbortSignal.timeout((POLL_WAIT + 10) * 1000),
+      signal: AbortSignal.timeout(timeout),
       headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
     });
     const content = await response.json().catch(() => ({}));
     if (response.ok) return content;
     const retryAfter = Number(response.headers.get("Retry-After")) || null;
     const error = content.error ?? `The gateway answered ${response.status}.`;
-    throw new GatewayError(response.status, content.code ?? "http_error", error, retryAfter);
+    throw new GatewayError(response.status, content.code ?? "http_error", error, retryAfter, content.request ?? null);
   }
 
   #after(name, milliseconds, action) {
@@ -297,6 +322,17 @@ function call(listener, value) {
   } catch (error) {
     globalThis.reportError?.(error) ?? console.error(error);
   }
+}
+
+/** The parameters that are set, as a query string. */
+function query(parameters) {
+  const set = Object.entries(parameters).filter(([, value]) => value != null);
+  return set.length ? `?${new URLSearchParams(set)}` : "";
+}
+
+/** A key that makes repetitions of one submission one. */
+export function newKey() {
+  return crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 }
 
 function pause(milliseconds) {

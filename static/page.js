@@ -1,114 +1,91 @@
-// The form: submit, watch, show. Everything that can go wrong with a connection is the client module's business.
+// What stands around the form: the library, and what is left of the limits. It follows what the form tells.
+import "./ai-image-form.js";
 import { GatewayClient } from "./gateway.js";
 
-const REMEMBERED = "ai-image-request";
+const PAGE = 12;
 
 const element = (id) => document.getElementById(id);
-const sections = ["form", "running", "completed", "failed"];
-const gateway = new GatewayClient({ onState: showConnection });
+const gateway = new GatewayClient();
+const items = new Map(); // asset id → list item
 
-let stop = () => {};
-let clock = null;
+let next = null;
 
-element("form").addEventListener("submit", submit);
-for (const button of document.querySelectorAll("[data-reset]")) button.addEventListener("click", reset);
-restore();
+element("form").addEventListener("ai-image-submitted", showUsage);
+element("form").addEventListener("ai-image-success", () => refresh());
+element("form").addEventListener("ai-image-error", showUsage);
+element("more").addEventListener("click", more);
+refresh();
 
-async function submit(event) {
-  event.preventDefault();
-  const [product, brand] = ["product", "brand"].map((name) => element(name).value.trim());
-  if (!product || !brand) return complain("Please fill in both Product and Brand.");
-  complain(null);
-  element("submit").disabled = true;
-  element("submit").textContent = "Submitting…";
+/** Read the newest assets and the usage; older assets that are shown already stay. */
+async function refresh() {
+  showUsage();
+  await showing(async () => {
+    const { assets, nextCursor } = await gateway.assets({ limit: PAGE });
+    if (items.size === 0) next = nextCursor;
+    for (const asset of assets.reverse()) {
+      if (!items.has(asset.id)) element("assets").prepend(item(asset));
+    }
+  });
+}
+
+async function more() {
+  await showing(async () => {
+    const { assets, nextCursor } = await gateway.assets({ limit: PAGE, cursor: next });
+    next = nextCursor;
+    const added = assets.filter((asset) => !items.has(asset.id)).map(item);
+    element("assets").append(...added);
+    added[0]?.querySelector("a").focus();
+  });
+}
+
+async function showing(read) {
   try {
-    const { requestId } = await gateway.generate(product, brand);
-    sessionStorage.setItem(REMEMBERED, requestId);
-    watch({ requestId, status: "pending", product, brand, createdAt: new Date().toISOString() });
+    await read();
+    problem(null);
   } catch (error) {
-    const later = error.retryAfter ? ` Try again in ${Math.ceil(error.retryAfter / 60)} min.` : "";
-    complain(error.message + later);
-  } finally {
-    element("submit").disabled = false;
-    element("submit").textContent = "Generate AI Images";
+    if (error.status === 401) {
+      element("library").hidden = true; // the form says what to do
+      return;
+    }
+    problem("Your library could not be loaded. Please try again later.");
   }
+  element("library").hidden = false;
+  element("library-empty").hidden = items.size > 0 || !element("library-problem").hidden;
+  element("more").hidden = next === null;
 }
 
-function watch(body) {
-  show(body);
-  stop();
-  stop = gateway.subscribe(body.requestId, show, (error) => show({ ...body, status: "failed", errorMessage: error.message }));
+function problem(text) {
+  element("library-problem").textContent = text ?? "";
+  element("library-problem").hidden = !text;
 }
 
-/** After a reload, go on with the request that was running. */
-async function restore() {
-  const requestId = sessionStorage.getItem(REMEMBERED);
-  if (!requestId) return;
+function item({ id, product, brand, fileUrl }) {
+  const picture = document.createElement("img");
+  Object.assign(picture, { loading: "lazy", decoding: "async", alt: `${product} – ${brand}`, src: fileUrl });
+  const link = document.createElement("a");
+  Object.assign(link, { href: fileUrl, target: "_blank", rel: "noopener" });
+  link.append(picture, ...[product, brand].map(span));
+  const entry = document.createElement("li");
+  entry.append(link);
+  items.set(id, entry);
+  return entry;
+}
+
+function span(text) {
+  const made = document.createElement("span");
+  made.textContent = text;
+  made.setAttribute("aria-hidden", "true"); // the picture's name says it already
+  return made;
+}
+
+async function showUsage() {
   try {
-    watch(await gateway.status(requestId));
+    const { limit, month } = await gateway.usage();
+    // A cost has no currency: what it counts is the operator's affair.
+    const spent = new Intl.NumberFormat("en", { minimumFractionDigits: 2 }).format(month.spent);
+    element("usage").textContent = `${limit.remaining} of ${limit.quota} left this hour · cost this month ${spent}`;
+    element("usage").hidden = false;
   } catch {
-    sessionStorage.removeItem(REMEMBERED);
+    element("usage").hidden = true;
   }
-}
-
-function show(body) {
-  clearInterval(clock);
-  if (body.status === "completed") showCompleted(body);
-  else if (body.status === "failed") showFailed(body);
-  else showRunning(body);
-}
-
-function showRunning(body) {
-  element("running-title").textContent = body.status === "pending" ? "Request submitted" : "Generating your image";
-  element("running-product").textContent = body.product;
-  element("running-brand").textContent = body.brand;
-  const bar = element("progress");
-  if (body.progress == null) bar.removeAttribute("value");
-  else bar.value = body.progress;
-  element("progress-text").textContent = body.progress == null ? "Waiting to start" : `${body.progress} %`;
-  const started = Date.parse(body.createdAt);
-  const tick = () => {
-    element("elapsed").textContent = `${Math.max(0, Math.round((Date.now() - started) / 1000))} s`;
-  };
-  tick();
-  clock = setInterval(tick, 1000);
-  reveal("running");
-}
-
-function showCompleted(body) {
-  element("picture").src = body.publicUrl;
-  element("picture").alt = `${body.product} – ${body.brand}`;
-  element("caption").textContent = `Product: ${body.product} | Brand: ${body.brand}`;
-  element("download").href = body.publicUrl;
-  reveal("completed");
-}
-
-function showFailed(body) {
-  element("failure").textContent = body.errorMessage || "Image generation failed";
-  reveal("failed");
-}
-
-/** Show one section and, if it is new, move the reader's focus to its heading. */
-function reveal(name) {
-  if (!element(name).hidden) return;
-  for (const section of sections) element(section).hidden = section !== name;
-  element(`${name}-title`)?.focus();
-}
-
-function reset() {
-  stop();
-  sessionStorage.removeItem(REMEMBERED);
-  element("form").reset();
-  complain(null);
-  reveal("form");
-  element("product").focus();
-}
-
-function complain(message) {
-  element("form-error").hidden = !message;
-  element("form-error").textContent = message ?? "";
-}
-
-function showConnection(state) {
-  element("connection").textContent = state === "polling" ? "· Reconnecting…" : "";
 }

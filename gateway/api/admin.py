@@ -90,7 +90,7 @@ async def stats(request: Request) -> Response:
             "successRate": _success_rate(whole),
             "seconds": {"mean": found.durations.mean, "p50": found.durations.p50, "p95": found.durations.p95},
             "errors": found.errors,
-            "byHour": [{"hour": label, **_entry(span)} for label, span in _hours(found)],
+            "byHour": [{"hour": label, **_entry(span)} for label, span in _hours(found, days)],
             "byDay": [{"day": label, **_entry(span)} for label, span in _days_of(found, days)],
             "byUser": [{"userId": one.id, "requests": one.requests, "cost": f"{one.cost:f}"} for one in found.users],
             "byOrganization": [
@@ -129,7 +129,7 @@ async def chart(request: Request) -> Response:
     found = await _memory(request).of(gateway_of(request), days)
     match request.path_params["name"]:
         case "hours":
-            drawn = _requests_chart([(f"{label[11:]}:00", span) for label, span in _hours(found)], every=6)
+            drawn = _requests_chart([(f"{label[11:]}:00", span) for label, span in _hours(found, days)], every=6)
         case "days":
             drawn = _requests_chart(
                 [(label[5:], span) for label, span in _days_of(found, days)], every=max(1, days // 7)
@@ -298,10 +298,10 @@ def _shown(request: AiRequest, gateway: Gateway) -> dict[str, Any]:
     }
 
 
-def _hours(found: Statistics) -> list[tuple[str, Span]]:
+def _hours(found: Statistics, days: int) -> list[tuple[str, Span]]:
     """The last hours, empty ones too, oldest first."""
     now = datetime.now(UTC)
-    labels = [(now - timedelta(hours=back)).isoformat()[:13] for back in reversed(range(HOURS_SHOWN))]
+    labels = [(now - timedelta(hours=back)).isoformat()[:13] for back in reversed(range(min(HOURS_SHOWN, 24 * days)))]
     return [(label, found.by_hour.get(label, Span())) for label in labels]
 
 

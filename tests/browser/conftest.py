@@ -4,13 +4,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from filelock import FileLock
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.processes.spawning import GatewayProcess
 from tests.servers import free_port
+
+# A machine that is busy with other tests is no failure.
+expect.set_options(timeout=20_000)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -23,6 +28,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A page that a test answers itself has no address, and would be kept from the demo's as a stranger's.
+    "--disable-features=LocalNetworkAccessChecks",
 )
 
 
@@ -48,7 +55,14 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> str:
         return found
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One event loop for all tests of this folder, because their browser lives in it: starting one takes a second."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
@@ -56,21 +70,22 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that must stay free of errors."""
+    """A page with cookies and storage of its own, that must stay free of errors."""
     page = await browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
     yield page
+    await page.context.close()
     expected = getattr(page, "expected_errors", ())
     assert [error for error in errors if not any(text in error for text in expected)] == []
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A running demo's address; each test has a browser of its own."""
+    """A running demo's address."""
     port = free_port()
     folder = tmp_path_factory.mktemp("demo")
     process = GatewayProcess("demo", "--port", str(port), folder=folder, environment={})

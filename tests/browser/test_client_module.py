@@ -5,7 +5,7 @@ import json
 
 from playwright.async_api import Page, WebSocketRoute
 
-from tests.browser.test_page import SLOW, fill
+from tests.browser.form import SLOW, fill, picture
 
 
 async def test_a_refused_subscription_is_tried_again(page: Page, demo: str) -> None:
@@ -26,7 +26,7 @@ async def test_a_refused_subscription_is_tried_again(page: Page, demo: str) -> N
 
     await page.route_web_socket("**/ws", between)
     await fill(page, demo)
-    await page.get_by_role("img", name="Running Shoes – Nike").wait_for(timeout=SLOW)
+    await picture(page).wait_for(timeout=SLOW)
     assert len(refused) == 1
 
 
@@ -48,7 +48,7 @@ async def test_a_drain_is_honoured(page: Page, demo: str) -> None:
 
     await page.route_web_socket("**/ws", between)
     await fill(page, demo)
-    await page.get_by_role("img", name="Running Shoes – Nike").wait_for(timeout=SLOW)
+    await picture(page).wait_for(timeout=SLOW)
     assert len(opened) == 2
     assert 0.25 < opened[1] - opened[0] < 3
 
@@ -73,7 +73,7 @@ async def test_a_dead_connection_is_noticed(page: Page, demo: str) -> None:
 
     await page.route_web_socket("**/ws", between)
     await fill(page, demo)
-    await page.get_by_role("img", name="Running Shoes – Nike").wait_for(timeout=SLOW)
+    await picture(page).wait_for(timeout=SLOW)
     assert len(opened) >= 2
 
 

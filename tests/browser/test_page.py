@@ -1,23 +1,19 @@
-"""The page in a real browser: type, watch, see the picture."""
+"""The page in a real browser: type, watch, see the picture, find it in the library."""
 
-import re
+from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
-SLOW = 20_000
+from tests.browser.accessibility import violations
+from tests.browser.form import answer, fill, heading, picture, submit
 
 
-async def fill(page: Page, demo: str, product: str = "Running Shoes", brand: str = "Nike") -> None:
+async def test_from_the_form_to_the_picture_and_the_library(page: Page, demo: str) -> None:
     await page.goto(demo)
-    await page.get_by_label("Product").fill(product)
-    await page.get_by_label("Your Brand").fill(brand)
-    await page.get_by_role("button", name="Generate AI Images").click()
-
-
-async def test_from_the_form_to_the_picture(page: Page, demo: str) -> None:
-    await fill(page, demo)
-    bar = page.get_by_role("progressbar")
-    await expect(page.get_by_role("heading", name="Generating your image")).to_be_visible(timeout=SLOW)
+    await expect(page.locator("#usage")).to_contain_text("of 1000 left this hour")
+    await submit(page, "Fountain Pen", "Lamy")
+    bar = page.locator("ai-image-form section[part=request]").get_by_role("progressbar")
+    await expect(heading(page, "Generating your image")).to_be_visible()
     seen: list[int] = []
     while not seen or seen[-1] < 60:
         value = await bar.get_attribute("value")
@@ -25,10 +21,14 @@ async def test_from_the_form_to_the_picture(page: Page, demo: str) -> None:
             seen.append(int(value))
     assert seen == sorted(seen)
     assert len(seen) > 3, "the bar moves"
-    picture = page.get_by_role("img", name="Running Shoes – Nike")
-    await expect(picture).to_be_visible(timeout=SLOW)
-    assert await picture.evaluate("async (img) => { await img.decode(); return img.naturalWidth }") == 1024
-    assert await page.evaluate("document.activeElement.id") == "completed-title"
+    shown = picture(page, "Fountain Pen – Lamy")
+    await expect(shown).to_be_visible()
+    assert await shown.evaluate("async (img) => { await img.decode(); return img.naturalWidth }") == 1024
+    await expect(heading(page, "Image generated successfully!")).to_be_focused()
+    await expect(page.locator("#assets img").first).to_have_attribute("alt", "Fountain Pen – Lamy")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download image").click()
+    assert (await download.value).suggested_filename == "Fountain-Pen-Lamy.png"
     await page.get_by_role("button", name="Generate another").click()
     await expect(page.get_by_label("Product")).to_be_focused()
     await expect(page.get_by_label("Product")).to_have_value("")
@@ -40,54 +40,45 @@ async def test_it_is_live_over_the_websocket(page: Page, demo: str) -> None:
     page.on("request", lambda request: polls.append(request.url) if "/api/ai-status/" in request.url else None)
     page.on("websocket", lambda socket: sockets.append(socket.url))
     await fill(page, demo)
-    await expect(page.get_by_role("img")).to_be_visible(timeout=SLOW)
-    assert sockets == [demo.replace("http", "ws") + "/ws"]
+    await expect(picture(page)).to_be_visible()
+    assert set(sockets) == {demo.replace("http", "ws") + "/ws"}
     assert polls == []
 
 
-async def test_without_a_websocket_it_polls(page: Page, demo: str) -> None:
-    await page.route_web_socket("**/ws", lambda socket: socket.close())
-    await fill(page, demo)
-    await expect(page.get_by_role("heading", name="Generating your image")).to_be_visible(timeout=SLOW)
-    await expect(page.get_by_text("Reconnecting")).to_be_visible()
-    await expect(page.get_by_role("img")).to_be_visible(timeout=SLOW)
+async def test_the_library_loads_more_and_says_when_it_is_empty(page: Page, demo: str) -> None:
+    def asset(number: int) -> dict[str, Any]:
+        return {"id": str(number), "product": f"<i>Product {number}</i>", "brand": "B", "fileUrl": "/static/icon.svg"}
 
+    async def assets(route: Route) -> None:
+        first = "cursor=" not in route.request.url
+        content = {"assets": [asset(1), asset(2)], "nextCursor": "c"} if first else {"assets": [asset(3)]}
+        await route.fulfill(json={"nextCursor": None, **content})
 
-async def test_a_failure_is_told_and_can_be_tried_again(page: Page, demo: str) -> None:
-    await fill(page, demo, "Shoes that fail")
-    await expect(page.get_by_text("asked to fail")).to_be_visible(timeout=SLOW)
-    await page.get_by_role("button", name="Try again").click()
-    await expect(page.get_by_role("button", name="Generate AI Images")).to_be_visible()
-
-
-async def test_a_reload_goes_on_with_the_running_request(page: Page, demo: str) -> None:
-    await fill(page, demo)
-    await expect(page.get_by_role("heading", name="Generating your image")).to_be_visible(timeout=SLOW)
+    await answer(page, "/api/assets*", 200, {"assets": [], "nextCursor": None})
+    await page.goto(demo)
+    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await page.route("**/api/assets*", assets)
     await page.reload()
-    await expect(page.get_by_role("img", name="Running Shoes – Nike")).to_be_visible(timeout=SLOW)
+    pictures = page.locator("#assets").get_by_role("img")
+    await expect(pictures).to_have_count(2)
+    await expect(pictures.first).to_have_attribute("loading", "lazy")
+    assert await violations(page) == []
+    await page.get_by_role("button", name="Load more").click()
+    await expect(pictures).to_have_count(3)
+    await expect(page.get_by_role("link", name="<i>Product 3</i> – B")).to_be_focused()
+    await expect(page.get_by_role("button", name="Load more")).to_be_hidden()
 
 
-async def test_markup_in_a_name_is_only_text(page: Page, demo: str) -> None:
-    await fill(page, demo, "<img src=x onerror=alert(1)>", "<b>Brand</b>")
-    await expect(page.get_by_text("<b>Brand</b>").first).to_be_visible(timeout=SLOW)
-    await expect(page.get_by_text(re.compile("Product: <img src=x"))).to_be_visible(timeout=SLOW)
-
-
-async def test_the_keyboard_is_enough(page: Page, demo: str) -> None:
+async def test_signed_out_visitors_are_told(page: Page, demo: str) -> None:
+    page.expected_errors = ("401",)  # type: ignore[attr-defined]
+    await answer(page, "/api/*", 401, {"error": "Unauthorized", "code": "unauthorized"})
     await page.goto(demo)
-    await page.keyboard.press("Tab")
-    await page.keyboard.type("Tea")
-    await page.keyboard.press("Tab")
-    await page.keyboard.type("Twinings")
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_role("heading", name="Your image is ready")).to_be_visible(timeout=SLOW)
-
-
-async def test_an_unusable_name_is_told(page: Page, demo: str) -> None:
-    page.expected_errors = ("400",)  # type: ignore[attr-defined]
-    await page.goto(demo)
-    await page.get_by_label("Product").evaluate("(input) => { input.removeAttribute('maxlength') }")
-    await page.get_by_label("Product").fill("x" * 201)
-    await page.get_by_label("Your Brand").fill("Nike")
+    await expect(page.get_by_role("alert")).to_have_text("Please sign in to generate images.")
+    await expect(page.locator("#library")).to_be_hidden()
+    assert await violations(page) == []
+    await submit(page)
+    await expect(page.get_by_label("Product")).to_have_value("Running Shoes")  # nothing typed is lost
+    await page.unroute("**/api/*")
     await page.get_by_role("button", name="Generate AI Images").click()
-    await expect(page.get_by_role("alert")).to_have_text("Product must have at most 200 characters.")
+    await expect(heading(page, "Generating your image")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_be_hidden()

@@ -1,0 +1,41 @@
+// What the dashboard's parts build their tables and lists from.
+import { h } from "../ai-image-form/dom.js";
+
+export { h, say, set } from "../ai-image-form/dom.js";
+
+export const element = (id) => document.getElementById(id);
+
+/** Text of somebody else's: it keeps its direction to itself. */
+export function foreign(text) {
+  return h("bdi", {}, text);
+}
+
+/** A table's row; the first cell names it. */
+export function row(first, ...cells) {
+  return h("tr", {}, h("th", { scope: "row" }, first), ...cells.map((cell) => h("td", {}, cell)));
+}
+
+/** A whole table. */
+export function table(caption, columns, rows) {
+  const head = h("tr", {}, ...columns.map((column) => h("th", { scope: "col" }, column)));
+  return h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, ...rows));
+}
+
+/** A region that scrolls by itself, from the keyboard too. */
+export function scrolling(label, content) {
+  return h("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" }, content);
+}
+
+/** A status as a coloured word. */
+export function badge(status) {
+  return h("span", { class: "badge", "data-status": status }, status);
+}
+
+/** Make these the children, in this order. Those that stay are not moved, so that focus stays where it is. */
+export function arrange(parent, children) {
+  const kept = new Set(children);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
+  children.forEach((child, at) => {
+    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
+  });
+}

@@ -1,0 +1,131 @@
+/** Types of `<ai-image-form>`: product and brand in, a picture out. */
+
+import type { Body } from "./gateway.js";
+
+/** What the form says; `{names}` in braces are filled in. */
+export interface AiImageFormTexts {
+  title: string;
+  intro: string;
+  product: string;
+  productPlaceholder: string;
+  productHint: string;
+  productMissing: string;
+  brand: string;
+  brandPlaceholder: string;
+  brandHint: string;
+  brandMissing: string;
+  organization: string;
+  organizationHint: string;
+  organizationPlaceholder: string;
+  organizationMissing: string;
+  required: string;
+  /** `{most}`, `{length}` */
+  tooLong: string;
+  generate: string;
+  submitting: string;
+  pending: string;
+  /** `{product}`, `{brand}`, as in the other intros */
+  pendingIntro: string;
+  processing: string;
+  processingIntro: string;
+  leave: string;
+  waiting: string;
+  /** `{percent}` */
+  progress: string;
+  /** `{seconds}` */
+  seconds: string;
+  /** `{minutes}`, `{seconds}` */
+  minutes: string;
+  /** `{duration}` */
+  usually: string;
+  usuallyUnknown: string;
+  longer: string;
+  completed: string;
+  completedIntro: string;
+  /** `{product}`, `{brand}`: the picture's alternative text, and a request's name */
+  alt: string;
+  pictureMissing: string;
+  download: string;
+  open: string;
+  another: string;
+  failed: string;
+  failedIntro: string;
+  retry: string;
+  edit: string;
+  offline: string;
+  offlineRunning: string;
+  reconnecting: string;
+  unreachable: string;
+  signedOut: string;
+  /** `{time}`, `{countdown}` */
+  againAt: string;
+  /** `{day}` */
+  againOn: string;
+  recent: string;
+  /** `{name}`, `{percent}` */
+  recentRunning: string;
+  /** `{name}`, as in those below */
+  recentPending: string;
+  recentFailed: string;
+  announceDone: string;
+  announceFailed: string;
+}
+
+/** Why there is no picture: a refused submission, or a `request` that failed. */
+export interface AiImageError {
+  error: string;
+  code: string;
+  request?: Body;
+}
+
+export interface AiImageFormEventMap {
+  /** A submission was accepted. */
+  "ai-image-submitted": CustomEvent<Body>;
+  /** A request was completed. Once for each request. */
+  "ai-image-success": CustomEvent<Body>;
+  /** A request failed, once for each; or a submission was refused. */
+  "ai-image-error": CustomEvent<AiImageError>;
+}
+
+/**
+ * The element. Attributes: `gateway-url` (the page's own origin when left out) and `organization-id`.
+ *
+ * Custom properties: `--ai-form-accent`, `-on-accent`, `-surface`, `-field`, `-text`, `-muted`, `-line`, `-danger`,
+ * `-radius`, `-font`. Light and dark follow the `color-scheme` of the page around.
+ *
+ * Parts: `card`, `form`, `request`, `heading`, `field`, `label`, `input`, `hint`, `field-error`, `error`, `notice`,
+ * `button`, `button-secondary`, `progress`, `figure`, `image`, `caption`, `strip-heading`, `strip`, `strip-item`.
+ */
+export class AiImageForm extends HTMLElement {
+  /** Fetches a fresh access token; the session cookie is used when left out. */
+  getToken: (() => Promise<string | null | undefined>) | null;
+  /** The texts; what is set replaces defaults, in part or altogether. */
+  get texts(): AiImageFormTexts;
+  set texts(value: Partial<AiImageFormTexts>);
+  addEventListener<K extends keyof AiImageFormEventMap>(
+    type: K,
+    listener: (this: AiImageForm, event: AiImageFormEventMap[K]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof AiImageFormEventMap>(
+    type: K,
+    listener: (this: AiImageForm, event: AiImageFormEventMap[K]) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "ai-image-form": AiImageForm;
+  }
+}
