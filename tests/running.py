@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+import uvicorn.server
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
@@ -27,6 +28,19 @@ async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = S
         while not (value := await condition()):
             await asyncio.sleep(0.02)
         return value
+
+
+class _Hurried:
+    """`asyncio` as uvicorn's server sees it here: it rests a while at each end, and a thousand tests end."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.005))
+
+
+uvicorn.server.asyncio = _Hurried()  # type: ignore[assignment, attr-defined]
 
 
 class _QuietServer(GatewayServer):

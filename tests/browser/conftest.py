@@ -91,4 +91,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = GatewayProcess("demo", "--port", str(port), folder=folder, environment={})
     process.wait_for("The gateway's demo runs at")
     yield f"http://127.0.0.1:{port}"
+    process.kill()  # nothing of it is needed again, and a polite end would wait for its workflows
     process.close()

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
 from playwright.async_api import Page
+
+pytestmark = pytest.mark.slow
 
 SLOW = 30_000
 

@@ -10,7 +10,7 @@ from gateway.api import admin
 from gateway.operations import charts
 from gateway.settings import Settings
 from storage.statistics import durations_of
-from tests.conftest import Person
+from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway, receive, send
 from tests.scripted_n8n import ScriptedN8n
 
@@ -52,6 +52,7 @@ async def ended(gateway: RunningGateway, person: Person, **news: Any) -> str:
 PATHS = ["stats", "charts/hours.svg", "requests", "requests/99999999-9999-4999-8999-999999999999"]
 
 
+@parsing_only
 @pytest.mark.parametrize("path", [*PATHS, "requests/x/retry", "requests/x/fail"])
 async def test_administrators_only(gateway: RunningGateway, ada: Person, path: str) -> None:
     method = "GET" if path in PATHS else "POST"
@@ -124,6 +125,7 @@ async def test_filters_together(gateway: RunningGateway, ada: Person, eve: Perso
     assert (one["userId"], one["organizationId"], one["product"]) == (eve.id, eve.organizations[0], "Hats_<b>")
 
 
+@parsing_only
 @pytest.mark.parametrize(
     "query",
     [
@@ -221,6 +223,7 @@ async def test_fail(gateway: RunningGateway, ada: Person) -> None:
     assert (await post(gateway, f"requests/{other}/fail"))[0] == 200
 
 
+@parsing_only
 @pytest.mark.parametrize("name", ["hours", "days", "costs"])
 async def test_charts_are_plain_pictures(gateway: RunningGateway, ada: Person, name: str) -> None:
     await ended(gateway, ada, **DONE)

@@ -61,8 +61,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 def settings(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "CONDITION_QUIET_SECONDS", 1.0)
-    monkeypatch.setattr(watch, "INCIDENT_QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(watch, "CONDITION_QUIET_SECONDS", 2.0)
+    monkeypatch.setattr(watch, "INCIDENT_QUIET_SECONDS", 2.0)
     monkeypatch.setattr(watch, "AWAY_SECONDS", 0.2)
     monkeypatch.setattr(alerts, "TELLING_SECONDS", 0.3)
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url)})

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.auth import CallbackSecrets
 from gateway.settings import Settings
 from storage.database import Database
-from tests.conftest import Person
+from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 
@@ -124,6 +124,7 @@ async def test_progress_is_shown_and_never_falls(gateway: RunningGateway, ada: P
     assert shown == [5, 40, 40, 40, 90, 90, 90, 90, 90, 90, 90]
 
 
+@parsing_only
 @pytest.mark.parametrize("cost", ["free", -1, "1e99", True, [], {"amount": 1}, "NaN", "Infinity", 10**9])
 async def test_an_unusable_cost_is_dropped(gateway: RunningGateway, ada: Person, cost: Any) -> None:
     request_id = await gateway.submitted(ada.id)
@@ -155,6 +156,7 @@ ERRORS: list[tuple[Any, str]] = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize(("error", "shown"), ERRORS)
 async def test_an_error_is_cleaned_and_never_refused(
     gateway: RunningGateway,
@@ -182,6 +184,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize(("news", "code"), WRONG)
 async def test_what_cannot_be_understood_is_refused(
     gateway: RunningGateway, ada: Person, news: dict[str, Any], code: str

@@ -26,7 +26,7 @@ from gateway.server import bind
 from gateway.settings import Settings
 from storage import dispatching, questions
 from tests import n8n_recordings, scripted_n8n
-from tests.conftest import Person
+from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway, eventually, serving
 from tests.scripted_n8n import Received, ScriptedN8n
 
@@ -230,6 +230,7 @@ UNAVAILABLE = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize("answer", UNAVAILABLE)
 async def test_an_n8n_that_cannot_be_asked_gets_a_while(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, answer: Response

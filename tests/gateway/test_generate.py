@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import People, Person
+from tests.conftest import People, Person, parsing_only
 from tests.running import RunningGateway
 from tests.scripted_n8n import ScriptedN8n
 
@@ -38,6 +38,7 @@ BAD_BODIES: list[tuple[Any, str]] = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize(("body", "error"), BAD_BODIES)
 async def test_bad_bodies_change_nothing(gateway: RunningGateway, ada: Person, body: Any, error: str) -> None:
     answer = await gateway.http.post("/api/ai-generate", json=body, headers=gateway.bearer(ada.id))
@@ -47,6 +48,7 @@ async def test_bad_bodies_change_nothing(gateway: RunningGateway, ada: Person, b
     assert await count(gateway) == 0
 
 
+@parsing_only
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b'{"Product": "\\ud800", "Your Brand": "x"}', b"[" * 50_000])
 async def test_broken_json_is_refused(gateway: RunningGateway, ada: Person, raw: bytes) -> None:
     headers = {**gateway.bearer(ada.id), "Content-Type": "application/json"}
@@ -118,6 +120,7 @@ async def test_an_idempotency_key_makes_one_row_and_one_dispatch(
     assert await count(gateway) == 1
 
 
+@parsing_only
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\tb"])
 async def test_unusable_idempotency_keys_are_refused(gateway: RunningGateway, ada: Person, key: str) -> None:
     answer = await gateway.submit(ada.id, **{"Idempotency-Key": key})

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.settings import Settings
-from tests.conftest import Person
+from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway
 
 
@@ -93,6 +93,7 @@ WRONG = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize("query", WRONG)
 @pytest.mark.parametrize("path", ["/api/ai-requests", "/api/assets"])
 async def test_unusable_parameters(gateway: RunningGateway, ada: Person, path: str, query: str) -> None:
@@ -100,6 +101,7 @@ async def test_unusable_parameters(gateway: RunningGateway, ada: Person, path: s
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
 
 
+@parsing_only
 async def test_an_unknown_status(gateway: RunningGateway, ada: Person) -> None:
     answer = await gateway.http.get("/api/ai-requests?status=done", headers=gateway.bearer(ada.id))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
@@ -117,6 +119,7 @@ async def test_a_cursor_opens_nothing_of_anothers(gateway: RunningGateway, ada: 
     assert ids <= {str(row["id"]) for row in rows}
 
 
+@parsing_only
 @pytest.mark.parametrize("path", ["/api/ai-requests", "/api/assets", "/api/usage"])
 async def test_nobody_sees_them_without_a_token(gateway: RunningGateway, path: str) -> None:
     assert (await gateway.http.get(path)).status_code == 401

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from gateway import signed_urls
 from gateway.settings import Settings
-from tests.conftest import People, Person
+from tests.conftest import People, Person, parsing_only
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import ScriptedN8n
 from tests.supabase import SERVICE_KEY, SupabaseProject, supabase_project
@@ -109,6 +109,7 @@ STORAGE_ANSWERS = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize(("answer", "status"), STORAGE_ANSWERS)
 async def test_what_storage_may_answer(
     gateway: RunningGateway, ada: Person, project: SupabaseProject, answer: Response, status: int
@@ -179,6 +180,7 @@ REFUSED = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize(("key", "code"), REFUSED)
 async def test_a_key_outside_the_allowed_buckets_is_refused(
     gateway: RunningGateway, ada: Person, key: str, code: str

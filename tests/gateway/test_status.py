@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.conftest import Person
+from tests.conftest import Person, parsing_only
 from tests.running import SECONDS, RunningGateway, eventually
 
 BODY_FIELDS = {
@@ -103,6 +103,7 @@ async def test_a_long_poll_without_news_answers_with_what_is(gateway: RunningGat
         assert asyncio.get_running_loop().time() - began > 0.9, "it waited"
 
 
+@parsing_only
 @pytest.mark.parametrize("query", ["wait=61&version=1", "wait=-1&version=1", "wait=x&version=1", "wait=1&version=1.5"])
 async def test_unusable_parameters_are_refused(gateway: RunningGateway, ada: Person, query: str) -> None:
     request_id = await gateway.submitted(ada.id)

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.realtime.close_codes import CloseCode
 from gateway.settings import Settings
-from tests.conftest import People, Person
+from tests.conftest import People, Person, parsing_only
 from tests.gateway.test_auth import cookie
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
 
@@ -67,6 +67,7 @@ async def test_a_cookie_without_an_origin_needs_a_token(gateway: RunningGateway,
         assert (await receive(websocket))["type"] == "authenticated"
 
 
+@parsing_only
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 @pytest.mark.parametrize("credential", ["header", "cookie", "none"])
 async def test_a_foreign_origin_is_shown_out(
@@ -228,6 +229,7 @@ async def test_a_refresh_in_time_keeps_the_connection(gateway: RunningGateway, a
 # -- hostile frames ---------------------------------------------------------------------------------------------------
 
 
+@parsing_only
 @pytest.mark.parametrize(
     "frame", [b"\x00binary", "not json", "[]", "7", '"x"', "{}", '{"type":7}', "", "[" * 9000, "[" * 16_000]
 )
@@ -251,6 +253,7 @@ BAD_COMMANDS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@parsing_only
 @pytest.mark.parametrize(("command", "code"), BAD_COMMANDS)
 async def test_bad_commands_are_refused_and_the_connection_stays(
     gateway: RunningGateway, ada: Person, command: dict[str, Any], code: str

@@ -24,6 +24,8 @@ from tests.scripted_n8n import Received, ScriptedN8n
 from tests.servers import Postgres
 from tests.storage.supabase import ACME, ADA, EVIL, STATES
 
+pytestmark = pytest.mark.slow
+
 BODY = {"Product": "Shoes", "Your Brand": "Nike"}
 CALLBACK = {"X-Callback-Secret": AI_CALLBACK_SECRET}
 

@@ -1,5 +1,7 @@
 """Processes on one database and one bus."""
 
+import itertools
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,22 @@ from storage.sqlite import SqliteDatabase
 from tests.conftest import People, Person
 from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all
 from tests.scripted_n8n import ScriptedN8n
+from tests.servers import Postgres
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of the test's own: a process that was killed may write a moment longer."""
+    if backend == "sqlite":
+        path = tmp_path / "gateway.sqlite3"
+        shutil.copy(request.getfixturevalue("migrated_file"), path)
+        return f"sqlite:///{path}"
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"processes_{next(_numbers)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
+    return server.url(name)
 
 
 @pytest.fixture

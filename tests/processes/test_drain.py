@@ -16,6 +16,8 @@ from tests.processes.conftest import Serve, bearer
 from tests.running import eventually, receive
 from tests.scripted_n8n import ScriptedN8n
 
+pytestmark = pytest.mark.slow
+
 BODY = {"Product": "Shoes", "Your Brand": "Nike"}
 
 

@@ -6,9 +6,12 @@ import tempfile
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.processes.spawning import GatewayProcess
 from tests.servers import free_port
+
+pytestmark = pytest.mark.slow
 
 
 def metric(text: str, name: str) -> float:

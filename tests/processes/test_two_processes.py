@@ -16,6 +16,8 @@ from tests.processes.spawning import GatewayProcess
 from tests.running import eventually, receive
 from tests.scripted_n8n import ScriptedN8n
 
+pytestmark = pytest.mark.slow
+
 BODY = {"Product": "Shoes", "Your Brand": "Nike"}
 SECRET = {"X-Callback-Secret": DEVELOPMENT_SECRETS["ai_callback_secret"]}
 
