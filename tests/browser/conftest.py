@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from filelock import FileLock
@@ -83,8 +84,20 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     assert [error for error in errors if not any(text in error for text in expected)] == []
 
 
+@pytest.fixture
+def demo(running_demo: str) -> str:
+    """The address of a demo in which nothing runs: what an earlier test has left would be told to this one's page."""
+    session = httpx.get(f"{running_demo}/demo/session", trust_env=False).json()
+    headers = {"Authorization": f"Bearer {session['access_token']}"}
+    with httpx.Client(base_url=running_demo, headers=headers, trust_env=False) as http:
+        for status in ("pending", "processing"):
+            for request in http.get("/api/admin/requests", params={"status": status}).json()["requests"]:
+                http.post(f"/api/admin/requests/{request['requestId']}/fail")
+    return running_demo
+
+
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running demo's address."""
     port = free_port()
     folder = tmp_path_factory.mktemp("demo")
