@@ -1,7 +1,6 @@
 """What an administrator may look at and do."""
 
 import json
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +14,7 @@ from storage.lifecycle import Status
 from storage.listing import Position
 from storage.request import Request, instant, instant_or_none
 from storage.requests import record
+from storage.submissions import Submission, create
 
 MAX_EVENTS = 500
 """Most events of one request that are shown."""
@@ -113,24 +113,15 @@ async def retry(
         if await tx.one(queries.UNFINISHED_RETRY, id=request_id) is not None:
             raise NotRetriable("already_retried", "A retry of this request is already under way.")
         await check_budget(tx, failed.organization_id, pricing)
-        new = await tx.one(
-            queries.INSERT,
-            id=str(uuid.uuid4()),
-            user_id=failed.user_id,
-            organization_id=failed.organization_id,
-            product=failed.product,
-            brand=failed.brand,
-            metadata="{}",
-            idempotency_key=None,
-            idempotency_hash=None,
-            retry_of=failed.id,
-            picture_token=str(uuid.uuid4()),
-            cost_estimate=pricing.estimate,
-            deadline=deadline_seconds,
+        again = Submission(user_id=failed.user_id, product=failed.product, brand=failed.brand, retry_of=failed.id)
+        request = await create(
+            tx,
+            again,
+            failed.organization_id,
+            actor=actor,
+            deadline_seconds=deadline_seconds,
+            estimate=pricing.estimate,
         )
-        assert new is not None, "INSERT … RETURNING returns its row"  # noqa: S101
-        request = Request.from_row(new)
-        await record(tx, request, "submitted", actor, {"retryOf": failed.id})
         await record(tx, failed, "retried", actor, {"requestId": request.id})
         return request
 

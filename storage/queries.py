@@ -281,23 +281,22 @@ COSTS_BY_ORGANIZATION = """
 SELECT organization_id AS id, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
 WHERE created_at > AFTER(:minus_window) GROUP BY organization_id ORDER BY count(*) DESC LIMIT :limit"""
 
+STUCK = "status = 'processing' AND coalesce(dispatch_sending_at, created_at) < AFTER(:minus_stuck)"
+
 QUEUE = f"""
 SELECT
     sum(CASE WHEN status = 'pending' AND dispatch_sending_at IS NULL THEN 1 ELSE 0 END) AS waiting,
     sum(CASE WHEN status = 'pending' AND dispatch_sending_at IS NOT NULL THEN 1 ELSE 0 END) AS sending,
     sum(CASE WHEN status = 'processing' THEN 1 ELSE 0 END) AS processing,
-    sum(CASE WHEN status = 'processing' AND coalesce(dispatch_sending_at, created_at) < AFTER(:minus_stuck)
-        THEN 1 ELSE 0 END) AS stuck,
+    sum(CASE WHEN {STUCK} THEN 1 ELSE 0 END) AS stuck,
     min(CASE WHEN status = 'pending' AND dispatch_sending_at IS NULL THEN created_at END) AS oldest,
     NOW() AS now
 FROM ai_image_requests WHERE {OPEN}"""
 
-STUCK_CONDITION = "status = 'processing' AND coalesce(dispatch_sending_at, created_at) < AFTER(:minus_stuck)"
-
 # Each filter that an administrator may combine with others.
 FILTERS = {
     "status": "status = :status",
-    "stuck": STUCK_CONDITION,
+    "stuck": STUCK,
     "organization_id": "organization_id = :organization_id",
     "user_id": "user_id = :user_id",
     "text": "lower(product || ' ' || brand) LIKE :text ESCAPE '!'",
@@ -315,7 +314,7 @@ def list_of_everyone(filters: Collection[str]) -> str:
 
 
 DETAILS = """
-SELECT cost_estimate, deadline_at, dispatch_sending_at, dispatch_due_at FROM ai_image_requests WHERE id = :id"""
+SELECT cost_estimate, deadline_at, dispatch_sending_at FROM ai_image_requests WHERE id = :id"""
 
 EVENTS = """
 SELECT version, at, kind, actor, detail FROM ai_request_events WHERE request_id = :id ORDER BY id LIMIT :limit"""

@@ -6,6 +6,7 @@ import math
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 
 from storage import queries
 from storage.costs import Pricing, check_budget
@@ -91,28 +92,49 @@ async def submit(
         if remaining <= 0:
             raise RateLimited(quota, retry_after=reset)
         await check_budget(tx, organization_id, pricing)
-        row = await tx.one(
-            queries.INSERT,
-            id=str(uuid.uuid4()),
-            user_id=user_id,
-            organization_id=organization_id,
-            product=submission.product,
-            brand=submission.brand,
-            metadata=json.dumps(submission.metadata),
-            idempotency_key=submission.idempotency_key,
-            idempotency_hash=None if submission.idempotency_key is None else submission.fingerprint(),
-            retry_of=submission.retry_of,
-            picture_token=str(uuid.uuid4()),
-            cost_estimate=pricing.estimate,
-            deadline=deadline_seconds,
+        request = await create(
+            tx,
+            submission,
+            organization_id,
+            actor=f"user:{user_id}",
+            deadline_seconds=deadline_seconds,
+            estimate=pricing.estimate,
         )
-        assert row is not None, "INSERT … RETURNING returns its row"  # noqa: S101
-        request = Request.from_row(row)
-        await record(tx, request, "submitted", f"user:{user_id}", {"retryOf": submission.retry_of})
         full_window = math.ceil(WINDOW.total_seconds())
         return Submitted(request, remaining - 1, reset if remaining < quota else full_window, repeated=False)
 
     return await database.transaction(work)
+
+
+async def create(
+    tx: Transaction,
+    submission: Submission,
+    organization_id: str,
+    *,
+    actor: str,
+    deadline_seconds: float,
+    estimate: Decimal | None,
+) -> Request:
+    """Insert the request and its first event. The caller has checked every rule."""
+    row = await tx.one(
+        queries.INSERT,
+        id=str(uuid.uuid4()),
+        user_id=submission.user_id,
+        organization_id=organization_id,
+        product=submission.product,
+        brand=submission.brand,
+        metadata=json.dumps(submission.metadata),
+        idempotency_key=submission.idempotency_key,
+        idempotency_hash=None if submission.idempotency_key is None else submission.fingerprint(),
+        retry_of=submission.retry_of,
+        picture_token=str(uuid.uuid4()),
+        cost_estimate=estimate,
+        deadline=deadline_seconds,
+    )
+    assert row is not None, "INSERT … RETURNING returns its row"  # noqa: S101
+    request = Request.from_row(row)
+    await record(tx, request, "submitted", actor, {"retryOf": submission.retry_of})
+    return request
 
 
 async def _organization(tx: Transaction, submission: Submission) -> str:

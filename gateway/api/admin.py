@@ -38,7 +38,6 @@ MAX_DAYS = 90
 FRESH_SECONDS = 5.0
 """How long statistics are good: open dashboards must not become load."""
 
-MAX_REASON = 200
 HOURS_SHOWN = 48
 MAX_ALERTS = 100
 
