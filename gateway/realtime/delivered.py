@@ -11,6 +11,10 @@ from storage.database import Database, Transaction
 MAX_NOTED = 5_000
 """Most deliveries that wait to be written down; past it the oldest is forgotten: a timeline may lack it."""
 
+MAX_WRITTEN = 20_000
+"""Most deliveries that are remembered as written: polls and snapshots hand the same final result over again and again,
+and must not become a statement each time."""
+
 BATCH = 200
 """Most that are written in one transaction."""
 
@@ -20,11 +24,12 @@ class Delivered:
 
     def __init__(self) -> None:
         self._noted: OrderedDict[tuple[str, int], tuple[str, float]] = OrderedDict()
+        self._written: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def note(self, update: Update, transport: str) -> None:
         """The owner's client has been handed this update. Costs a dictionary's entry, and only for final ones."""
         key = (update.request_id, update.version)
-        if not update.status.is_final or key in self._noted:
+        if not update.status.is_final or key in self._noted or key in self._written:
             return
         self._noted[key] = (transport, time.monotonic())
         if len(self._noted) > MAX_NOTED:
@@ -52,3 +57,6 @@ class Delivered:
             await database.transaction(work)
             for key, _ in batch:
                 self._noted.pop(key, None)
+                self._written[key] = None
+            while len(self._written) > MAX_WRITTEN:
+                self._written.popitem(last=False)

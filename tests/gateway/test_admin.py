@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.api import admin
-from gateway.operations import charts
+from gateway.operations import alerts, charts
+from gateway.realtime import delivered
 from gateway.settings import Settings
 from storage.statistics import durations_of
 from tests.conftest import Person, parsing_only
@@ -237,3 +238,22 @@ async def test_charts_are_plain_pictures(gateway: RunningGateway, ada: Person, n
 
 def test_a_chart_of_nothing() -> None:
     assert b"<svg" in charts.bars([], "cost", [], [])
+
+
+async def test_a_delivery_is_written_once_however_often_it_is_polled(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(delivered, "MAX_WRITTEN", 2)
+    noted = gateway.gateway.hub.delivered
+    request_ids = [await ended(gateway, ada, **DONE) for _ in range(3)]
+    for request_id in request_ids:
+        await gateway.body(ada.id, request_id)
+    await noted.write_down(gateway.gateway.database, "test")
+    assert [request_id for request_id, _ in noted._written] == request_ids[1:], "remembered, within the bound"
+    for request_id in request_ids[1:]:
+        await gateway.body(ada.id, request_id)
+    assert not noted._noted
+    for request_id in request_ids:
+        found = await get(gateway, f"requests/{request_id}")
+        assert [event["kind"] for event in found["events"]].count("delivered") == 1
