@@ -35,25 +35,25 @@ async def raise_alert(database: Database, name: str, summary: str, *, quiet_seco
     await database.all(queries.RAISE_ALERT, name=name, summary=summary, count=count, quiet=quiet_seconds)
 
 
+async def end_quiet_alerts(database: Database) -> None:
+    """End the alerts that nobody has raised for their quiet time."""
+    await database.all(queries.END_ALERTS)
+
+
 async def alerts_to_tell(database: Database) -> list[Alert]:
-    """End what has gone quiet, and take what has not been told yet: beginnings and ends."""
-
-    async def work(tx: Transaction) -> list[Alert]:
-        await tx.all(queries.END_ALERTS)
-        rows = await tx.all(queries.ALERTS_TO_TELL, seconds=TELLING_SECONDS)
-        return [
-            Alert(
-                row["name"],
-                row["summary"],
-                row["count"],
-                instant(row["since"]),
-                instant_or_none(row["ended_at"]),
-                told=row["told_at"] is not None,
-            )
-            for row in rows
-        ]
-
-    return await database.transaction(work)
+    """Take, for `TELLING_SECONDS`, what has not been told yet: beginnings and ends."""
+    rows = await database.all(queries.ALERTS_TO_TELL, seconds=TELLING_SECONDS)
+    return [
+        Alert(
+            row["name"],
+            row["summary"],
+            row["count"],
+            instant(row["since"]),
+            instant_or_none(row["ended_at"]),
+            told=row["told_at"] is not None,
+        )
+        for row in rows
+    ]
 
 
 async def alert_told(database: Database, alert: Alert) -> None:

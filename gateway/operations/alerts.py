@@ -5,10 +5,14 @@ tells it (`ALERT_WEBHOOK_URL`, and the log). What could not be told is told late
 and writing that down makes it told twice: better than not at all.
 
 A database that is away cannot keep such a row: that alert goes through the bus's server, where there is one.
+
+Looking and telling are two loops: a webhook that is slow or away keeps nothing else waiting.
 """
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import httpx
@@ -49,18 +53,21 @@ class AlertWatch:
         self._database_away_since: float | None = None
         self._bus_away_since: float | None = None
         self._database_alert: Alert | None = None
+        self._own: dict[bool, Alert] = {}
+        """What this process has to tell of the database, which cannot keep it: a beginning (False), an end (True)."""
         self._http: httpx.AsyncClient | None = None
         self._shown: set[str] = set()
 
     async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+        """Look and tell until cancelled."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(_again_and_again(self.look))
+            loops.create_task(_again_and_again(self.tell))
 
     async def stop(self) -> None:
-        """Sign off, and close the connection to the webhook."""
+        """Write down what happened since the last look, sign off, and close the connection to the webhook."""
         try:
+            await self._write_down()
             await alerts.process_gone(self._gateway.database, self._gateway.name)
         except DatabaseUnavailable as error:
             log.warning("process_not_signed_off", reason=str(error)[:200])
@@ -68,7 +75,7 @@ class AlertWatch:
             await self._http.aclose()
 
     async def look(self) -> None:
-        """Refresh what this process knows, and tell what is to be told."""
+        """Refresh what this process knows, and raise what is wrong."""
         refresh_gauges(self._gateway)
         try:
             await self._look_at_database()
@@ -82,8 +89,7 @@ class AlertWatch:
         healthy = self._bus_is_well()
         connections = gateway.admission.held
         await alerts.process_seen(database, gateway.name, connections=connections, bus_healthy=healthy)
-        await self._write_down_incidents()
-        await gateway.hub.delivered.write_down(database, gateway.name)
+        await self._write_down()
         if not healthy:
             await alerts.raise_alert(
                 database,
@@ -103,9 +109,7 @@ class AlertWatch:
                 f"{queue.stuck} request(s) have been in processing for more than {minutes:g} minutes.",
                 quiet_seconds=CONDITION_QUIET_SECONDS,
             )
-        for alert in await alerts.alerts_to_tell(database):
-            if await self._tell(alert):
-                await alerts.alert_told(database, alert)
+        await alerts.end_quiet_alerts(database)
         self._show({alert.name for alert in await alerts.recent_alerts(database, 0.0, 100) if alert.ended_at is None})
 
     def _bus_is_well(self) -> bool:
@@ -114,6 +118,10 @@ class AlertWatch:
             return True
         self._bus_away_since = self._bus_away_since or time.monotonic()
         return time.monotonic() - self._bus_away_since < AWAY_SECONDS
+
+    async def _write_down(self) -> None:
+        await self._write_down_incidents()
+        await self._gateway.hub.delivered.write_down(self._gateway.database, self._gateway.name)
 
     async def _write_down_incidents(self) -> None:
         taken = self._gateway.incidents.take()
@@ -154,7 +162,7 @@ class AlertWatch:
         )
         self._show(self._shown | {DATABASE_AWAY})
         if await self._gateway.bus.claim_once(DATABASE_AWAY):
-            await self._tell(self._database_alert)
+            self._own[False] = self._database_alert
 
     async def _database_is_back(self) -> None:
         self._database_away_since = None
@@ -163,9 +171,22 @@ class AlertWatch:
         begun, self._database_alert = self._database_alert, None
         telemetry.ALERT.labels(DATABASE_AWAY).set(0)
         if await self._gateway.bus.give_back(DATABASE_AWAY):
-            await self._tell(Alert(begun.name, begun.summary, begun.count, begun.since, datetime.now(UTC), told=True))
+            self._own[True] = Alert(begun.name, begun.summary, begun.count, begun.since, datetime.now(UTC), told=True)
 
     # -- telling ------------------------------------------------------------------------------------------------------
+
+    async def tell(self) -> None:
+        """Tell what has not been told yet. What could not be told is told later."""
+        for over in sorted(self._own):
+            if await self._tell(self._own[over]):
+                del self._own[over]
+        with contextlib.suppress(DatabaseUnavailable):  # the look says so
+            untold = await alerts.alerts_to_tell(self._gateway.database)
+            await asyncio.gather(*(self._tell_and_note(alert) for alert in untold))
+
+    async def _tell_and_note(self, alert: Alert) -> None:
+        if await self._tell(alert):
+            await alerts.alert_told(self._gateway.database, alert)
 
     async def _tell(self, alert: Alert) -> bool:
         """Log the alert and post it; whether that worked."""
@@ -185,13 +206,20 @@ class AlertWatch:
         if self._http is None:
             self._http = httpx.AsyncClient(timeout=TELL_SECONDS, trust_env=False)
         try:
-            answer = await self._http.post(url, json=message)
+            async with self._http.stream("POST", url, json=message) as answer:  # its body is nobody's concern
+                told = answer.is_success
         except httpx.HTTPError as error:
             log.warning("alert_webhook_failed", reason=type(error).__name__)
             return False
-        if not answer.is_success:
+        if not told:
             log.warning("alert_webhook_failed", status=answer.status_code)
-        return answer.is_success
+        return told
+
+
+async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await work()
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def _message(alert: Alert, *, over: bool) -> dict[str, object]:

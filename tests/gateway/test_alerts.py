@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.background import stop_all
 from gateway.operations import alerts as watch
 from gateway.operations.alerts import AlertWatch
 from gateway.operations.incidents import Incident
@@ -23,6 +24,8 @@ from tests.conftest import Person
 from tests.running import RunningGateway, eventually, running_gateway, serving
 from tests.scripted_n8n import WRONG_SECRET, ScriptedN8n
 
+RUN = AlertWatch.run
+
 
 class Receiver:
     """What a chat's webhook would show."""
@@ -31,20 +34,17 @@ class Receiver:
         self.url = ""
         self.messages: list[dict[str, Any]] = []
         self.status = 200
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def receive(self, request: Request) -> Response:
+        await self.answers.wait()
         if self.status == 200:
             self.messages.append(await request.json())
         return PlainTextResponse("ok", self.status)
 
     def told(self) -> list[tuple[str, str]]:
-        return [(message["alert"], message["status"]) for message in self.messages]
-
-    async def until(self, *expected: tuple[str, str]) -> None:
-        try:
-            await eventually(lambda: asyncio.sleep(0, sorted(self.told()) == sorted(expected)))
-        except TimeoutError:
-            raise AssertionError(f"told {self.told()}") from None
+        return sorted((message["alert"], message["status"]) for message in self.messages)
 
 
 @pytest.fixture
@@ -60,12 +60,16 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 def settings(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "CONDITION_QUIET_SECONDS", 2.0)
-    monkeypatch.setattr(watch, "INCIDENT_QUIET_SECONDS", 2.0)
-    monkeypatch.setattr(watch, "AWAY_SECONDS", 0.2)
-    monkeypatch.setattr(alerts, "TELLING_SECONDS", 0.3)
+    """The process's own watch rests; each test looks and tells itself, and depends on nobody's pace."""
+    monkeypatch.setattr(AlertWatch, "run", lambda _: asyncio.sleep(0))
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url)})
+
+
+@pytest.fixture
+async def alert_watch(gateway: RunningGateway) -> AsyncIterator[AlertWatch]:
+    made = AlertWatch(gateway.gateway)
+    yield made
+    await made.stop()
 
 
 async def make_stuck(gateway: RunningGateway, person: Person) -> str:
@@ -75,37 +79,68 @@ async def make_stuck(gateway: RunningGateway, person: Person) -> str:
     return request_id
 
 
+async def complete(gateway: RunningGateway, request_id: str) -> None:
+    done = {"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"}
+    assert (await gateway.callback(done)).status_code == 200
+
+
+async def pass_quiet_time(gateway: RunningGateway) -> None:
+    """Time passes in which nobody raised an alert."""
+    await gateway.gateway.database.all("UPDATE ai_gateway_alerts SET quiet_at = AFTER(:s)", s=-1.0)
+
+
+async def look_and_tell(*watches: AlertWatch) -> None:
+    """All at once, as the processes would."""
+    await asyncio.gather(*(each.look() for each in watches))
+    await asyncio.gather(*(each.tell() for each in watches))
+
+
+async def shown(gateway: RunningGateway) -> str:
+    return (await gateway.http.get("/metrics")).text
+
+
 async def test_a_stuck_request_is_told_once_and_once_when_it_is_over(
-    gateway: RunningGateway, ada: Person, receiver: Receiver
+    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
 ) -> None:
     request_id = await make_stuck(gateway, ada)
-    await receiver.until(("stuck_requests", "firing"))
-    first = receiver.messages[0]
-    assert first["text"].startswith("🚨 1 request(s) have been in processing for more than 5 minutes.")
-    (shown,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
-    assert (shown.name, shown.ended_at) == ("stuck_requests", None)
-    metrics = (await gateway.http.get("/metrics")).text
+    for _ in range(2):
+        await look_and_tell(alert_watch)
+        assert receiver.told() == [("stuck_requests", "firing")]
+    assert receiver.messages[0]["text"].startswith("🚨 1 request(s) have been in processing for more than 5 minutes.")
+    (alert,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
+    assert (alert.name, alert.ended_at) == ("stuck_requests", None)
+    metrics = await shown(gateway)
     assert 'gateway_alert{name="stuck_requests"} 1.0' in metrics
     assert 'gateway_queue{state="stuck"} 1.0' in metrics
-    await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
-    await receiver.until(("stuck_requests", "firing"), ("stuck_requests", "resolved"))
+    await complete(gateway, request_id)
+    await look_and_tell(alert_watch)
+    assert len(receiver.messages) == 1, "it may be back in a moment"
+    await pass_quiet_time(gateway)
+    for _ in range(2):
+        await look_and_tell(alert_watch)
+        assert receiver.told() == [("stuck_requests", "firing"), ("stuck_requests", "resolved")]
     assert receiver.messages[1]["text"].startswith("✅ Resolved")
     assert receiver.messages[1]["endedAt"]
-    (shown,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
-    assert shown.ended_at is not None
+    assert 'gateway_alert{name="stuck_requests"} 0.0' in await shown(gateway)
+    (alert,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
+    assert alert.ended_at is not None
 
 
-async def test_it_may_come_again(gateway: RunningGateway, ada: Person, receiver: Receiver) -> None:
+async def test_it_may_come_again(
+    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
+) -> None:
     for _ in range(2):
         request_id = await make_stuck(gateway, ada)
-        await eventually(lambda: asyncio.sleep(0, receiver.told().count(("stuck_requests", "firing")) > 0))
-        await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
-        await receiver.until(("stuck_requests", "firing"), ("stuck_requests", "resolved"))
+        await look_and_tell(alert_watch)
+        await complete(gateway, request_id)
+        await pass_quiet_time(gateway)
+        await look_and_tell(alert_watch)
+        assert receiver.told() == [("stuck_requests", "firing"), ("stuck_requests", "resolved")]
         receiver.messages.clear()
 
 
 async def test_callback_failures_are_counted_and_told_together(
-    gateway: RunningGateway, ada: Person, receiver: Receiver
+    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
 ) -> None:
     request_id = await gateway.submitted(ada.id)
     done = {"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"}
@@ -116,9 +151,12 @@ async def test_callback_failures_are_counted_and_told_together(
     assert (await gateway.callback(unknown)).status_code == 404
     assert (await gateway.callback({**done, "Id": "2"})).status_code == 409
     assert (await gateway.callback({**done, "status": "done"})).status_code == 400
-    firing = [(str(incident), "firing") for incident in Incident if incident is not Incident.DISPATCH_FAILED]
-    resolved = [(name, "resolved") for name, _ in firing]
-    await receiver.until(*firing, *resolved)
+    await look_and_tell(alert_watch)
+    expected = sorted(str(incident) for incident in Incident if incident is not Incident.DISPATCH_FAILED)
+    assert receiver.told() == [(name, "firing") for name in expected]
+    await pass_quiet_time(gateway)
+    await look_and_tell(alert_watch)
+    assert receiver.told() == sorted((name, status) for name in expected for status in ("firing", "resolved"))
     counted = await alerts.counts(gateway.gateway.database, 3600)
     assert counted == {
         Incident.WRONG_SECRET: 30,
@@ -129,57 +167,84 @@ async def test_callback_failures_are_counted_and_told_together(
     assert "wrong" not in str(receiver.messages).replace("a wrong secret", "").replace("callback_wrong_secret", "")
 
 
-async def test_dispatch_failures(gateway: RunningGateway, ada: Person, receiver: Receiver, n8n: ScriptedN8n) -> None:
+async def test_dispatch_failures(
+    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch, n8n: ScriptedN8n
+) -> None:
     n8n.answers(WRONG_SECRET)
-    await gateway.submitted(ada.id)
-    await receiver.until(("dispatch_failed", "firing"), ("dispatch_failed", "resolved"))
+    await gateway.until(ada.id, await gateway.submitted(ada.id), "failed")
+    await look_and_tell(alert_watch)
+    assert receiver.told() == [("dispatch_failed", "firing")]
 
 
 async def test_many_processes_tell_it_once(
-    settings: Settings, receiver: Receiver, gateway: RunningGateway, ada: Person
+    receiver: Receiver, gateway: RunningGateway, ada: Person, alert_watch: AlertWatch
 ) -> None:
-    """Six watches, as six processes would have them."""
-    others = [AlertWatch(gateway.gateway) for _ in range(5)]
-    running = [asyncio.create_task(other.run()) for other in others]
+    """Six watches, as six processes would have them, all at the same moment."""
+    watches = [alert_watch, *(AlertWatch(gateway.gateway) for _ in range(5))]
     request_id = await make_stuck(gateway, ada)
-    await receiver.until(("stuck_requests", "firing"))
-    await asyncio.gather(*(other.look() for other in others))
-    await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
-    await receiver.until(("stuck_requests", "firing"), ("stuck_requests", "resolved"))
-    await asyncio.gather(*(other.look() for other in others))
-    assert len(receiver.messages) == 2
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    for other in others:
+    for _ in range(3):
+        await look_and_tell(*watches)
+    assert receiver.told() == [("stuck_requests", "firing")]
+    await complete(gateway, request_id)
+    await pass_quiet_time(gateway)
+    for _ in range(3):
+        await look_and_tell(*watches)
+    assert receiver.told() == [("stuck_requests", "firing"), ("stuck_requests", "resolved")]
+    for other in watches[1:]:
         await other.stop()
 
 
 async def test_a_receiver_that_is_away_hears_of_it_later(
-    gateway: RunningGateway, ada: Person, receiver: Receiver
+    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
 ) -> None:
+    async def another_process_may_try() -> None:
+        await gateway.gateway.database.all("UPDATE ai_gateway_alerts SET telling_until = AFTER(:s)", s=-1.0)
+
     receiver.status = 500
     request_id = await make_stuck(gateway, ada)
-
-    async def active() -> bool:
-        return bool(await alerts.recent_alerts(gateway.gateway.database, 60, 10))
-
-    await eventually(active)
-    await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
-
-    async def over() -> bool:
-        found = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
-        return bool(found) and found[0].ended_at is not None
-
-    await eventually(over)
+    await look_and_tell(alert_watch)
+    await complete(gateway, request_id)
+    await pass_quiet_time(gateway)
+    await another_process_may_try()
+    await look_and_tell(alert_watch)
     assert receiver.messages == []
-    assert (await gateway.http.get("/healthz")).status_code == 200
+    (alert,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
+    assert alert.ended_at is not None
     receiver.status = 200
-    await receiver.until(("stuck_requests", "firing"), ("stuck_requests", "resolved"))
+    await look_and_tell(alert_watch)
+    assert receiver.messages == [], "its next try is not due yet"
+    await another_process_may_try()
+    await look_and_tell(alert_watch)
+    await look_and_tell(alert_watch)
+    assert [message["status"] for message in receiver.messages] == ["firing", "resolved"]
+
+
+async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
+    gateway: RunningGateway, ada: Person, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process's own loops, this time: while the webhook does not answer, the numbers go on."""
+    monkeypatch.setattr(AlertWatch, "run", RUN)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    receiver.answers.clear()
+    slow = AlertWatch(gateway.gateway)
+    looping = asyncio.create_task(slow.run())
+    request_id = await make_stuck(gateway, ada)
+
+    async def stuck(number: str) -> bool:
+        return f'gateway_queue{{state="stuck"}} {number}' in await shown(gateway)
+
+    await eventually(lambda: stuck("1.0"))
+    await complete(gateway, request_id)
+    await eventually(lambda: stuck("0.0"))
+    assert receiver.messages == []
+    receiver.answers.set()
+    await eventually(lambda: asyncio.sleep(0, receiver.told() == [("stuck_requests", "firing")]))
+    await stop_all(looping)
+    await slow.stop()
 
 
 async def test_a_database_that_is_away(
-    gateway: RunningGateway, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, receiver: Receiver, alert_watch: AlertWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot keep an alert about itself: the bus's server decides who tells."""
 
@@ -187,33 +252,52 @@ async def test_a_database_that_is_away(
         raise DatabaseUnavailable("away")
 
     other = AlertWatch(gateway.gateway)
+    receiver.status = 500
     with monkeypatch.context() as patch:
-        patch.setattr(alerts, "process_seen", away)
-        await other.look()
-        await receiver.until(("database_away", "firing"))
-        await asyncio.sleep(watch.AWAY_SECONDS)  # until the second watch, too, counts it as away
-        await other.look()
-        assert 'gateway_alert{name="database_away"} 1.0' in (await gateway.http.get("/metrics")).text
-    await other.look()
-    await receiver.until(("database_away", "firing"), ("database_away", "resolved"))
+        for name in ("process_seen", "alerts_to_tell"):
+            patch.setattr(alerts, name, away)
+        await look_and_tell(alert_watch, other)
+        assert 'gateway_alert{name="database_away"} 1.0' not in await shown(gateway), "a restart is no trouble"
+        patch.setattr(watch, "AWAY_SECONDS", 0.0)
+        await look_and_tell(alert_watch, other)
+        assert 'gateway_alert{name="database_away"} 1.0' in await shown(gateway)
+        assert receiver.messages == []
+        receiver.status = 200
+        for _ in range(2):
+            await look_and_tell(alert_watch, other)
+            assert receiver.told() == [("database_away", "firing")]
+    for _ in range(2):
+        await look_and_tell(alert_watch, other)
+        assert receiver.told() == [("database_away", "firing"), ("database_away", "resolved")]
+    assert 'gateway_alert{name="database_away"} 0.0' in await shown(gateway)
     await other.stop()
 
 
-async def test_processes_and_connections_are_summed(gateway: RunningGateway, ada: Person) -> None:
+async def test_processes_and_connections_are_summed(
+    gateway: RunningGateway, ada: Person, alert_watch: AlertWatch
+) -> None:
     database = gateway.gateway.database
     await alerts.process_seen(database, "another", connections=7, bus_healthy=True)
     async with gateway.watching(ada.id):
-
-        async def summed() -> bool:
-            return await alerts.processes(database) == (2, 8)
-
-        await eventually(summed)
+        await alert_watch.look()
+        assert await alerts.processes(database) == (2, 8)
     await alerts.process_gone(database, "another")
 
 
-async def test_without_a_receiver_the_log_is_told(
-    settings: Settings, users_table: str, caplog: pytest.LogCaptureFixture
+async def test_what_went_wrong_last_is_written_down_at_the_end(
+    gateway: RunningGateway, alert_watch: AlertWatch
 ) -> None:
+    assert (await gateway.callback({}, secret="wrong")).status_code == 401
+    await alert_watch.stop()
+    assert await alerts.counts(gateway.gateway.database, 3600) == {Incident.WRONG_SECRET: 1}
+
+
+async def test_without_a_receiver_the_log_is_told(
+    settings: Settings, users_table: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AlertWatch, "run", RUN)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "INCIDENT_QUIET_SECONDS", 0.5)
     async with running_gateway(settings.model_copy(update={"alert_webhook_url": None})) as gateway:
         await gateway.callback({}, secret="wrong")
         await eventually(lambda: asyncio.sleep(0, "alert_began" in caplog.text))
@@ -221,13 +305,23 @@ async def test_without_a_receiver_the_log_is_told(
 
 
 @pytest.mark.parametrize("backend", ["postgres"])
-async def test_a_bus_that_is_away(settings: Settings, receiver: Receiver, backend: str) -> None:
+async def test_a_bus_that_is_away(
+    settings: Settings, receiver: Receiver, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.servers import Valkey
 
+    monkeypatch.setattr(watch, "AWAY_SECONDS", 0.0)
     with Valkey() as valkey:
         settings = settings.model_copy(update={"redis_url": SecretStr(valkey.url)})
-        async with running_gateway(settings):
+        async with running_gateway(settings) as gateway:
+            alert_watch = AlertWatch(gateway.gateway)
             await asyncio.to_thread(valkey.kill)
-            await receiver.until(("bus_away", "firing"))
+            await eventually(lambda: asyncio.sleep(0, not gateway.gateway.bus.healthy))
+            await look_and_tell(alert_watch)
+            assert receiver.told() == [("bus_away", "firing")]
             await asyncio.to_thread(valkey.start)
-            await receiver.until(("bus_away", "firing"), ("bus_away", "resolved"))
+            await eventually(lambda: asyncio.sleep(0, gateway.gateway.bus.healthy))
+            await pass_quiet_time(gateway)
+            await look_and_tell(alert_watch)
+            assert receiver.told() == [("bus_away", "firing"), ("bus_away", "resolved")]
+            await alert_watch.stop()
