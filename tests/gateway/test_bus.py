@@ -113,9 +113,9 @@ async def test_a_lost_redis_is_noticed_survived_and_found_again(
             async def unready() -> bool:
                 return (await gateway.http.get("/readyz")).status_code == 503
 
-            await eventually(unready, 6)
+            await eventually(unready)
             # A callback neither waits for the bus nor fails with it, and the database alone keeps the promise.
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(redis_bus.COMMAND_SECONDS):
                 answer = await gateway.callback({"requestId": request_id, "status": "processing", "progress": 20})
             assert answer.status_code == 200
             assert (await receive(websocket))["request"]["progress"] == 20
@@ -124,7 +124,7 @@ async def test_a_lost_redis_is_noticed_survived_and_found_again(
             async def ready() -> bool:
                 return (await gateway.http.get("/readyz")).status_code == 200
 
-            await eventually(ready, 10)
+            await eventually(ready)
             await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
             assert (await receive(websocket))["request"]["status"] == "completed"
 

@@ -68,7 +68,7 @@ class App:
             return await self.status(request_id) == status
 
         try:
-            await eventually(reached, 8)
+            await eventually(reached)
         except TimeoutError:
             raise AssertionError(f"never {status}") from None
 
