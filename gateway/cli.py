@@ -216,10 +216,9 @@ def token(user: uuid.UUID, admin: bool, expires: int) -> None:
 @main.command()
 def check() -> None:
     """Check the settings and every connection; report all problems at once."""
-    from gateway.operations.check import find_problems
+    from gateway.operations.check import find_all_problems
 
-    settings = _settings()
-    problems = asyncio.run(find_problems(settings))
+    problems = asyncio.run(find_all_problems())
     for problem in problems:
         click.echo(f"  - {problem}", err=True)
     if problems:

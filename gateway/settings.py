@@ -39,11 +39,12 @@ Separated = Annotated[tuple[str, ...], NoDecode]
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; `problems` says why, one sentence each."""
+    """The settings cannot be used; `problems` says why, one sentence each, and `names` which fields they are about."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], names: frozenset[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.names = names
 
 
 class Settings(BaseSettings):
@@ -241,7 +242,10 @@ class Settings(BaseSettings):
         try:
             return cls(**dict(overrides or {}))
         except ValidationError as error:
-            raise SettingsError([_sentence(dict(problem)) for problem in error.errors()]) from None
+            raise SettingsError(
+                [_sentence(dict(problem)) for problem in error.errors()],
+                frozenset(str(problem["loc"][0]) for problem in error.errors() if problem["loc"]),
+            ) from None
 
     @property
     def origins(self) -> frozenset[str]:

@@ -1,6 +1,7 @@
-"""`gateway check`: whether everything that the settings name can be reached and used."""
+"""`gateway check`: whether the settings are right, and everything that they name can be reached and used."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import httpx
 from redis.asyncio import Redis
@@ -9,7 +10,7 @@ from redis.exceptions import RedisError
 from gateway.auth import CallbackSecrets
 from gateway.jwks import KeysUnavailable, published_keys
 from gateway.n8n.executions import Executions, ExecutionsUnavailable
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
 from gateway.signed_urls import NoSuchObject, SignedUrls, StorageUnavailable
 from storage.database import open_database
 from storage.errors import StorageError
@@ -19,12 +20,32 @@ SECONDS = 5.0
 """Longest wait for one answer."""
 
 
-async def find_problems(settings: Settings) -> list[str]:
-    """One sentence for each thing that does not work; empty when all is well."""
-    found = await asyncio.gather(
-        _database(settings), _redis(settings), _n8n(settings), _n8n_api(settings), _keys(settings), _storage(settings)
-    )
-    return [problem for problem in found if problem is not None]
+async def find_all_problems() -> list[str]:
+    """What is wrong with this process's settings, and what does not work of that which the good ones name."""
+    settings, problems, wrong = _settings_and_problems()
+    return problems + await find_problems(settings, wrong)
+
+
+async def find_problems(settings: Settings, wrong: frozenset[str] = frozenset()) -> list[str]:
+    """One sentence for each thing that does not work; empty when all is well. What rests on a `wrong` setting is not
+    tried."""
+    tries = [attempt(settings) for attempt, names in _TRIES if not names & wrong]
+    return [problem for problem in await asyncio.gather(*tries) if problem is not None]
+
+
+def _settings_and_problems() -> tuple[Settings, list[str], frozenset[str]]:
+    """The settings with each wrong one left at its default, what is wrong, and the names of those fields."""
+    try:
+        return Settings.load(), [], frozenset()
+    except SettingsError as error:
+        problems, wrong = error.problems, error.names
+    while True:
+        defaults = {name: Settings.model_fields[name].default for name in wrong}
+        try:  # development: there, every default is good
+            return Settings.load({**defaults, "environment": "development"}), problems, wrong
+        except SettingsError as error:  # one that goes with another, which has just become a default
+            more = error.names - wrong or frozenset().union(*(names for _, names in _TRIES if names & wrong))
+            wrong = wrong | more if more - wrong else frozenset(Settings.model_fields)
 
 
 async def _database(settings: Settings) -> str | None:
@@ -108,3 +129,14 @@ async def _storage(settings: Settings) -> str | None:
     finally:
         await signed_urls.aclose()
     return None
+
+
+_TRIES: tuple[tuple[Callable[[Settings], Awaitable[str | None]], frozenset[str]], ...] = (
+    (_database, frozenset({"database_url"})),
+    (_redis, frozenset({"redis_url"})),
+    (_n8n, frozenset({"n8n_webhook_url"})),
+    (_n8n_api, frozenset({"n8n_api_url", "n8n_api_key"})),
+    (_keys, frozenset({"supabase_url", "supabase_jwt_secret"})),
+    (_storage, frozenset({"supabase_url", "supabase_service_role_key", "storage_private_buckets"})),
+)
+"""What is tried, and the settings on which each try rests."""

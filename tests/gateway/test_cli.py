@@ -46,6 +46,29 @@ def test_migrate_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "DATABASE_URL" not in output
 
 
+def test_check_tells_of_settings_and_connections_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And tries nothing that rests on a wrong setting."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("NEXT_PUBLIC_APP_URL", "gateway.example.com")
+    monkeypatch.setenv("N8N_WEBHOOK_URL", f"http://127.0.0.1:{free_port()}/webhook/x")
+    monkeypatch.setenv("DATABASE_URL", "mysql://db")
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("N8N_API_URL", f"http://127.0.0.1:{free_port()}")
+    output = run("check", expect=1)
+    assert "8 problems found" in output, output
+    for name in (
+        "  - APP_URL must be a URL",
+        "N8N_WEBHOOK_SECRET is not set",
+        "AI_CALLBACK_SECRET is not set",
+        "SUPABASE_JWT_SECRET is not set",
+        "DATABASE_URL must start with",
+        "REDIS_URL: cannot be reached",
+        "N8N_WEBHOOK_URL: n8n cannot be reached",
+        "N8N_API_KEY and N8N_API_URL belong together",
+    ):
+        assert output.count(name) == 1, output
+
+
 def test_check_finds_nothing_wrong(postgres: Postgres, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres.url("migrated"))
     monkeypatch.setenv("REDIS_URL", valkey.url)

@@ -10,6 +10,8 @@ import pytest
 from tests.processes.spawning import GatewayProcess
 from tests.servers import free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
