@@ -70,15 +70,26 @@ async def recent_alerts(database: Database, window_seconds: float, limit: int) -
     ]
 
 
-async def add_counts(database: Database, counts: dict[str, int]) -> None:
-    """Add to this hour's counts, of all processes together."""
+async def add_incidents(database: Database, incidents: dict[str, tuple[str, int]], *, quiet_seconds: float) -> None:
+    """Add single failures to this hour's counts, of all processes together, and raise the alert of each kind.
+
+    Args:
+        database: where they are kept.
+        incidents: what it means and how often it came, by the alert's name.
+        quiet_seconds: how long after the last one the alert ends.
+
+    Raises:
+        DatabaseUnavailable: none of them was added.
+    """
 
     async def work(tx: Transaction) -> None:
         row = await tx.one(queries.PING)
         assert row is not None, "the clock always answers"  # noqa: S101
         hour = instant(row["now"]).replace(minute=0, second=0, microsecond=0)
-        for name in sorted(counts):  # in one order everywhere, so that processes do not wait for each other in a ring
-            await tx.all(queries.ADD_COUNT, hour=hour, name=name, count=counts[name])
+        for name in sorted(incidents):  # in one order everywhere: processes do not wait for each other in a ring
+            summary, count = incidents[name]
+            await tx.all(queries.ADD_COUNT, hour=hour, name=name, count=count)
+            await tx.all(queries.RAISE_ALERT, name=name, summary=summary, count=count, quiet=quiet_seconds)
         await tx.all(queries.FORGET_COUNTS, minus_window=-KEEP_COUNTS_SECONDS)
 
     await database.transaction(work)

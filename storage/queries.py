@@ -355,7 +355,8 @@ WHERE name IN (
 RETURNING name, summary, count, since, ended_at, told_at"""
 
 ALERT_TOLD = """
-UPDATE ai_gateway_alerts SET told_at = coalesce(told_at, NOW()), telling_until = NULL,
+UPDATE ai_gateway_alerts SET telling_until = NULL,
+    told_at = CASE WHEN :ended = 1 AND ended_at IS NULL THEN NULL ELSE coalesce(told_at, NOW()) END,
     told_end_at = CASE WHEN :ended = 1 AND ended_at IS NOT NULL THEN NOW() ELSE told_end_at END
 WHERE name = :name"""
 

@@ -8,9 +8,10 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from structlog.contextvars import bind_contextvars
 
 from gateway.api.parsing import read_json_object
-from gateway.context import Gateway, gateway_of
+from gateway.context import Gateway, gateway_of, log_fields
 from gateway.errors import ApiError, unauthorized
 from gateway.ids import parse_id
 from gateway.n8n.news import InvalidNews, apply_news, execution_id_of, parse_news
@@ -18,6 +19,7 @@ from gateway.operations import telemetry
 from gateway.operations.incidents import Incident
 from gateway.responses import json_response
 from storage import requests
+from storage.errors import DatabaseUnavailable
 from storage.requests import Applied, Outcome
 
 log = structlog.get_logger(__name__)
@@ -26,28 +28,61 @@ log = structlog.get_logger(__name__)
 async def callback(request: Request) -> Response:
     """Apply a callback."""
     gateway = gateway_of(request)
+    try:
+        applied = await _apply(request, gateway)
+    except ApiError as error:
+        _count_refusal(gateway, error)
+        raise
+    except DatabaseUnavailable:
+        telemetry.CALLBACKS.labels("unavailable").inc()
+        raise
+    telemetry.CALLBACKS.labels(applied.outcome.value).inc()
+    match applied.outcome:
+        case Outcome.DUPLICATE:
+            return json_response({"success": True, "duplicate": True})
+        case Outcome.IGNORED:
+            return json_response({"success": True, "ignored": True})
+    return json_response({"success": True})
+
+
+async def _apply(request: Request, gateway: Gateway) -> Applied:
+    """What the callback did: `CHANGED`, `DUPLICATE` or `IGNORED`.
+
+    Raises:
+        ApiError: it did nothing.
+    """
     secret = request.headers.get("x-callback-secret")
     if not secret:
         log.warning("callback_unauthorized", reason="no secret")
-        raise _wrong_secret(gateway)
+        raise unauthorized()
     body = await _authorized_body(request, gateway, secret)
     request_id = await _request_id(gateway, body, may_use_execution=gateway.callback_secrets.is_global(secret))
+    bind_contextvars(request_id=request_id)
     try:
         news = parse_news(body, gateway.settings.allowed_buckets)
     except InvalidNews as error:
-        gateway.incidents.count(Incident.REFUSED_NEWS)
-        telemetry.CALLBACKS.labels("refused").inc()
-        log.warning("callback_refused", request_id=request_id, reason=error.code)
+        log.warning("callback_refused", reason=error.code)
         raise ApiError(400, error.code, str(error)) from error
     applied = await apply_news(gateway, request_id, news, actor="n8n")
-    telemetry.CALLBACKS.labels(applied.outcome.value).inc()
-    return _answer(gateway, request_id, applied)
+    if applied.request is None:
+        raise _unknown()
+    if applied.outcome is Outcome.CONFLICT:
+        log.warning("callback_conflict", **log_fields(applied.request))
+        raise ApiError(409, "conflicting_completion", "The request was completed with another Key or Id.")
+    return applied
 
 
-def _wrong_secret(gateway: Gateway) -> ApiError:
-    gateway.incidents.count(Incident.WRONG_SECRET)
-    telemetry.CALLBACKS.labels("unauthorized").inc()
-    return unauthorized()
+def _count_refusal(gateway: Gateway, error: ApiError) -> None:
+    incident, outcome = _REFUSALS.get(error.status, (Incident.REFUSED_NEWS, "refused"))
+    gateway.incidents.count(incident)
+    telemetry.CALLBACKS.labels(outcome).inc()
+
+
+_REFUSALS = {
+    401: (Incident.WRONG_SECRET, "unauthorized"),
+    404: (Incident.UNKNOWN_REQUEST, "unknown"),
+    409: (Incident.CONTRADICTION, "conflict"),
+}
 
 
 async def _authorized_body(request: Request, gateway: Gateway, secret: str) -> dict[str, object]:
@@ -58,11 +93,11 @@ async def _authorized_body(request: Request, gateway: Gateway, secret: str) -> d
         body = await read_json_object(request)
     except ApiError as error:
         log.warning("callback_unauthorized", reason=error.code)
-        raise _wrong_secret(gateway) from error
+        raise unauthorized() from error
     request_id = body.get("requestId")
     if not isinstance(request_id, str) or not gateway.callback_secrets.opens(secret, request_id):
         log.warning("callback_unauthorized", reason="wrong secret", request_id=parse_id(str(request_id)))
-        raise _wrong_secret(gateway)
+        raise unauthorized()
     return body
 
 
@@ -73,38 +108,20 @@ async def _request_id(gateway: Gateway, body: dict[str, object], *, may_use_exec
             raise ApiError(400, "invalid_field", "requestId must be text.")
         parsed = parse_id(named)
         if parsed is None:
-            raise _unknown(gateway, None)
+            raise _unknown()
         return parsed
     execution_id = execution_id_of(body.get("executionId"))
     if execution_id is None or not may_use_execution:
         raise ApiError(400, "request_id_required", "requestId is required")
     found = await requests.of_execution(gateway.database, execution_id)
     if found is None:
-        raise _unknown(gateway, None)
+        raise _unknown()
     return found
 
 
-def _unknown(gateway: Gateway, request_id: str | None) -> ApiError:
-    gateway.incidents.count(Incident.UNKNOWN_REQUEST)
-    log.warning("callback_unknown_request", request_id=request_id)
+def _unknown() -> ApiError:
+    log.warning("callback_unknown_request")
     return ApiError(404, "unknown_request", "There is no such request.")
-
-
-def _answer(gateway: Gateway, request_id: str, applied: Applied) -> Response:
-    match applied.outcome:
-        case Outcome.UNKNOWN:
-            raise _unknown(gateway, request_id)
-        case Outcome.CONFLICT:
-            gateway.incidents.count(Incident.CONTRADICTION)
-            log.warning("callback_conflict", request_id=request_id)
-            raise ApiError(409, "conflicting_completion", "The request was completed with another Key or Id.")
-        case Outcome.DUPLICATE:
-            return json_response({"success": True, "duplicate": True})
-        case Outcome.IGNORED:
-            return json_response({"success": True, "ignored": True})
-        case Outcome.CHANGED:
-            pass
-    return json_response({"success": True})
 
 
 routes = [Route("/api/ai-callback", callback, methods=["POST"])]

@@ -11,6 +11,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from structlog.contextvars import bind_contextvars
 
 from gateway.api.held import ClientLeft, admitted, while_connected
 from gateway.api.parsing import read_json_object, text_field, user_of
@@ -95,7 +96,7 @@ async def _until_final(gateway: Gateway, user: User, submitted: Update) -> Updat
     try:
         found = await wait_until_final(gateway.hub, watcher, read, wait=gateway.settings.ai_sync_timeout_seconds)
     except DatabaseUnavailable as error:
-        log.warning("sync_wait_failed", request_id=submitted.request_id, reason=str(error)[:200])
+        log.warning("sync_wait_failed", reason=str(error)[:200])
         return submitted
     return found or submitted
 
@@ -143,8 +144,9 @@ async def submit_for(gateway: Gateway, user: User, submission: Submission) -> Su
         refused = refused_submission(refusal)
         telemetry.SUBMISSIONS.labels(refused.code).inc()
         raise refused from refusal
+    bind_contextvars(**log_fields(submitted.request))
     if not submitted.repeated:
-        log.info("submitted", **log_fields(submitted.request))
+        log.info("submitted")
         telemetry.SUBMISSIONS.labels("accepted").inc()
         gateway.announce(submitted.request)
         gateway.wake_dispatcher()

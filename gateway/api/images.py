@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.context import gateway_of
+from gateway.context import gateway_of, log_fields
 from gateway.errors import ApiError
 from gateway.ids import parse_id
 from gateway.signed_urls import NoSuchObject, StorageUnavailable
@@ -41,10 +41,10 @@ async def image(request: Request) -> Response:
     try:
         url = await gateway.signed_urls.of(found.storage_key)
     except NoSuchObject as error:
-        log.warning("picture_missing", request_id=found.id)
+        log.warning("picture_missing", **log_fields(found))
         raise _not_found() from error
     except StorageUnavailable as error:
-        log.warning("picture_not_signed", request_id=found.id, reason=str(error))
+        log.warning("picture_not_signed", **log_fields(found), reason=str(error))
         raise ApiError(
             503,
             "storage_unavailable",

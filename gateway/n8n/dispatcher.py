@@ -9,13 +9,12 @@ again: it waits for its callback or its deadline.
 """
 
 import asyncio
-import os
 import random
-import socket
 import uuid
 from collections.abc import Awaitable, Callable
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from gateway.background import stop_all
 from gateway.context import Gateway, log_fields
@@ -59,7 +58,7 @@ class Dispatcher:
     def __init__(self, gateway: Gateway, webhook: Webhook) -> None:
         self._gateway = gateway
         self._webhook = webhook
-        self._name = f"dispatcher:{socket.gethostname()}:{os.getpid()}"
+        self._name = f"dispatcher:{gateway.name}"
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._posting: set[asyncio.Task[None]] = set()
@@ -138,6 +137,7 @@ class Dispatcher:
     # -- one request --------------------------------------------------------------------------------------------------
 
     async def _dispatch(self, claimed: Request, lease: str) -> None:
+        bind_contextvars(**log_fields(claimed))  # this task's own
         database, settings = self._gateway.database, self._gateway.settings
         deadline = settings.ai_deadline_seconds
         ask = settings.n8n_timeout_seconds + SLACK_SECONDS if settings.n8n_api_url else None
@@ -147,11 +147,11 @@ class Dispatcher:
             )
         except DatabaseUnavailable as error:
             # Marked or not, it was not sent, and this process alone knows.
-            log.warning("dispatch_mark_failed", request_id=claimed.id, reason=str(error)[:200])
-            await self._insistently(claimed, lambda: dispatching.release(database, claimed.id, lease))
+            log.warning("dispatch_mark_failed", reason=str(error)[:200])
+            await self._insistently(lambda: dispatching.release(database, claimed.id, lease))
             return
         if self._stopping:
-            await self._insistently(claimed, lambda: dispatching.release(database, claimed.id, lease))
+            await self._insistently(lambda: dispatching.release(database, claimed.id, lease))
             return
         if request is None:
             return  # ended meanwhile, or the lease was lost
@@ -163,15 +163,15 @@ class Dispatcher:
         finally:
             self._posting.discard(task)
         self._log(request, answer)
-        await self._insistently(request, lambda: self._record(request, lease, answer))
+        await self._insistently(lambda: self._record(request, lease, answer))
 
-    async def _insistently(self, request: Request, write: Callable[[], Awaitable[None]]) -> None:
+    async def _insistently(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write down what is known, again and again while the database is away. Every `write` may be repeated."""
         for attempt in range(1, RECORD_ATTEMPTS + 1):
             try:
                 await write()
             except DatabaseUnavailable:
-                log.warning("dispatch_record_failed", request_id=request.id, attempt=attempt)
+                log.warning("dispatch_record_failed", attempt=attempt)
                 await asyncio.sleep(attempt)
             else:
                 return
@@ -183,7 +183,6 @@ class Dispatcher:
         ):
             self._gateway.incidents.count(Incident.DISPATCH_FAILED)
         fields = {
-            **log_fields(request),
             "execution_id": answer.execution_id or request.n8n_execution_id,
             "attempt": request.dispatch_attempts,
             "verdict": answer.verdict.value,

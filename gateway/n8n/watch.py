@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
-from gateway.context import Gateway
+from gateway.context import Gateway, log_fields
 from gateway.n8n.executions import Ended, Executions, ExecutionsUnavailable, Running
 from gateway.n8n.news import Completed, Failed, apply_news
 from storage import questions, requests
@@ -92,16 +93,17 @@ class DeadlineWatch:
     async def _settle(self, question: Question) -> None:
         assert self._executions is not None, "nobody asks without it"  # noqa: S101
         request, overdue = question.request, question.overdue_seconds
+        bind_contextvars(**log_fields(request))  # each question has a task of its own
         try:
             found = await self._executions.of_request(request.id, request.n8n_execution_id, question.sent_at)
         except ExecutionsUnavailable as error:
-            log.warning("n8n_not_asked", request_id=request.id, reason=str(error))
+            log.warning("n8n_not_asked", reason=str(error))
             if overdue >= UNREACHABLE_SECONDS:
                 await self._give_up(request.id, f"{NOT_IN_TIME} n8n could not be asked what became of it.")
             else:
                 await questions.ask_again(self._gateway.database, request.id, AGAIN_SECONDS / 2)
             return
-        log.info("n8n_asked", request_id=request.id, found=type(found).__name__, overdue=overdue >= 0)
+        log.info("n8n_asked", found=type(found).__name__, overdue=overdue >= 0)
         match found:
             case Ended(_, Completed() | Failed() as news):
                 await apply_news(self._gateway, request.id, news, actor="watch")

@@ -56,7 +56,9 @@ class AlertWatch:
         self._own: dict[bool, Alert] = {}
         """What this process has to tell of the database, which cannot keep it: a beginning (False), an end (True)."""
         self._http: httpx.AsyncClient | None = None
+        self._active: set[str] = set()
         self._shown: set[str] = set()
+        """Every alert that `/metrics` has had; one that is over stays there, as 0."""
 
     async def run(self) -> None:
         """Look and tell until cancelled."""
@@ -125,25 +127,23 @@ class AlertWatch:
 
     async def _write_down_incidents(self) -> None:
         taken = self._gateway.incidents.take()
+        if not taken:
+            return
         try:
-            if taken:
-                await alerts.add_counts(self._gateway.database, {str(name): count for name, count in taken.items()})
-            for incident, count in taken.items():
-                await alerts.raise_alert(
-                    self._gateway.database,
-                    str(incident),
-                    incident.sentence,
-                    quiet_seconds=INCIDENT_QUIET_SECONDS,
-                    count=count,
-                )
+            await alerts.add_incidents(
+                self._gateway.database,
+                {str(incident): (incident.sentence, count) for incident, count in taken.items()},
+                quiet_seconds=INCIDENT_QUIET_SECONDS,
+            )
         except DatabaseUnavailable:
             self._gateway.incidents.put_back(taken)
             raise
 
     def _show(self, active: set[str]) -> None:
-        for name in self._shown | active:
-            telemetry.ALERT.labels(name).set(float(name in active))
+        self._active = active
         self._shown |= active
+        for name in self._shown:
+            telemetry.ALERT.labels(name).set(float(name in active))
 
     # -- the database itself ------------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class AlertWatch:
             datetime.now(UTC),
             None,
         )
-        self._show(self._shown | {DATABASE_AWAY})
+        self._show(self._active | {DATABASE_AWAY})
         if await self._gateway.bus.claim_once(DATABASE_AWAY):
             self._own[False] = self._database_alert
 
@@ -169,7 +169,7 @@ class AlertWatch:
         if self._database_alert is None:
             return
         begun, self._database_alert = self._database_alert, None
-        telemetry.ALERT.labels(DATABASE_AWAY).set(0)
+        self._show(self._active - {DATABASE_AWAY})
         if await self._gateway.bus.give_back(DATABASE_AWAY):
             self._own[True] = Alert(begun.name, begun.summary, begun.count, begun.since, datetime.now(UTC), told=True)
 

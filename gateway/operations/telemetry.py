@@ -18,9 +18,16 @@ SUBMISSIONS = Counter(
     "gateway_submissions", "Submissions by what came of them: accepted, or why not.", ["outcome"], registry=REGISTRY
 )
 CALLBACKS = Counter("gateway_callbacks", "n8n's callbacks by what they did.", ["outcome"], registry=REGISTRY)
+for _outcome in (
+    *("changed", "duplicate", "ignored", "conflict", "unknown"),
+    *("refused", "unauthorized", "unavailable"),
+):  # there from the start: the first one of each kind must count as a rise
+    CALLBACKS.labels(_outcome)
 DISPATCH_ATTEMPTS = Counter(
     "gateway_dispatch_attempts", "POSTs to n8n by what its answer means.", ["outcome"], registry=REGISTRY
 )
+for _outcome in ("accepted", "send_again", "unregistered", "refused", "ran_and_failed", "in_doubt"):
+    DISPATCH_ATTEMPTS.labels(_outcome)
 CALLBACK_TO_CLIENT = Histogram(
     "gateway_callback_to_client_seconds",
     "From a change's commit to its bytes being handed to a client's connection.",

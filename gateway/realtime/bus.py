@@ -31,8 +31,6 @@ class Bus(ABC):
         """Called for each message of a topic that is listened to. Must not block."""
         self.on_gap: Callable[[], None] = lambda: None
         """Called when messages may have been lost."""
-        self.publish_failures = 0
-        """Updates that could not be published; a reconcile made up for each."""
 
     @property
     @abstractmethod

@@ -31,8 +31,8 @@ PREFIX = "ai-image-gateway:"
 CANARY_SECONDS = 1.0
 DEAF_SECONDS = 3.0
 """Longest silence of the canary before the reader is rebuilt."""
-CLAIM_SECONDS = 3600
-"""How long a claim stands if whoever made it never gives it back."""
+CLAIM_SECONDS = 24 * 3600
+"""How long a claim is remembered."""
 
 COMMAND_SECONDS = 2.0
 """Longest wait for one command or one connection."""
@@ -111,23 +111,23 @@ class RedisBus(Bus):
                     async with asyncio.timeout(COMMAND_SECONDS):
                         await self._publish(batch)
                 except (RedisError, OSError) as error:
-                    self.publish_failures += len(batch)
                     telemetry.PUBLISH_FAILURES.inc(len(batch))
                     log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
 
     async def claim_once(self, name: str) -> bool:
-        try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                return bool(await self._redis.set(f"{PREFIX}claim:{name}", b"1", nx=True, ex=CLAIM_SECONDS))
-        except (RedisError, OSError):
-            return True
+        return await self._turn(name, b"claimed")
 
     async def give_back(self, name: str) -> bool:
+        return await self._turn(name, b"given back")
+
+    async def _turn(self, name: str, state: bytes) -> bool:
+        """Whether nobody else has done so since it was last done otherwise. Should Redis forget, the next one is it."""
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                return bool(await self._redis.delete(f"{PREFIX}claim:{name}"))
+                before = await self._redis.set(f"{PREFIX}claim:{name}", state, ex=CLAIM_SECONDS, get=True)
         except (RedisError, OSError):
             return True
+        return before != state
 
     async def _publish(self, batch: list[Update]) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

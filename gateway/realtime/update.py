@@ -18,7 +18,7 @@ class Update(msgspec.Struct, frozen=True, dict=True):
     status: Status
     body: msgspec.Raw
     at: float = 0.0
-    """Unix time in seconds at which it was announced; 0 where it was read, not announced."""
+    """Unix time in seconds of the change; 0 where it was read for somebody who has only just come."""
 
     @classmethod
     def of(cls, request: Request, urls: PublicUrls, at: float = 0.0) -> "Update":
