@@ -8,7 +8,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from gateway.api import admin, callback, documents, generate, health, history, images, metrics, pages, status
+from gateway.api import (
+    admin_requests,
+    admin_statistics,
+    callback,
+    documents,
+    generate,
+    health,
+    history,
+    images,
+    metrics,
+    pages,
+    status,
+)
 from gateway.auth import Authenticator, CallbackSecrets
 from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
@@ -26,7 +38,7 @@ from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.websocket import WebSocketTransport
 from gateway.security import SecurityHeaders
-from gateway.settings import Settings
+from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
 from gateway.typical_time import TypicalTime
 from storage.database import open_database
@@ -123,7 +135,8 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *status.routes,
             *images.routes,
             *history.routes,
-            *admin.routes,
+            *admin_statistics.routes(),
+            *admin_requests.routes,
             *health.routes(),
             *metrics.routes,
             *documents.routes,
@@ -139,13 +152,12 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
                 allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
                 expose_headers=["ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
             ),
-            Middleware(SecurityHeaders, images=settings.storage_base),
+            Middleware(SecurityHeaders, images=origin_of(settings.storage_base)),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
     app.state.gateway = gateway
-    app.state.statistics = admin.StatisticsMemory()
     return app
 
 

@@ -62,7 +62,7 @@ async def requests_of_everyone(
 
 def like(text: str) -> str:
     """The pattern that finds `text` anywhere, whatever signs are in it."""
-    escaped = text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     return f"%{escaped}%"
 
 
@@ -98,7 +98,7 @@ async def retry(
     The user's hour is not asked, as the user did not submit it; the organization's budget is.
 
     Raises:
-        NotRetriable: it has not failed, or an earlier retry of it is still under way: a second one would be billed.
+        NotRetriable: it has not failed, or an earlier retry of it has not either: a second one would be billed.
         BudgetSpent: the organization's month is over budget.
     """
 
@@ -110,8 +110,12 @@ async def retry(
         failed = Request.from_row(row)
         if failed.status is not Status.FAILED:
             raise NotRetriable("not_failed", "Only a failed request can be retried.")
-        if await tx.one(queries.UNFINISHED_RETRY, id=request_id) is not None:
-            raise NotRetriable("already_retried", "A retry of this request is already under way.")
+        if (earlier := await tx.one(queries.RETRY, id=request_id)) is not None:
+            done = earlier["status"] == Status.COMPLETED
+            raise NotRetriable(
+                "already_retried",
+                f"A retry of this request {'has already succeeded' if done else 'is already under way'}.",
+            )
         await check_budget(tx, failed.organization_id, pricing)
         again = Submission(user_id=failed.user_id, product=failed.product, brand=failed.brand, retry_of=failed.id)
         request = await create(

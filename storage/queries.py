@@ -121,7 +121,8 @@ WHERE user_id = :user_id AND idempotency_key = :idempotency_key"""
 # How many of the rolling window's places are taken, and the moment at which the next one becomes free was submitted.
 TAKEN = """
 SELECT count(*) AS taken, min(created_at) AS oldest, NOW() AS now FROM (
-    SELECT created_at FROM ai_image_requests WHERE user_id = :user_id AND created_at > AFTER(:minus_window)
+    SELECT created_at FROM ai_image_requests
+    WHERE user_id = :user_id AND created_at > AFTER(:minus_window) AND retry_of IS NULL -- that is an administrator's
     ORDER BY created_at DESC LIMIT :quota
 ) AS recent"""
 
@@ -275,11 +276,13 @@ WHERE status = 'failed' AND created_at > AFTER(:minus_window) GROUP BY coalesce(
 
 COSTS_BY_USER = """
 SELECT user_id AS id, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
-WHERE created_at > AFTER(:minus_window) GROUP BY user_id ORDER BY count(*) DESC LIMIT :limit"""
+WHERE created_at > AFTER(:minus_window) GROUP BY user_id
+ORDER BY coalesce(sum(CAST(cost AS double precision)), 0) DESC, count(*) DESC LIMIT :limit"""
 
 COSTS_BY_ORGANIZATION = """
 SELECT organization_id AS id, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
-WHERE created_at > AFTER(:minus_window) GROUP BY organization_id ORDER BY count(*) DESC LIMIT :limit"""
+WHERE created_at > AFTER(:minus_window) GROUP BY organization_id
+ORDER BY coalesce(sum(CAST(cost AS double precision)), 0) DESC, count(*) DESC LIMIT :limit"""
 
 STUCK = "status = 'processing' AND coalesce(dispatch_sending_at, created_at) < AFTER(:minus_stuck)"
 
@@ -299,7 +302,7 @@ FILTERS = {
     "stuck": STUCK,
     "organization_id": "organization_id = :organization_id",
     "user_id": "user_id = :user_id",
-    "text": "lower(product || ' ' || brand) LIKE :text ESCAPE '!'",
+    "text": "lower(product || ' ' || brand) LIKE lower(:text) ESCAPE '!'",
     "since": "created_at >= :since",
     "until": "created_at < :until",
 }
@@ -319,7 +322,7 @@ SELECT cost_estimate, deadline_at, dispatch_sending_at FROM ai_image_requests WH
 EVENTS = """
 SELECT version, at, kind, actor, detail FROM ai_request_events WHERE request_id = :id ORDER BY id LIMIT :limit"""
 
-UNFINISHED_RETRY = f"SELECT id FROM ai_image_requests WHERE retry_of = :id AND {OPEN} LIMIT 1"
+RETRY = f"SELECT status FROM ai_image_requests WHERE retry_of = :id AND status <> '{Status.FAILED}' LIMIT 1"
 
 INSERT_DELIVERED = """
 INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)

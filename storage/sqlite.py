@@ -74,6 +74,10 @@ async def _fetch(connection: aiosqlite.Connection, sql: str, values: dict[str, o
     return list(await connection.execute_fetchall(translate(sql), bound))
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 class _SqliteTransaction(Transaction):
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
@@ -115,6 +119,7 @@ class SqliteDatabase(Database):
                 self._connections.append(connection)
                 raw: aiosqlite.Connection = connection.raw_connection
                 raw.row_factory = aiosqlite.Row
+                await raw.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII alone
                 for pragma in _PRAGMAS:
                     await raw.execute_fetchall(pragma)
         except BaseException:

@@ -13,9 +13,6 @@ from storage.request import instant
 TOP = 20
 """How many users and organizations are listed."""
 
-GROUPS = 1000
-"""Most groups that are read to find them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -80,13 +77,10 @@ async def statistics(database: Database, window_seconds: float) -> Statistics:
     counted = {float(row["seconds"]): row["requests"] for row in await database.all(queries.DURATIONS, **window)}
     errors = {row["error_code"]: row["requests"] for row in await database.all(queries.ERRORS_BY_CODE, **window)}
     users, organizations = [
-        sorted(
-            (
-                Share(str(row["id"]), row["requests"], amount_of(row["cost"]))
-                for row in await database.all(query, limit=GROUPS, **window)
-            ),
-            key=lambda share: (-share.cost, -share.requests),
-        )[:TOP]
+        [
+            Share(str(row["id"]), row["requests"], amount_of(row["cost"]))
+            for row in await database.all(query, limit=TOP, **window)
+        ]
         for query in (queries.COSTS_BY_USER, queries.COSTS_BY_ORGANIZATION)
     ]
     return Statistics(by_hour, durations_of(counted), errors, users, organizations)

@@ -49,6 +49,18 @@ async def user_of(request: Request) -> User:
     return user
 
 
+async def admin_of(request: Request) -> User:
+    """The administrator who is asking.
+
+    Raises:
+        ApiError: 401, 403.
+    """
+    user = await user_of(request)
+    if not user.is_admin:
+        raise ApiError(403, "forbidden", "Only administrators may do that.")
+    return user
+
+
 async def read_json_object(request: Request) -> dict[str, Any]:
     """The JSON object in the body.
 

@@ -25,24 +25,34 @@ _STYLE = Style(
     font_family="system-ui, sans-serif",
     label_font_size=11,
     major_label_font_size=11,
-    legend_font_size=12,
-    colors=("#2f9e6e", "#d6466b", "#6d63d9", "#c98a1b"),
+    opacity="1",
+    # Those of the page's legend, at least 3:1 on its light and its dark surface.
+    colors=("#2f9e6e", "#d6466b", "#6d63d9", "#bd8119"),
 )
 
 STATUSES = ("completed", "failed", "processing", "pending")
 
 
-def stacked_bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], shown_labels: Sequence[str]) -> bytes:
-    """A bar for each label, stacked by series, as an SVG document."""
-    chart = pygal.StackedBar(**_options(), x_labels=list(labels), x_labels_major=list(shown_labels))
+WIDTH = 760
+HEIGHT = 200
+
+
+def stacked_bars(
+    labels: Sequence[str], series: Mapping[str, Sequence[int]], shown_labels: Sequence[str], width: int = WIDTH
+) -> bytes:
+    """A bar of counts for each label, stacked by series, as an SVG document."""
+    counts = _options(value_formatter=lambda count: f"{count:,.0f}", order_min=0, width=width)
+    chart = pygal.StackedBar(**counts, x_labels=list(labels), x_labels_major=list(shown_labels))
     for name, values in series.items():
         chart.add(name, list(values))
     return _render(chart)
 
 
-def bars(labels: Sequence[str], name: str, values: Sequence[float], shown_labels: Sequence[str]) -> bytes:
+def bars(
+    labels: Sequence[str], name: str, values: Sequence[float], shown_labels: Sequence[str], width: int = WIDTH
+) -> bytes:
     """A bar for each label, as an SVG document."""
-    chart = pygal.Bar(**_options(show_legend=False), x_labels=list(labels), x_labels_major=list(shown_labels))
+    chart = pygal.Bar(**_options(width=width), x_labels=list(labels), x_labels_major=list(shown_labels))
     chart.add(name, list(values))
     return _render(chart)
 
@@ -50,11 +60,12 @@ def bars(labels: Sequence[str], name: str, values: Sequence[float], shown_labels
 def _options(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - pygal's options
     return {
         "style": _STYLE,
-        "width": 760,
-        "height": 260,
-        "margin": 8,
-        "legend_at_bottom": True,
-        "legend_box_size": 10,
+        "height": HEIGHT,
+        "margin": 4,
+        "margin_right": 16,  # half of the last label
+        "show_legend": False,
+        "min_scale": 2,
+        "max_scale": 5,
         "show_minor_x_labels": False,
         "truncate_label": -1,
         "print_values": False,

@@ -1,15 +1,17 @@
 """What administrators see and do."""
 
+import asyncio
 import uuid
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from gateway.api import admin
+from gateway.api import admin_statistics
 from gateway.operations import alerts, charts
 from gateway.realtime import delivered
 from gateway.settings import Settings
+from storage import statistics as storage_statistics
 from storage.statistics import durations_of
 from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway, receive, send
@@ -20,7 +22,7 @@ DONE = {"status": "completed", "Key": "b/a.png", "Id": "1"}
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(admin, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(admin_statistics, "FRESH_SECONDS", 0.0)
     return settings.model_copy(update={"ai_generation_rate_limit_per_hour": 100, "ai_generation_cost": Decimal("0.04")})
 
 
@@ -81,7 +83,7 @@ async def test_statistics(gateway: RunningGateway, ada: Person, eve: Person) -> 
     }
     assert stats["successRate"] == 0.8
     assert stats["errors"] == {"generation_failed": 1}
-    assert [len(stats[name]) for name in ("byHour", "byDay")] == [48, 3]
+    assert [len(stats[name]) for name in ("byHour", "byDay")] == [48, 4], "3 times 24 hours touch 4 days"
     for name in ("byHour", "byDay"):
         assert sum(entry["requests"] for entry in stats[name]) == 6
         assert stats[name][-1]["completed"] == 4 or sum(entry["completed"] for entry in stats[name][-2:]) == 4
@@ -96,6 +98,45 @@ async def test_statistics(gateway: RunningGateway, ada: Person, eve: Person) -> 
     await gateway.gateway.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
     assert (await get(gateway, "stats"))["queue"]["stuck"] == 1
     assert [one["requestId"] for one in (await get(gateway, "requests", status="stuck"))["requests"]] == [waiting]
+
+
+@pytest.mark.parametrize("days", [1, 2, 7])
+async def test_the_days_add_up_to_the_totals(gateway: RunningGateway, ada: Person, days: int) -> None:
+    """Whatever the hour is: the first day counts in part, in the charts as in the totals."""
+    database = gateway.gateway.database
+    for age in (0, 86_300 * days, 86_390 * days, 86_500 * days):
+        request_id = await ended(gateway, ada, **DONE)
+        await database.all("UPDATE ai_image_requests SET created_at = AFTER(:s) WHERE id = :id", s=-age, id=request_id)
+    stats = await get(gateway, "stats", days=str(days))
+    assert stats["totals"]["requests"] == 3
+    assert sum(day["requests"] for day in stats["byDay"]) == 3
+    assert sum(Decimal(day["cost"]) for day in stats["byDay"]) == Decimal(stats["totals"]["cost"])
+    if days == 1:
+        assert sum(hour["requests"] for hour in stats["byHour"]) == 3
+
+
+async def test_the_dearest_come_first(
+    gateway: RunningGateway, ada: Person, eve: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_statistics, "TOP", 1)
+    await ended(gateway, eve, **DONE, cost="1000")
+    for _ in range(3):
+        await ended(gateway, ada, **DONE, cost="9")
+    stats = await get(gateway, "stats")
+    assert stats["byUser"] == [{"userId": eve.id, "requests": 1, "cost": "1000"}]
+    assert stats["byOrganization"][0]["cost"] == "1000"
+
+
+async def test_many_who_ask_at_once_cost_one_answer(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ask = [], storage_statistics.statistics
+
+    async def counted(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return await ask(*arguments)
+
+    monkeypatch.setattr(storage_statistics, "statistics", counted)
+    await asyncio.gather(*(get(gateway, "stats", days="5") for _ in range(20)))
+    assert len(asked) < 20
 
 
 def test_percentiles_by_nearest_rank() -> None:
@@ -120,6 +161,9 @@ async def test_filters_together(gateway: RunningGateway, ada: Person, eve: Perso
     assert await found(q="_") == [hats_id]
     assert await found(userId=ada.id) == await found(organizationId=ada.organizations[0]) == [shoes_id]
     assert await found(userId=ada.id, q="hats") == []
+    capital = await gateway.submitted(ada.id)
+    await gateway.gateway.database.all("UPDATE ai_image_requests SET product = 'Äpfel' WHERE id = :id", id=capital)
+    assert await found(q="Äpfel") == [capital]
     assert await found(since="2999-01-01T00:00:00Z") == await found(until="2000-01-01") == []
     assert await found(since="2000-01-01T00:00:00+02:00", status="failed") == []
     (one,) = (await get(gateway, "requests", userId=eve.id))["requests"]
@@ -185,6 +229,11 @@ async def test_retry(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> 
     assert (await gateway.body(ada.id, made["requestId"]))["status"] in ("pending", "processing"), "it is the user's"
     status, answer = await post(gateway, f"requests/{failed}/retry")
     assert (status, answer["code"]) == (409, "already_retried"), "a second click is no second bill"
+    await gateway.callback({"requestId": made["requestId"], **DONE})
+    status, answer = await post(gateway, f"requests/{failed}/retry")
+    assert (status, answer["error"]) == (409, "A retry of this request has already succeeded.")
+    usage = (await gateway.http.get("/api/usage", headers=gateway.bearer(ada.id))).json()
+    assert usage["limit"]["remaining"] == 99, "what administrators do takes no place of the user's hour"
     kinds = [(event["kind"], event["actor"]) for event in (await get(gateway, f"requests/{failed}"))["events"]]
     assert kinds[-1] == ("retried", f"admin:{ADMIN}")
     assert (await get(gateway, f"requests/{made['requestId']}"))["request"]["retryOf"] == failed
