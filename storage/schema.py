@@ -3,8 +3,9 @@
 from storage.database import Database
 from storage.errors import StorageError
 
-VERSION = "0003"
-"""The newest migration."""
+VERSION = "0004"
+"""The newest migration. Each only adds to what the one before it made, so older code serves a newer database too:
+migrate first, then replace the processes one by one."""
 
 _VERSION_OF_DATABASE = "SELECT version_num FROM ai_gateway_schema"
 
@@ -24,5 +25,5 @@ async def check_schema(database: Database) -> None:
     except Exception as error:
         raise SchemaOutdated(f"The database has no gateway tables: run `gateway migrate`. ({error})") from error
     found = None if row is None else row["version_num"]
-    if found != VERSION:
+    if found is None or found < VERSION:
         raise SchemaOutdated(f"The database is at migration {found}, this gateway needs {VERSION}: `gateway migrate`.")

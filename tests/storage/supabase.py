@@ -98,6 +98,11 @@ RESET ROLE;
 """
 
 ROWS = f"""
+INSERT INTO assets (id, organization_id, user_id, name, type, format, file_url, status) VALUES
+    ('00000000-0000-4000-8000-00000000000a', '{ACME}', '{ADA}', 'AI Generated: Shoes - Nike', 'image', 'PNG',
+     'https://project.supabase.co/storage/v1/object/public/ai-images/1.png', 'approved'),
+    ('00000000-0000-4000-8000-00000000000b', '{EVIL}', '{EVE}', 'not of that request', 'image', 'PNG',
+     'https://project.supabase.co/storage/v1/object/public/ai-images/1.png', 'approved');
 INSERT INTO ai_image_requests (id, user_id, organization_id, product, brand, status, storage_key, storage_id,
     created_at, updated_at, completed_at, request_metadata) VALUES
     ('00000000-0000-4000-8000-000000000001', '{ADA}', '{ACME}', 'Shoes', 'Nike', 'completed', 'ai-images/1.png', 's1',

@@ -20,6 +20,7 @@ from gateway.operations.incidents import Incident
 from gateway.settings import Settings
 from storage import migrations
 from storage.database import open_database
+from storage.listing import START, assets_of
 from storage.request import Request
 from storage.requests import read
 from storage.schema import check_schema
@@ -118,10 +119,13 @@ async def test_the_original_rows_are_upgraded_in_place(server: Postgres, way: st
             found.append(request)
         claimable = await database.all("SELECT id FROM ai_image_requests WHERE dispatch_due_at IS NOT NULL")
         waiting = await database.all("SELECT id FROM ai_image_requests WHERE deadline_at IS NOT NULL")
+        library, _ = await assets_of(database, ADA, START, 10)
     assert [request.status for request in found] == ["completed", "processing", "pending", "failed", "failed"]
     assert (found[0].storage_key, found[0].metadata) == ("ai-images/1.png", {"source": "app"})
     assert found[3].error_message == "The request had the unknown status done?"
-    assert {request.version for request in found} == {1}
+    assert [request.version for request in found] == [1, 1, 1, 2, 1], "a failure without a moment now has one"
+    assert all((request.completed_at is not None) == request.status.is_final for request in found)
+    assert [(asset.id[-1], asset.request.id) for asset in library] == [("a", found[0].id)]
     assert len({request.picture_token for request in found}) == 5
     assert claimable == [], "the old app has already sent them: a second sending would be a second bill"
     assert len(waiting) == 2, "and whatever still waits has a deadline"
