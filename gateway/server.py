@@ -1,14 +1,14 @@
 """The uvicorn server of one process, and how several share a port."""
 
 import asyncio
+import signal
 import socket
 import time
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
+from uvicorn.supervisors import multiprocess
 
 from gateway.context import Gateway
 from gateway.operations import telemetry
@@ -78,35 +78,25 @@ def serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
     GatewayServer(server_config(app, settings)).run(sockets=[listener])
 
 
-class _GatewayProcess(Process):
+class _GatewayProcess(multiprocess.Process):
     @property
     def server(self) -> uvicorn.Server:
         if self._server is None:
             self._server = GatewayServer(self.config)
         return self._server
 
+    def join(self) -> None:
+        """Wait for the process's end; whatever ended it, its gauges count no more."""
+        super().join()
+        if self.pid is not None:
+            telemetry.forget_process(self.pid)
+        if self.exitcode not in (0, -signal.SIGTERM):
+            log.error("worker_died", pid=self.pid, exitcode=self.exitcode)
 
-class _GatewayProcesses(Multiprocess):
-    def init_processes(self) -> None:
-        for _ in range(self.processes_num):
-            process = _GatewayProcess(self.config, self.sockets)
-            process.start()
-            self.processes.append(process)
 
-    def keep_subprocess_alive(self) -> None:
-        for index, process in enumerate(self.processes):
-            if self.should_exit.is_set() or process.is_alive(timeout=self.config.timeout_worker_healthcheck):
-                continue
-            process.kill()
-            process.join()
-            if process.pid is not None:
-                telemetry.forget_process(process.pid)
-            if process.exitcode == STARTUP_FAILURE:
-                self.should_exit.set()  # the others would fail in the same way
-                return
-            log.error("worker_died", pid=process.pid, exitcode=process.exitcode)
-            self.processes[index] = _GatewayProcess(self.config, self.sockets)
-            self.processes[index].start()
+# uvicorn's supervisor starts processes in several places (at first, for one that died, on SIGHUP, on SIGTTIN) and looks
+# their class up here.
+multiprocess.Process = _GatewayProcess  # type: ignore[misc]
 
 
 def serve_in_processes(settings: Settings, listener: socket.socket, workers: int, *, factory: str) -> None:
@@ -114,6 +104,6 @@ def serve_in_processes(settings: Settings, listener: socket.socket, workers: int
     config = server_config(factory, settings, workers=workers)
     metrics = telemetry.share_between_processes()
     try:
-        _GatewayProcesses(config, [listener]).run()
+        multiprocess.Multiprocess(config, [listener]).run()
     finally:
         telemetry.forget_all(metrics)

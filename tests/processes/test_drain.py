@@ -7,7 +7,7 @@ import time
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.realtime.close_codes import CloseCode
@@ -111,6 +111,39 @@ async def test_what_is_on_its_way_to_n8n_is_not_cut(serve: Serve, ada: Person, n
         body = (await http.get(f"/api/ai-status/{request_id}", headers=bearer(ada))).json()
     assert body["status"] == "completed"
     assert n8n.times(request_id) == 1
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_processes_that_were_replaced_drain_and_count_like_the_first(serve: Serve, ada: Person) -> None:
+    """SIGHUP replaces every server process, one after the other."""
+    process = await asyncio.to_thread(lambda: serve("--workers", "2", DRAIN_SECONDS="1"))
+    url = process.url.replace("http", "ws") + "/ws"
+
+    async def connected() -> ClientConnection:
+        websocket = await connect(url, additional_headers=bearer(ada), proxy=None)
+        assert (await receive(websocket))["type"] == "welcome"
+        return websocket
+
+    async def told_to_leave(websocket: ClientConnection) -> None:
+        assert (await receive(websocket))["type"] == "drain"
+        await websocket.wait_closed()
+        assert websocket.close_code == CloseCode.RESTART
+
+    async with httpx.AsyncClient(base_url=process.url, verify=False, timeout=20) as http:
+        first = [await connected() for _ in range(6)]
+        process.process.send_signal(signal.SIGHUP)
+        for websocket in first:
+            await told_to_leave(websocket)
+
+        async def nobody_is_counted() -> bool:
+            lines = (await http.get("/metrics")).text.splitlines()
+            return {"gateway_watchers 0.0", "gateway_draining 0.0"} <= set(lines)
+
+        await eventually(nobody_is_counted, 30)
+    second = [await connected() for _ in range(6)]
+    process.process.send_signal(signal.SIGTERM)
+    for websocket in second:
+        await told_to_leave(websocket)
 
 
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)
