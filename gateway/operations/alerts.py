@@ -43,6 +43,7 @@ TELL_SECONDS = 10.0
 """Longest wait for the webhook."""
 
 DATABASE_AWAY = "database_away"
+DATABASE_AWAY_SUMMARY = "The database is away. Nothing can be submitted, and callbacks are put off."
 
 
 class AlertWatch:
@@ -53,9 +54,9 @@ class AlertWatch:
         self._database_away_since: float | None = None
         self._bus_away_since: float | None = None
         self._database_alert: Alert | None = None
-        self._own: dict[bool, Alert] = {}
-        """What this process has to tell of the database, which cannot keep it: a beginning (False), an end (True)."""
-        self._http: httpx.AsyncClient | None = None
+        self._database_looked_at = False
+        self._own: list[Alert] = []
+        """What this process has to tell of the database, which cannot keep it: a beginning, an end, or both."""
         self._active: set[str] = set()
         self._shown: set[str] = set()
         """Every alert that `/metrics` has had; one that is over stays there, as 0."""
@@ -67,14 +68,12 @@ class AlertWatch:
             loops.create_task(_again_and_again(self.tell))
 
     async def stop(self) -> None:
-        """Write down what happened since the last look, sign off, and close the connection to the webhook."""
+        """Write down what happened since the last look, and sign off."""
         try:
             await self._write_down()
             await alerts.process_gone(self._gateway.database, self._gateway.name)
         except DatabaseUnavailable as error:
             log.warning("process_not_signed_off", reason=str(error)[:200])
-        if self._http is not None:
-            await self._http.aclose()
 
     async def look(self) -> None:
         """Refresh what this process knows, and raise what is wrong."""
@@ -153,33 +152,32 @@ class AlertWatch:
         self._database_away_since = self._database_away_since or now
         if now - self._database_away_since < AWAY_SECONDS or self._database_alert is not None:
             return
-        self._database_alert = Alert(
-            DATABASE_AWAY,
-            "The database is away. Nothing can be submitted, and callbacks are put off.",
-            1,
-            datetime.now(UTC),
-            None,
-        )
+        self._database_alert = Alert(DATABASE_AWAY, DATABASE_AWAY_SUMMARY, 1, datetime.now(UTC), None)
         self._show(self._active | {DATABASE_AWAY})
         if await self._gateway.bus.claim_once(DATABASE_AWAY):
-            self._own[False] = self._database_alert
+            self._own = [self._database_alert]  # an older end that could not be told would mislead now
 
     async def _database_is_back(self) -> None:
-        self._database_away_since = None
-        if self._database_alert is None:
+        first_look, self._database_looked_at = not self._database_looked_at, True
+        begun, self._database_away_since, self._database_alert = self._database_alert, None, None
+        if begun is None and not first_look:
             return
-        begun, self._database_alert = self._database_alert, None
         self._show(self._active - {DATABASE_AWAY})
-        if await self._gateway.bus.give_back(DATABASE_AWAY):
-            self._own[True] = Alert(begun.name, begun.summary, begun.count, begun.since, datetime.now(UTC), told=True)
+        # A process that has just started may be the successor of those who told the beginning.
+        if await self._gateway.bus.give_back(DATABASE_AWAY, certain=begun is not None):
+            now = datetime.now(UTC)
+            since = now if begun is None else begun.since
+            self._own.append(Alert(DATABASE_AWAY, DATABASE_AWAY_SUMMARY, 1, since, now, told=True))
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
     async def tell(self) -> None:
         """Tell what has not been told yet. What could not be told is told later."""
-        for over in sorted(self._own):
-            if await self._tell(self._own[over]):
-                del self._own[over]
+        for alert in list(self._own):
+            if not await self._tell(alert):
+                break
+            if alert in self._own:
+                self._own.remove(alert)
         with contextlib.suppress(DatabaseUnavailable):  # the look says so
             untold = await alerts.alerts_to_tell(self._gateway.database)
             await asyncio.gather(*(self._tell_and_note(alert) for alert in untold))
@@ -203,12 +201,15 @@ class AlertWatch:
         return True
 
     async def _post(self, url: str, message: dict[str, object]) -> bool:
-        if self._http is None:
-            self._http = httpx.AsyncClient(timeout=TELL_SECONDS, trust_env=False)
+        # A client of its own: httpx bounds each read but not the whole, and one that is cancelled keeps its connection.
         try:
-            async with self._http.stream("POST", url, json=message) as answer:  # its body is nobody's concern
+            async with (
+                asyncio.timeout(TELL_SECONDS),
+                httpx.AsyncClient(timeout=TELL_SECONDS, trust_env=False) as http,
+                http.stream("POST", url, json=message) as answer,  # its body is nobody's concern
+            ):
                 told = answer.is_success
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             log.warning("alert_webhook_failed", reason=type(error).__name__)
             return False
         if not told:

@@ -52,8 +52,13 @@ class Bus(ABC):
         """Whether this process is the first of all to claim `name`; every one is while they cannot ask each other."""
 
     @abstractmethod
-    async def give_back(self, name: str) -> bool:
-        """Whether this process is the first of all to give `name` back; every one is while they cannot ask."""
+    async def give_back(self, name: str, *, certain: bool) -> bool:
+        """Whether this process is the first of all to give `name` back; every one is while they cannot ask.
+
+        Args:
+            name: what may have been claimed.
+            certain: whether it is known to have been claimed, even if the bus should have forgotten that.
+        """
 
     @abstractmethod
     async def listen(self, topic: str) -> None:
@@ -91,7 +96,7 @@ class InProcessBus(Bus):
         self._claimed.add(name)
         return first
 
-    async def give_back(self, name: str) -> bool:
+    async def give_back(self, name: str, *, certain: bool) -> bool:
         first = name in self._claimed
         self._claimed.discard(name)
         return first

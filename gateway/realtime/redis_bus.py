@@ -115,19 +115,22 @@ class RedisBus(Bus):
                     log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
 
     async def claim_once(self, name: str) -> bool:
-        return await self._turn(name, b"claimed")
-
-    async def give_back(self, name: str) -> bool:
-        return await self._turn(name, b"given back")
-
-    async def _turn(self, name: str, state: bytes) -> bool:
-        """Whether nobody else has done so since it was last done otherwise. Should Redis forget, the next one is it."""
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                before = await self._redis.set(f"{PREFIX}claim:{name}", state, ex=CLAIM_SECONDS, get=True)
+            return await self._replace_claim(name, b"claimed") != b"claimed"
         except (RedisError, OSError):
             return True
-        return before != state
+
+    async def give_back(self, name: str, *, certain: bool) -> bool:
+        try:
+            before = await self._replace_claim(name, b"given back")
+        except (RedisError, OSError):
+            return certain
+        return before == b"claimed" or (before is None and certain)
+
+    async def _replace_claim(self, name: str, state: bytes) -> bytes | None:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            before = await self._redis.set(f"{PREFIX}claim:{name}", state, ex=CLAIM_SECONDS, get=True)
+        return before if isinstance(before, bytes) else None
 
     async def _publish(self, batch: list[Update]) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

@@ -1,6 +1,7 @@
 """Alerts: each told once when it begins and once when it ends, over all processes, against a local receiver."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from gateway.settings import Settings
 from storage import alerts
 from storage.errors import DatabaseUnavailable
 from tests.conftest import Person
-from tests.running import RunningGateway, eventually, running_gateway, serving
+from tests.running import SECONDS, RunningGateway, eventually, running_gateway, serving
 from tests.scripted_n8n import WRONG_SECRET, ScriptedN8n
 
 RUN = AlertWatch.run
@@ -34,10 +35,12 @@ class Receiver:
         self.url = ""
         self.messages: list[dict[str, Any]] = []
         self.status = 200
+        self.asked = 0
         self.answers = asyncio.Event()
         self.answers.set()
 
     async def receive(self, request: Request) -> Response:
+        self.asked += 1
         await self.answers.wait()
         if self.status == 200:
             self.messages.append(await request.json())
@@ -259,8 +262,11 @@ async def test_a_database_that_is_away(
         await look_and_tell(alert_watch, other)
         assert 'gateway_alert{name="database_away"} 1.0' not in await shown(gateway), "a restart is no trouble"
         patch.setattr(watch, "AWAY_SECONDS", 0.0)
+        alert_watch._show({"stuck_requests"})
+        alert_watch._show(set())
         await look_and_tell(alert_watch, other)
         assert 'gateway_alert{name="database_away"} 1.0' in await shown(gateway)
+        assert 'gateway_alert{name="stuck_requests"} 0.0' in await shown(gateway), "what is over stays over"
         assert receiver.messages == []
         receiver.status = 200
         for _ in range(2):
@@ -271,6 +277,60 @@ async def test_a_database_that_is_away(
         assert receiver.told() == [("database_away", "firing"), ("database_away", "resolved")]
     assert 'gateway_alert{name="database_away"} 0.0' in await shown(gateway)
     await other.stop()
+
+
+async def test_trouble_that_is_back_while_its_end_is_told(
+    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
+) -> None:
+    await complete(gateway, await make_stuck(gateway, ada))
+    await make_stuck(gateway, ada)
+    await look_and_tell(alert_watch)
+    await gateway.gateway.database.all("UPDATE ai_image_requests SET dispatch_sending_at = NOW()")
+    await pass_quiet_time(gateway)
+    await alert_watch.look()
+    receiver.answers.clear()
+    telling = asyncio.create_task(alert_watch.tell())
+    await eventually(lambda: asyncio.sleep(0, receiver.asked == 2))
+    await gateway.gateway.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
+    await alert_watch.look()
+    receiver.answers.set()
+    await telling
+    await look_and_tell(alert_watch)
+    assert [message["status"] for message in receiver.messages] == ["firing", "resolved", "firing"]
+
+
+async def test_a_receiver_that_drips_is_given_up(
+    gateway: RunningGateway, alert_watch: AlertWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while not reader.at_eof():
+                writer.write(b"X: y\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    monkeypatch.setattr(watch, "TELL_SECONDS", 0.5)
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        alert_watch._gateway.settings = alert_watch._gateway.settings.model_copy(
+            update={"alert_webhook_url": SecretStr(url)}
+        )
+        assert (await gateway.callback({}, secret="wrong")).status_code == 401
+        async with asyncio.timeout(SECONDS):
+            await look_and_tell(alert_watch)
+
+
+async def test_the_successor_tells_the_end_of_an_outage(gateway: RunningGateway, receiver: Receiver) -> None:
+    """Whoever told the beginning has been restarted meanwhile."""
+    assert await gateway.gateway.bus.claim_once(watch.DATABASE_AWAY)
+    successor = AlertWatch(gateway.gateway)
+    for _ in range(2):
+        await look_and_tell(successor)
+        assert receiver.told() == [("database_away", "resolved")]
+    assert await gateway.gateway.bus.claim_once(watch.DATABASE_AWAY), "the next outage is told"
+    await successor.stop()
 
 
 async def test_processes_and_connections_are_summed(
