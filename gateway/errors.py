@@ -52,8 +52,14 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 
 async def _database_unavailable(request: Request, error: Exception) -> Response:
-    log.error("database_unavailable", path=request.url.path, reason=type(error.__cause__ or error).__name__)
+    log.error("database_unavailable", path=_path_of(request), reason=type(error.__cause__ or error).__name__)
     return _answer(unavailable())
+
+
+def _path_of(request: Request) -> str:
+    """The path, without what opens a picture."""
+    token = request.path_params.get("token")
+    return request.url.path.replace(token, "…") if token else request.url.path
 
 
 _HTTP_CODES = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}

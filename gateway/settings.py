@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+import httpx
 import jwt
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -145,15 +146,23 @@ class Settings(BaseSettings):
     @field_validator("alert_webhook_url")
     @classmethod
     def _alert_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+        if value is None:
+            return None
+        try:
+            url = httpx.URL(value.get_secret_value().strip())
+        except httpx.InvalidURL:
+            raise ValueError("is no URL") from None  # without the reason, which quotes it
+        if url.scheme not in ("http", "https") or not url.host:
             raise ValueError("must be a URL that starts with http:// or https://")
-        return value
+        return SecretStr(str(url))
 
     @field_validator("ai_org_monthly_budget")
     @classmethod
     def _budget(cls, value: Decimal | None, info: ValidationInfo) -> Decimal | None:
-        if value is not None and info.data.get("ai_generation_cost") is None:
-            raise ValueError("needs AI_GENERATION_COST: without it, what is under way would count for nothing")
+        if value is not None and not info.data.get("ai_generation_cost"):
+            raise ValueError(
+                "needs an AI_GENERATION_COST above 0: without it, what is under way would count for nothing"
+            )
         return value
 
     @property
@@ -176,6 +185,7 @@ class Settings(BaseSettings):
         url = value.get_secret_value() or "sqlite:///gateway.sqlite3"
         if not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("must start with sqlite:///, postgresql:// or postgres://")
+        _check_port(url)
         return SecretStr(url)
 
     @field_validator("redis_url")
@@ -183,6 +193,8 @@ class Settings(BaseSettings):
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("must start with redis:// or rediss://")
+        if value is not None:
+            _check_port(value.get_secret_value())
         return value
 
     @field_validator("n8n_api_key")
@@ -299,6 +311,14 @@ def origin_of(url: str) -> str:
     default = {"http": 80, "https": 443}.get(parts.scheme)
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, default) else "")
+
+
+def _check_port(url: str) -> None:
+    """Drivers would stumble over a password's slash only later, and quote what follows it as the port."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("cannot be read: write / @ : # ? % in its password as %2F %40 %3A %23 %3F %25") from None
 
 
 def _role_of_key(key: str) -> str | None:

@@ -132,16 +132,20 @@ def progress_of(value: object) -> int | None:
 
 
 def cost_of(value: object) -> Decimal | None:
-    """A cost that is not negative; None when there is none or it is unusable."""
+    """A cost that is not negative, to `COST_DECIMALS` places; None when there is none or it is unusable."""
     number = _number(value)
     if number is not None and 0 <= number <= MAX_COST:
-        return number
+        rounded = round(number, COST_DECIMALS)
+        return rounded if rounded != number else number
     if value is not None:
         log.warning("cost_dropped", reason=f"not a number from 0 to {MAX_COST}")
     return None
 
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?([eE][+-]?[0-9]{1,2})?\Z")
+COST_DECIMALS = 12
+"""JavaScript's sums have up to 17 digits, of which the last ones mean nothing."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,2})?\Z")
 
 
 def _number(value: object) -> Decimal | None:

@@ -62,6 +62,9 @@ MAX_COMMANDS = 64
 DRAIN_PATIENCE_SECONDS = 0.5
 """How long after its moment a client that was asked to leave may take."""
 
+STALE_COOKIE_SECONDS = 2.0
+"""How long a page whose cookie is no good any more has to bring a token."""
+
 EXPIRING_SECONDS = 60
 """How long before the token's end the client is told."""
 
@@ -125,12 +128,19 @@ class _Connection:
 
     async def authenticate(self) -> User | None:
         """The connection's user; None when it was closed instead."""
-        authenticator = self._transport.authenticator
+        authenticator, headers = self._transport.authenticator, self._websocket.headers
+        patience, too_late = self._transport.settings.ws_auth_seconds, CloseCode.AUTH_TIMEOUT
         try:
-            user = await authenticator.user_of_upgrade(self._websocket.headers)
+            try:
+                user = await authenticator.user_of_upgrade(headers)
+            except InvalidToken:
+                if "authorization" in headers:
+                    raise
+                # Browsers send cookies whether the page wants it or not; it may have a good token for the first frame.
+                user, patience, too_late = None, min(patience, STALE_COOKIE_SECONDS), CloseCode.UNAUTHORIZED
             if user is not None:
                 return user
-            async with asyncio.timeout(self._transport.settings.ws_auth_seconds):
+            async with asyncio.timeout(patience):
                 command = decode_command(await self._receive_text())
             if not isinstance(command, Auth):
                 raise InvalidToken("the first frame was no auth")
@@ -145,7 +155,7 @@ class _Connection:
         except KeysUnavailable:
             await self.close(CloseCode.OVERLOADED)
         except TimeoutError:
-            await self.close(CloseCode.AUTH_TIMEOUT)
+            await self.close(too_late)
         except (BadFrame, BadCommand):
             await self.close(CloseCode.BAD_FRAME)
         return None
@@ -186,8 +196,11 @@ class _Connection:
                     await writer
 
     def _adopt(self, user: User) -> None:
-        """Take `user`'s token as the current one: when to warn, and when to end."""
-        self._user = user
+        """Take `user`'s token as the current one: when to warn, and when to end. One that ends when the last one did
+        is no reason to warn again."""
+        known, self._user = self._user, user
+        if user.expires_at == known.expires_at:
+            return
         self._expiring = False
         if self._expiry is not None:
             self._expiry.cancel()

@@ -134,7 +134,19 @@ async def test_an_unusable_cost_is_dropped(gateway: RunningGateway, ada: Person,
     assert (body["status"], body["cost"]) == ("completed", None)
 
 
-@pytest.mark.parametrize(("cost", "kept"), [("0.10", "0.10"), (3, "3"), (0.25, "0.25"), ("1e-2", "0.01"), (0, "0")])
+@pytest.mark.parametrize(
+    ("cost", "kept"),
+    [
+        ("0.10", "0.10"),
+        (3, "3"),
+        (0.25, "0.25"),
+        ("1e-2", "0.01"),
+        (0, "0"),
+        (1234 * 0.00003, "0.037020000000"),  # 0.037020000000000004
+        (1.2100000000000002, "1.210000000000"),
+        ("1e-99", "0.000000000000"),
+    ],
+)
 async def test_a_cost_is_a_decimal(gateway: RunningGateway, ada: Person, cost: Any, kept: str) -> None:
     request_id = await gateway.submitted(ada.id)
     await gateway.callback({"requestId": request_id, **COMPLETED, "cost": cost})

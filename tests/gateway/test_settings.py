@@ -134,8 +134,13 @@ WRONG = [
     ({"AI_GENERATION_COST": "NaN"}, "AI_GENERATION_COST"),
     ({"AI_GENERATION_COST": "-1"}, "AI_GENERATION_COST"),
     ({"AI_ORG_MONTHLY_BUDGET": "lots"}, "AI_ORG_MONTHLY_BUDGET"),
-    ({"AI_ORG_MONTHLY_BUDGET": "10"}, "AI_ORG_MONTHLY_BUDGET needs AI_GENERATION_COST"),
+    ({"AI_ORG_MONTHLY_BUDGET": "10"}, "AI_ORG_MONTHLY_BUDGET needs an AI_GENERATION_COST"),
+    ({"AI_ORG_MONTHLY_BUDGET": "10", "AI_GENERATION_COST": "0"}, "AI_ORG_MONTHLY_BUDGET needs an AI_GENERATION_COST"),
     ({"ALERT_WEBHOOK_URL": "slack"}, "ALERT_WEBHOOK_URL must be a URL"),
+    ({"ALERT_WEBHOOK_URL": "https:///hidden-path"}, "ALERT_WEBHOOK_URL must be a URL"),
+    ({"ALERT_WEBHOOK_URL": "https://chat.example:hidden/x"}, "ALERT_WEBHOOK_URL is no URL"),
+    ({"DATABASE_URL": "postgresql://gateway:hid/den@db.example/postgres"}, "DATABASE_URL cannot be read"),
+    ({"REDIS_URL": "redis://:hid/den@redis.example"}, "REDIS_URL cannot be read"),
 ]
 
 
@@ -144,6 +149,15 @@ def test_what_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch, environment:
     found = problems(monkeypatch, environment)
     assert any(told in problem for problem in found), found
     assert not any(value in problem for problem in found for value in environment.values() if len(value) > 10)
+    assert not any("hid" in problem for problem in found)
+
+
+def test_a_newline_after_a_url_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As files with secrets have it."""
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://chat.example/hook?key=a%2Fb\n")
+    url = Settings.load().alert_webhook_url
+    assert url is not None
+    assert url.get_secret_value() == "https://chat.example/hook?key=a%2Fb"
 
 
 def test_a_project_that_signs_with_published_keys_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,17 @@ async def test_a_cookie_without_an_origin_needs_a_token(gateway: RunningGateway,
         assert (await receive(websocket))["type"] == "authenticated"
 
 
+async def test_a_stale_cookie_does_not_shut_out_a_good_token(gateway: RunningGateway, ada: Person) -> None:
+    """A browser sends it whether the page wants that or not."""
+    url = gateway.url.replace("http", "ws") + "/ws"
+    headers = {"Cookie": cookie(gateway.token(ada.id, lifetime=-100))}
+    async with connect(url, additional_headers=headers, origin=gateway.url, proxy=None) as websocket:  # type: ignore[arg-type]
+        await send(websocket, type="auth", token=gateway.token(ada.id))
+        assert [(await receive(websocket))["type"] for _ in range(2)] == ["authenticated", "welcome"]
+    async with connect(url, additional_headers=headers, origin=gateway.url, proxy=None) as websocket:  # type: ignore[arg-type]
+        assert await closed(websocket) == CloseCode.UNAUTHORIZED
+
+
 @parsing_only
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 @pytest.mark.parametrize("credential", ["header", "cookie", "none"])
@@ -208,6 +219,20 @@ async def test_a_token_can_be_refreshed_by_the_same_user_only(
         assert (await receive(websocket))["type"] == "authenticated"
         await send(websocket, type="auth", token=gateway.token(eve.id))
         assert await closed(websocket) == CloseCode.UNAUTHORIZED
+
+
+async def test_the_same_token_again_is_no_reason_to_warn_again(gateway: RunningGateway, ada: Person) -> None:
+    """A client that answers every warning with what it has would otherwise be warned for ever."""
+    token = gateway.token(ada.id, lifetime=50)
+    async with gateway.websocket(token) as websocket:
+        assert [(await receive(websocket))["type"] for _ in range(2)] == ["welcome", "expiring"]
+        for _ in range(3):
+            await send(websocket, type="auth", token=token)
+            assert (await receive(websocket))["type"] == "authenticated"
+        await send(websocket, type="ping", ref=1)
+        assert (await receive(websocket))["type"] == "pong"
+        await send(websocket, type="auth", token=gateway.token(ada.id, lifetime=55))
+        assert [(await receive(websocket))["type"] for _ in range(2)] == ["authenticated", "expiring"]
 
 
 async def test_a_token_that_ends_ends_the_connection(gateway: RunningGateway, ada: Person) -> None:
