@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 
+from gateway.alert_watch import AlertWatch
 from gateway.api import (
     admin_requests,
     admin_statistics,
@@ -29,7 +30,6 @@ from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
 from gateway.n8n.watch import DeadlineWatch
 from gateway.n8n.webhook import Webhook
-from gateway.operations.alerts import AlertWatch
 from gateway.operations.incidents import Incidents
 from gateway.operations.logging import configure_logging
 from gateway.realtime.admission import Admission
@@ -121,13 +121,9 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
     transport = WebSocketTransport(
         settings, gateway.authenticator, gateway.hub, gateway.admission, gateway.database, gateway.urls
     )
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
-        async with running(gateway, worker=worker):
-            yield {"gateway": gateway}  # the server reads it from the lifespan's state, to drain
-
-    app = Starlette(
+    return _application(
+        gateway,
+        worker=worker,
         routes=[
             *extra_routes,
             *generate.routes,
@@ -154,9 +150,23 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             ),
             Middleware(SecurityHeaders, images=origin_of(settings.storage_base)),
         ],
-        exception_handlers=HANDLERS,
-        lifespan=lifespan,
     )
+
+
+def create_worker_app(settings: Settings) -> Starlette:
+    """The worker as an application that tells operators how it is, and nobody anything else."""
+    return _application(build_gateway(settings), worker=True, routes=[*health.routes(), *metrics.routes])
+
+
+def _application(
+    gateway: Gateway, *, worker: bool, routes: Sequence[BaseRoute], middleware: Sequence[Middleware] = ()
+) -> Starlette:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
+        async with running(gateway, worker=worker):
+            yield {"gateway": gateway}  # the server reads it from the lifespan's state, to drain
+
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
     app.state.gateway = gateway
     return app
 

@@ -155,15 +155,23 @@ def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
 
 
 @main.command()
-def worker() -> None:
-    """Send requests to n8n and watch deadlines, without serving HTTP."""
-    from gateway.app import build_gateway, running
+@_HOST
+@click.option("--port", type=click.IntRange(0, 65535), help="Answer /healthz, /readyz and /metrics there.")
+def worker(host: str, port: int | None) -> None:
+    """Send requests to n8n and watch deadlines, without serving clients."""
+    from gateway.app import build_gateway, create_worker_app, running
+    from gateway.server import serve as serve_one
 
     settings = _settings()
     if reason := settings.single_process_reason:
         raise click.ClickException(f"`gateway serve` includes the worker. {reason}")
     _logging(settings)
     _check_database(settings)
+    if port is not None:
+        listener = _bind(host, port)
+        click.echo(f"The worker runs, and answers operators at http://{host}:{listener.getsockname()[1]}", err=True)
+        serve_one(create_worker_app(settings), settings, listener)
+        return
 
     async def work() -> None:
         stop = asyncio.Event()
@@ -216,7 +224,7 @@ def token(user: uuid.UUID, admin: bool, expires: int) -> None:
 @main.command()
 def check() -> None:
     """Check the settings and every connection; report all problems at once."""
-    from gateway.operations.check import find_all_problems
+    from gateway.check import find_all_problems
 
     problems = asyncio.run(find_all_problems())
     for problem in problems:

@@ -11,6 +11,7 @@ import structlog
 from starlette.requests import HTTPConnection
 
 from gateway.auth import Authenticator, CallbackSecrets
+from gateway.operations import telemetry
 from gateway.operations.incidents import Incidents
 from gateway.realtime.admission import Admission
 from gateway.realtime.bus import Bus
@@ -67,6 +68,13 @@ class Gateway:
                 actor=actor,
             )
             self.announce(request)
+
+    def refresh_gauges(self) -> None:
+        """Bring the metrics that are read, not counted, up to date."""
+        telemetry.BUS_HEALTHY.set(float(self.bus.healthy))
+        telemetry.WATCHERS.set(self.hub.watchers)
+        telemetry.CONNECTIONS.set(self.admission.held)
+        telemetry.DRAINING.set(float(self.draining))
 
     def drain(self) -> None:
         """Begin to stop: not ready any more, nothing new is claimed, and every client is asked to go elsewhere."""

@@ -5,7 +5,7 @@ the row as it is decides between "already so", "too late" and "contradiction".
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from storage import queries
 from storage.database import Database, Row, Transaction
 from storage.lifecycle import ERROR_CODES, Event, Status
 from storage.public_urls import PublicUrls
-from storage.request import Request
+from storage.request import Request, instant
 
 
 class Outcome(Enum):
@@ -170,6 +170,49 @@ async def record(tx: Transaction, request: Request, kind: str, actor: str, detai
         actor=actor,
         detail=json.dumps({name: value for name, value in detail.items() if value is not None}),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A final version that has been handed to a client of its owner."""
+
+    request_id: str
+    version: int
+    transport: str
+    age: float
+    """How long ago, in seconds."""
+
+
+async def record_deliveries(database: Database, deliveries: Sequence[Delivery], *, actor: str) -> None:
+    """Write them into the timelines, each once over all processes.
+
+    Raises:
+        DatabaseUnavailable: none of them was written.
+    """
+
+    async def work(tx: Transaction) -> None:
+        for delivery in deliveries:
+            await tx.all(
+                queries.INSERT_DELIVERED,
+                request_id=delivery.request_id,
+                version=delivery.version,
+                minus_age=-delivery.age,
+                actor=actor,
+                detail=json.dumps({"transport": delivery.transport}),
+            )
+
+    await database.transaction(work)
+
+
+async def now(database: Database) -> datetime:
+    """The database's time, by which everything is ordered.
+
+    Raises:
+        DatabaseUnavailable: it does not answer.
+    """
+    row = await database.one(queries.PING)
+    assert row is not None, "the clock always answers"  # noqa: S101
+    return instant(row["now"])
 
 
 async def read(database: Database, request_id: str) -> Request | None:

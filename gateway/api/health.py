@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from gateway.context import Gateway, gateway_of
 from gateway.responses import json_response
-from storage import queries
+from storage import requests
 from storage.errors import DatabaseUnavailable
 
 CHECK_SECONDS = 3.0
@@ -47,7 +47,7 @@ class Readiness:
             return self._database
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                await gateway.database.one(queries.PING)
+                await requests.now(gateway.database)
             self._database = True
         except (DatabaseUnavailable, TimeoutError):
             self._database = False

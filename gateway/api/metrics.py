@@ -10,7 +10,6 @@ from starlette.routing import Route
 from gateway.context import gateway_of
 from gateway.errors import unauthorized
 from gateway.operations import telemetry
-from gateway.operations.alerts import refresh_gauges
 
 
 async def metrics(request: Request) -> Response:
@@ -21,7 +20,7 @@ async def metrics(request: Request) -> Response:
         given = request.headers.get("authorization", "").partition(" ")[2]
         if not hmac.compare_digest(given.encode(errors="surrogateescape"), expected.get_secret_value().encode()):
             raise unauthorized()
-    refresh_gauges(gateway)
+    gateway.refresh_gauges()
     return Response(telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 

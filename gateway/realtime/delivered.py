@@ -1,12 +1,12 @@
 """Which final results have reached their owners, noted in memory and written into the timelines together."""
 
-import json
 import time
 from collections import OrderedDict
 
 from gateway.realtime.update import Update
-from storage import queries
-from storage.database import Database, Transaction
+from storage import requests
+from storage.database import Database
+from storage.requests import Delivery
 
 MAX_NOTED = 5_000
 """Most deliveries that wait to be written down; past it the oldest is forgotten: a timeline may lack it."""
@@ -42,19 +42,9 @@ class Delivered:
             DatabaseUnavailable: what was not written is kept.
         """
         while batch := list(self._noted.items())[:BATCH]:
-
-            async def work(tx: Transaction, batch: list[tuple[tuple[str, int], tuple[str, float]]] = batch) -> None:
-                for (request_id, version), (transport, at) in batch:
-                    await tx.all(
-                        queries.INSERT_DELIVERED,
-                        request_id=request_id,
-                        version=version,
-                        minus_age=at - time.monotonic(),
-                        actor=actor,
-                        detail=json.dumps({"transport": transport}),
-                    )
-
-            await database.transaction(work)
+            now = time.monotonic()
+            deliveries = [Delivery(*key, transport, now - at) for key, (transport, at) in batch]
+            await requests.record_deliveries(database, deliveries, actor=actor)
             for key, _ in batch:
                 self._noted.pop(key, None)
                 self._written[key] = None

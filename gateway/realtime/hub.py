@@ -23,11 +23,10 @@ from gateway.realtime.bus import ALL, Bus, user_topic
 from gateway.realtime.delivered import Delivered
 from gateway.realtime.update import Update
 from gateway.realtime.watcher import Watcher
-from storage import queries, requests
+from storage import requests
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.public_urls import PublicUrls
-from storage.request import instant
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +66,7 @@ class Hub:
 
     async def start(self) -> None:
         """Begin to reconcile, from now on: whoever registers later reads what was before."""
-        self._since = await self._now()
+        self._since = await requests.now(self._database)
         self._task = keep_running(self._keep_reconciling, "hub-reconcile")
 
     async def stop(self) -> None:
@@ -176,7 +175,7 @@ class Hub:
         Raises:
             DatabaseUnavailable: the next call reads from the same point again.
         """
-        now = await self._now()
+        now = await requests.now(self._database)
         since = (self._since or now) - OVERLAP
         if ALL in self._topics:
             await self._offer_changes(now, since, None)
@@ -185,11 +184,6 @@ class Hub:
             for start in range(0, len(users), USERS):
                 await self._offer_changes(now, since, users[start : start + USERS])
         self._since = now
-
-    async def _now(self) -> datetime:
-        row = await self._database.one(queries.PING)
-        assert row is not None, "the clock always answers"  # noqa: S101
-        return instant(row["now"])
 
     async def _offer_changes(self, now: datetime, since: datetime, user_ids: list[str] | None) -> None:
         arrived = time.time()  # what the bus lost counts as late from its change on, by the database's clock

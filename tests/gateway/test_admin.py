@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway import alert_watch
 from gateway.api import admin_statistics
-from gateway.operations import alerts, charts
+from gateway.operations import charts
 from gateway.realtime import delivered
 from gateway.settings import Settings
 from storage import statistics as storage_statistics
@@ -292,7 +293,7 @@ def test_a_chart_of_nothing() -> None:
 async def test_a_delivery_is_written_once_however_often_it_is_polled(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alerts, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(alert_watch, "LOOK_SECONDS", 3600)
     monkeypatch.setattr(delivered, "MAX_WRITTEN", 2)
     noted = gateway.gateway.hub.delivered
     request_ids = [await ended(gateway, ada, **DONE) for _ in range(3)]

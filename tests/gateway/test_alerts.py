@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway import alert_watch as watch
+from gateway.alert_watch import AlertWatch
 from gateway.background import stop_all
-from gateway.operations import alerts as watch
-from gateway.operations.alerts import AlertWatch
 from gateway.operations.incidents import Incident
 from gateway.server import bind
 from gateway.settings import Settings
@@ -330,6 +330,7 @@ async def test_the_successor_tells_the_end_of_an_outage(gateway: RunningGateway,
         await look_and_tell(successor)
         assert receiver.told() == [("database_away", "resolved")]
     assert await gateway.gateway.bus.claim_once(watch.DATABASE_AWAY), "the next outage is told"
+    assert await gateway.gateway.bus.give_back(watch.DATABASE_AWAY, certain=True)
     await successor.stop()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from starlette.responses import JSONResponse, Response
@@ -229,6 +229,71 @@ async def test_an_upper_case_id_is_the_same_request(gateway: RunningGateway, ada
     token = CallbackSecrets(gateway.settings).token_for(request_id)
     answer = await gateway.callback({"requestId": request_id.upper(), **COMPLETED}, token)
     assert answer.json() == {"success": True}
+
+
+# -- while the database is away ---------------------------------------------------------------------------------------
+
+
+def lost(database: Database) -> Exception:
+    """What the database's driver raises when the database has gone."""
+    return database._unavailable_errors()[0]("gone")
+
+
+async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = gateway.gateway.database
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    news: list[dict[str, Any]] = [
+        {"requestId": request_id, "status": "processing", "progress": 50, "executionId": "4711"},
+        {"requestId": request_id, "status": "failed", "error": "out of credits"},
+        {"requestId": request_id, **COMPLETED},
+    ]
+
+    async def gone(*_: object) -> NoReturn:
+        raise lost(database)
+
+    before = await gateway.body(ada.id, request_id), await kinds(database, request_id)
+    with monkeypatch.context() as patch:
+        for way in ("_in_transaction", "_statement"):
+            patch.setattr(database, way, gone)
+        for body in [*news, {"executionId": "4711", **COMPLETED}]:
+            answer = await gateway.callback(body)
+            assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/json")
+            assert int(answer.headers["Retry-After"]) > 0
+            assert (set(answer.json()), answer.json()["code"]) == ({"error", "code"}, "unavailable")
+            assert "gone" not in answer.text
+    assert (await gateway.body(ada.id, request_id), await kinds(database, request_id)) == before
+    assert await assets(gateway) == 0
+
+    for body in news:
+        assert (await gateway.callback(body)).json() == {"success": True}
+    body = await gateway.body(ada.id, request_id)
+    assert (body["status"], body["version"], await assets(gateway)) == ("completed", before[0]["version"] + 3, 1)
+
+
+async def test_a_database_lost_in_the_commit_makes_no_second_asset(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took effect, and nobody was told: the repeat finds it so."""
+    database = gateway.gateway.database
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    committed = database._in_transaction
+
+    async def lost_in_the_commit(work: Any) -> NoReturn:
+        await committed(work)
+        raise lost(database)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_in_transaction", lost_in_the_commit)
+        answer = await gateway.callback({"requestId": request_id, **COMPLETED})
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    answer = await gateway.callback({"requestId": request_id, **COMPLETED})
+    assert (answer.status_code, answer.json()) == (200, {"success": True, "duplicate": True})
+    assert (await gateway.body(ada.id, request_id))["status"] == "completed"
+    assert await assets(gateway) == 1
 
 
 # -- who may ----------------------------------------------------------------------------------------------------------

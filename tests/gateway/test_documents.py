@@ -1,5 +1,7 @@
 """The documents say what the code does: every route, every answer, every message."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -120,6 +122,32 @@ def test_every_close_code_is_documented() -> None:
     for code in CloseCode:
         assert f"- {code.value} {code.reason}" in description
         assert len(code.reason.encode()) <= 123
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_copy_of_the_close_codes_says_the_same() -> None:
+    for name in ("static/gateway.js", "static/admin/live.js"):
+        script = (ROOT / name).read_text()
+        permanent = re.search(r"const PERMANENT = new Set\(\[([\d, ]+)\]\);", script)
+        assert permanent is not None, name
+        assert {int(code) for code in permanent[1].split(",")} == {code for code in CloseCode if not code.reconnect}
+        drained = re.search(r'#after\("drain", .+#lost\(socket, (\d+), 0\)', script)
+        assert drained is not None, name
+        assert int(drained[1]) == CloseCode.RESTART
+        for code in re.findall(r"const UNAUTHORIZED = (\d+);", script):
+            assert int(code) == CloseCode.UNAUTHORIZED, name
+        assert {int(code) for code in re.findall(r"\b4\d{3}\b", script)} <= set(CloseCode), name
+
+    table = re.search(r"Close\s+codes: (.+?)\.\n", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert table is not None
+    rows = dict(row.split(maxsplit=1) for row in re.split(r"\s+·\s+", table[1]))
+    assert set(rows) == {str(code.value) for code in CloseCode}
+    for code in CloseCode:
+        words = re.findall(r"\w+", f"{code.reason} {code.name.replace('_', ' ')}".lower())
+        said = rows[str(code.value)]
+        assert set(words) & set(re.findall(r"\w+", said)), f"{code.value} is {code.reason!r}, not {said!r}"
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 
 import httpx
@@ -111,12 +112,19 @@ async def test_a_worker_apart_does_the_sending(
     async with httpx.AsyncClient(verify=False, timeout=20) as http:
         answer = await http.post(f"{web.url}/api/ai-generate", json=BODY, headers=bearer(ada))
         assert n8n.received == []
-        worker = GatewayProcess("worker", folder=tmp_path, environment={**environment, "APP_URL": web.url})
+        environment |= {"APP_URL": web.url}
+        worker = GatewayProcess("worker", "--port", "0", folder=tmp_path, environment=environment)
         spawned.append(worker)
         received = await n8n.until_received(answer.json()["requestId"])
         called = await n8n.call_back(received, status="completed", Key="b/a.png", Id="1")
         assert called.status_code == 200
-    assert await asyncio.to_thread(worker.terminate) == 0
+        operators = (await asyncio.to_thread(worker.wait_for, r"answers operators at (\S+)"))[1]
+        assert (await http.get(f"{operators}/readyz")).status_code == 200
+        sent = 'gateway_dispatch_attempts_total{outcome="accepted"} '
+        assert sent + "1.0" in (await http.get(f"{operators}/metrics")).text
+        assert sent + "0.0" in (await http.get(f"{web.url}/metrics")).text, "a rise from 0 to 1 can be seen"
+        assert (await http.post(f"{operators}/api/ai-generate", json=BODY, headers=bearer(ada))).status_code == 404
+    assert await asyncio.to_thread(worker.terminate) in (0, -signal.SIGTERM)
 
 
 @on_postgres

@@ -24,8 +24,8 @@ def installed(tmp_path: Path) -> Path:
     (wheel,) = wheels.glob("*.whl")
     assert wheel.name.startswith("ai_image_gateway-")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "gateway/static/index.html" in names
-    assert "storage/migrations/versions/0001_requests.py" in names
+    pages = ("index.html", "n8n/ai-image.json", "n8n/ai-image-errors.json")
+    assert {*(f"gateway/static/{name}" for name in pages), "storage/migrations/versions/0001_requests.py"} <= set(names)
     assert not [name for name in names if name.startswith("tests/")]
     subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True, capture_output=True)
     return target

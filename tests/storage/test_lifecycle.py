@@ -1,5 +1,6 @@
 """The table of states, and the database that obeys it: every change that is not listed is tried and changes nothing."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -84,6 +85,8 @@ async def new_request(database: Database, users_table: str) -> str:
 async def test_each_event_in_each_status(database: Database, new_request: str, status: Status, event: Event) -> None:
     for step in WAY_TO[status]:
         assert (await apply(database, new_request, step)).outcome is Outcome.CHANGED
+    earlier = "UPDATE ai_image_requests SET updated_at = AFTER(:seconds) WHERE id = :id"
+    await database.all(earlier, id=new_request, seconds=-60)
     before = await requests.read(database, new_request)
     assert before is not None
     assert before.status is status
@@ -97,6 +100,7 @@ async def test_each_event_in_each_status(database: Database, new_request: str, s
     else:
         assert applied.outcome is Outcome.CHANGED
         assert (after.status, after.version) == (expected, before.version + 1)
+        assert after.updated_at - before.updated_at >= timedelta(seconds=60)
     events = await database.all("SELECT version FROM ai_request_events WHERE request_id = :id", id=new_request)
     assert sorted(row["version"] for row in events) == list(range(1, after.version + 1)), "one event row a change"
 

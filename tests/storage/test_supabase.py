@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.operations.alerts import AlertWatch
+from gateway.alert_watch import AlertWatch
 from gateway.operations.incidents import Incident
 from gateway.settings import Settings
 from storage import migrations
@@ -180,6 +180,22 @@ def original(server: Postgres) -> str:
     return project(server, ORIGINAL)
 
 
+@pytest.fixture(scope="module")
+def fresh(server: Postgres) -> str:
+    """A project without the original design's table: all that is there is the migration's own."""
+    name = project(server, "a new project")
+    migrate(server, name)
+    server.execute(
+        f"INSERT INTO auth.users (id) VALUES ('{ADA}'), ('{EVE}');"
+        f"INSERT INTO organizations (id, name) VALUES ('{ACME}', 'Acme'), ('{EVIL}', 'Evil');"
+        f"INSERT INTO organization_members (organization_id, user_id) VALUES ('{ACME}', '{ADA}'), ('{EVIL}', '{EVE}');"
+        "INSERT INTO ai_image_requests (id, user_id, organization_id, product, brand) VALUES "
+        f"('{OTHERS}', '{ADA}', '{ACME}', 'Shoes', 'Nike'), ('{OWN}', '{EVE}', '{EVIL}', 'Hats', 'Evil')",
+        name,
+    )
+    return name
+
+
 ATTACKERS = [("authenticated", EVE), ("anon", None), ("authenticated", None)]
 
 
@@ -190,6 +206,22 @@ async def test_nobody_but_the_service_writes(
 ) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await as_role(server, secured, role, user_id, sql)
+
+
+@pytest.mark.parametrize(("role", "user_id"), ATTACKERS)
+async def test_a_project_that_began_with_the_gateway_is_as_closed(
+    server: Postgres, fresh: str, role: str, user_id: str | None
+) -> None:
+    for sql in [*(sql for _, sql, _ in ATTACKS), *OF_THE_GATEWAY]:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_role(server, fresh, role, user_id, sql)
+    own = "SELECT id FROM ai_image_requests"
+    if role == "anon":
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_role(server, fresh, role, user_id, own)
+    else:
+        seen = {str(row["id"]) for row in await as_role(server, fresh, role, user_id, own)}
+        assert seen == ({OWN} if user_id == EVE else set())
 
 
 @pytest.mark.parametrize("attack", [pytest.param(sql, id=name) for name, sql, works in ATTACKS if works])
@@ -234,14 +266,12 @@ async def test_the_original_design_takes_any_status(server: Postgres, original: 
 
 
 @pytest.mark.parametrize("table", ["organizations", "organization_members", "assets"])
-async def test_tables_that_the_migration_makes_are_closed(server: Postgres, table: str) -> None:
+async def test_tables_that_the_migration_makes_are_closed(server: Postgres, fresh: str, table: str) -> None:
     """Supabase grants every new table to its public roles: a new membership would open an organization."""
-    name = project(server, "a new project")
-    await asyncio.to_thread(migrate, server, name)
     for role in ("anon", "authenticated"):
         for sql in (f"SELECT * FROM {table}", f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await as_role(server, name, role, EVE, sql)
+                await as_role(server, fresh, role, EVE, sql)
 
 
 async def test_tables_that_were_there_stay_as_they_were(server: Postgres) -> None:

@@ -77,7 +77,7 @@ class AlertWatch:
 
     async def look(self) -> None:
         """Refresh what this process knows, and raise what is wrong."""
-        refresh_gauges(self._gateway)
+        self._gateway.refresh_gauges()
         try:
             await self._look_at_database()
         except DatabaseUnavailable as error:
@@ -236,11 +236,3 @@ def _message(alert: Alert, *, over: bool) -> dict[str, object]:
         "since": rfc3339(alert.since),
         "endedAt": None if alert.ended_at is None else rfc3339(alert.ended_at),
     }
-
-
-def refresh_gauges(gateway: Gateway) -> None:
-    """Bring what is read, not counted, up to date."""
-    telemetry.BUS_HEALTHY.set(float(gateway.bus.healthy))
-    telemetry.WATCHERS.set(gateway.hub.watchers)
-    telemetry.CONNECTIONS.set(gateway.admission.held)
-    telemetry.DRAINING.set(float(gateway.draining))
