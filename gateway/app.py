@@ -103,7 +103,8 @@ async def working(gateway: Gateway) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await dispatcher.stop(gateway.settings.drain_seconds)
+        gateway.drain()
+        await dispatcher.stop(gateway.drain_seconds_left)
         await stop_all(dispatching, watching)
         if executions is not None:
             await executions.aclose()

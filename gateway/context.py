@@ -45,11 +45,24 @@ class Gateway:
     callback_secrets: CallbackSecrets
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
     """Tells this process apart from all others."""
-    draining: bool = False
+    drain_until: float | None = None
+    """The moment (`time.monotonic`) by which whatever was under way when the process began to stop should have ended."""
     wake_dispatcher: Callable[[], None] = lambda: None
     """Tells this process's dispatcher, where there is one, that something is due."""
     stop_dispatcher: Callable[[], None] = lambda: None
     """Lets this process's dispatcher claim no more."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether this process is stopping."""
+        return self.drain_until is not None
+
+    @property
+    def drain_seconds_left(self) -> float:
+        """What is left of `DRAIN_SECONDS`; all of them before the process stops."""
+        if self.drain_until is None:
+            return self.settings.drain_seconds
+        return max(0.0, self.drain_until - time.monotonic())
 
     def announce(self, request: Request) -> None:
         """Tell everyone who watches that `request` has changed. Never waits, never fails."""
@@ -79,7 +92,7 @@ class Gateway:
     def drain(self) -> None:
         """Begin to stop: not ready any more, nothing new is claimed, and every client is asked to go elsewhere."""
         if not self.draining:
-            self.draining = True
+            self.drain_until = time.monotonic() + self.settings.drain_seconds
             self.hub.drain(self.settings.drain_seconds)
             self.stop_dispatcher()
 

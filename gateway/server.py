@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 WORKER_SECONDS = 30
 """How long a server process may take to start, or hang, before it is replaced: a busy machine needs its time."""
 
+CLOSING_SECONDS = 5
+"""How long requests that are still being answered may take once `DRAIN_SECONDS` are over."""
+
 LOOK_SECONDS = 0.05
 """How often a stopping process looks whether everyone has left."""
 
@@ -53,7 +56,7 @@ def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -
         ws_ping_interval=settings.ws_ping_seconds,
         ws_ping_timeout=settings.ws_ping_seconds,
         timeout_worker_healthcheck=WORKER_SECONDS,
-        timeout_graceful_shutdown=int(settings.drain_seconds) + 5,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
         log_config=None,
         access_log=False,
         server_header=False,
