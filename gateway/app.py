@@ -25,7 +25,7 @@ from gateway.api import (
 from gateway.auth import Authenticator, CallbackSecrets
 from gateway.background import keep_running, stop_all
 from gateway.context import Gateway
-from gateway.errors import HANDLERS
+from gateway.errors import HANDLERS, UNEXPECTED
 from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
 from gateway.n8n.watch import DeadlineWatch
@@ -150,13 +150,15 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
                 expose_headers=["ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
             ),
             Middleware(SecurityHeaders, images=origin_of(settings.storage_base)),
+            UNEXPECTED,
         ],
     )
 
 
 def create_worker_app(settings: Settings) -> Starlette:
     """The worker as an application that tells operators how it is, and nobody anything else."""
-    return _application(build_gateway(settings), worker=True, routes=[*health.routes(), *metrics.routes])
+    routes = [*health.routes(), *metrics.routes]
+    return _application(build_gateway(settings), worker=True, routes=routes, middleware=[UNEXPECTED])
 
 
 def _application(

@@ -46,7 +46,7 @@ class Gateway:
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
     """Tells this process apart from all others."""
     drain_until: float | None = None
-    """The moment (`time.monotonic`) by which whatever was under way when the process began to stop should have ended."""
+    """The moment (`time.monotonic`) by which what was under way when the process began to stop should have ended."""
     wake_dispatcher: Callable[[], None] = lambda: None
     """Tells this process's dispatcher, where there is one, that something is due."""
     stop_dispatcher: Callable[[], None] = lambda: None

@@ -5,8 +5,11 @@ from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from gateway.responses import json_response
 from storage.errors import DatabaseUnavailable
@@ -71,8 +74,11 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     return _answer(ApiError(error.status_code, code, sentence, error.headers))
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    # The traceback is logged by the server; the client learns nothing of the inside.
+async def _unexpected(connection: Request | WebSocket, error: Exception) -> Response:
+    """The traceback is logged; the client learns nothing of the inside."""
+    if isinstance(connection, WebSocket):
+        raise error  # the server logs it and closes with 1011
+    log.error("unexpected_error", path=_path_of(connection), exc_info=error)
     return _answer(ApiError(500, "internal_error", "Something went wrong on our side. Please try again."))
 
 
@@ -80,5 +86,8 @@ HANDLERS: dict[Any, Any] = {
     ApiError: _api_error,
     DatabaseUnavailable: _database_unavailable,
     HTTPException: _http_exception,
-    Exception: _unexpected,
 }
+
+# Starlette answers unforeseen errors outside of all middleware, where a page of another origin could not read it.
+UNEXPECTED = Middleware(ExceptionMiddleware, handlers={Exception: _unexpected})
+"""Comes last, so that its answer passes the others."""

@@ -61,7 +61,7 @@ async def _apply(request: Request, gateway: Gateway) -> Applied:
     try:
         news = parse_news(body, gateway.settings.allowed_buckets)
     except InvalidNews as error:
-        log.warning("callback_refused", reason=error.code)
+        log.warning("callback_refused", **await _fields_of(gateway, request_id), reason=error.code)
         raise ApiError(400, error.code, str(error)) from error
     applied = await apply_news(gateway, request_id, news, actor="n8n")
     if applied.request is None:
@@ -70,6 +70,15 @@ async def _apply(request: Request, gateway: Gateway) -> Applied:
         log.warning("callback_conflict", **log_fields(applied.request))
         raise ApiError(409, "conflicting_completion", "The request was completed with another Key or Id.")
     return applied
+
+
+async def _fields_of(gateway: Gateway, request_id: str) -> dict[str, str | None]:
+    """What a log line says of the request, as far as that can be found out."""
+    try:
+        found = await requests.read(gateway.database, request_id)
+    except DatabaseUnavailable:
+        found = None
+    return {"request_id": request_id} if found is None else log_fields(found)
 
 
 def _count_refusal(gateway: Gateway, error: ApiError) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 import structlog
 
-from gateway.context import Gateway
+from gateway.context import Gateway, log_fields
 from storage import requests
 from storage.lifecycle import Event
 from storage.requests import Applied, Completion
@@ -42,6 +42,8 @@ class Progress:
 
     progress: int | None
     execution_id: str | None
+    unusable: tuple[str, ...] = ()
+    """What was dropped because it could not be used, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Completed:
     id: str
     cost: Decimal | None
     execution_id: str | None
+    unusable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Failed:
     message: str
     cost: Decimal | None
     execution_id: str | None
+    unusable: tuple[str, ...] = ()
 
 
 News = Progress | Completed | Failed
@@ -81,17 +85,19 @@ def parse_news(body: dict[str, object], buckets: Set[str] = frozenset()) -> News
     """
     status = body.get("status")
     execution_id = execution_id_of(body.get("executionId"))
-    cost = cost_of(body.get("cost"))
+    cost, progress = cost_of(body.get("cost")), progress_of(body.get("progress"))
+    numbers = {"cost": cost, "progress": progress}
+    unusable = tuple(name for name, used in numbers.items() if used is None and body.get(name) is not None)
     if status == "completed":
         key, storage_id = body.get("Key"), body.get("Id")
         if not _usable(key) or not _usable(storage_id):
             raise InvalidNews("key_and_id_required", "A completed callback needs Key and Id as non-empty text.")
         _check_key(str(key), buckets)
-        return Completed(str(key), str(storage_id), cost, execution_id)
+        return Completed(str(key), str(storage_id), cost, execution_id, unusable)
     if status == "failed" or (status is None and body.get("error") is not None):
-        return Failed(clean_error(body.get("error")), cost, execution_id)
+        return Failed(clean_error(body.get("error")), cost, execution_id, unusable)
     if status == "processing":
-        return Progress(progress_of(body.get("progress")), execution_id)
+        return Progress(progress, execution_id, unusable)
     if status is None:
         raise InvalidNews("status_required", "status is required: processing, completed or failed.")
     raise InvalidNews("unknown_status", "Unknown status: it must be processing, completed or failed.")
@@ -126,8 +132,6 @@ def progress_of(value: object) -> int | None:
     number = _number(value)
     if number is not None and 0 <= number <= 100:
         return int(number)
-    if value is not None:
-        log.warning("progress_dropped", reason="not a number from 0 to 100")
     return None
 
 
@@ -137,8 +141,6 @@ def cost_of(value: object) -> Decimal | None:
     if number is not None and 0 <= number <= MAX_COST:
         rounded = round(number, COST_DECIMALS)
         return rounded if rounded != number else number
-    if value is not None:
-        log.warning("cost_dropped", reason=f"not a number from 0 to {MAX_COST}")
     return None
 
 
@@ -198,18 +200,20 @@ async def apply_news(gateway: Gateway, request_id: str, news: News, *, actor: st
     """
     database = gateway.database
     match news:
-        case Progress(progress, execution_id):
+        case Progress(progress, execution_id, _):
             applied = await requests.start(
                 database, request_id, Event.PROGRESSED, actor=actor, progress=progress, execution_id=execution_id
             )
-        case Completed(key, storage_id, cost, execution_id):
+        case Completed(key, storage_id, cost, execution_id, _):
             completion = Completion(key, storage_id, cost)
             applied = await requests.complete(
                 database, request_id, completion, gateway.urls, actor=actor, execution_id=execution_id
             )
-        case Failed(message, cost, execution_id):
+        case Failed(message, cost, execution_id, _):
             applied = await requests.fail(
                 database, request_id, Event.FAILED, message, actor=actor, cost=cost, execution_id=execution_id
             )
     gateway.announce_change(applied, actor=actor)
+    if news.unusable and applied.request is not None:
+        log.warning("numbers_dropped", **log_fields(applied.request), names=news.unusable)
     return applied

@@ -32,9 +32,9 @@ SELECT gen_random_uuid(), md5('u' || 1 + n % 2000)::uuid, md5('o' || 1 + (n % 20
     CASE WHEN n <= 40 THEN 'processing' WHEN n % 20 = 0 THEN 'failed' ELSE 'completed' END, 5,
     CASE WHEN n > 40 AND n % 20 <> 0 THEN 0.04 + (n % 7) * 0.001 END, 0.04,
     CASE WHEN n > 40 AND n % 20 = 0 THEN 'generation_failed' END,
-    now() - n * interval '25 seconds', now() - n * interval '25 seconds',
-    CASE WHEN n > 40 THEN now() - n * interval '25 seconds' + (20 + n % 50) * interval '1 second' END,
-    now() - n * interval '25 seconds', now() + interval '1 hour'
+    now() - n * interval '77 seconds', now() - n * interval '77 seconds',
+    CASE WHEN n > 40 THEN now() - n * interval '77 seconds' + (20 + n % 50) * interval '1 second' END,
+    now() - n * interval '77 seconds', now() + interval '1 hour'
 FROM generate_series(1, {rows}) n;
 """
 
@@ -70,7 +70,8 @@ async def measure(url: str) -> None:
         assert row is not None
         user, organization = str(row["one"]), str(row["two"])
         deep = await administration.requests_of_everyone(database, {}, START, 100)
-        deep_position = Position(datetime.now(UTC) - timedelta(days=20), deep[-1].id)
+        day = datetime.now(UTC) - timedelta(days=20)
+        deep_position = Position(day, deep[-1].id)
 
         async def everyone(**filters: object) -> Any:
             return await administration.requests_of_everyone(database, filters, START, 20)
@@ -86,6 +87,7 @@ async def measure(url: str) -> None:
         print(f"{'':44} {'median':>8}    {'longest':>8}")
         await timed("statistics of 7 days", lambda: statistics.statistics(database, 7 * 86400.0))
         await timed("statistics of 30 days", lambda: statistics.statistics(database, 30 * 86400.0))
+        await timed("statistics of 90 days", lambda: statistics.statistics(database, 90 * 86400.0))
         await timed("queue and stuck", lambda: statistics.queue(database, 300))
         await timed("everyone's requests", lambda: everyone())
         await timed("… 20 days back", lambda: administration.requests_of_everyone(database, {}, deep_position, 20))
@@ -93,6 +95,8 @@ async def measure(url: str) -> None:
         await timed("… stuck", lambda: everyone(minus_stuck=-300.0))
         await timed("… of an organization", lambda: everyone(organization_id=organization))
         await timed("… of a user", lambda: everyone(user_id=user))
+        await timed("… of a user, failed", lambda: everyone(user_id=user, status="failed"))
+        await timed("… of a day, 20 days back", lambda: everyone(since=day, until=day + timedelta(days=1)))
         await timed("… with a common word", lambda: everyone(text="%shoes%"))
         await timed("… with a word that nowhere is", lambda: everyone(text="%zebra%"))
         await timed("alerts", lambda: alerts.recent_alerts(database, 86400, 100))
@@ -101,14 +105,21 @@ async def measure(url: str) -> None:
         await timed("a submission", submission)
         print()
         window = {"minus_window": -7 * 86400.0}
+        filters: dict[str, object] = {"user_id": user, "organization_id": organization, "status": "failed"}
+        filters |= {"since": day, "until": day + timedelta(days=1), "text": "%zebra%"}
         page = {"before": START.created_at, "before_id": START.id, "limit": 20}
         await plan(database, "requests by hour", queries.REQUESTS_BY_HOUR, **window)
         await plan(database, "durations", queries.DURATIONS, **window)
+        await plan(database, "errors by code", queries.ERRORS_BY_CODE, **window)
+        await plan(database, "costs by user", queries.COSTS_BY_USER, limit=20, **window)
+        await plan(database, "costs by organization", queries.COSTS_BY_ORGANIZATION, limit=20, **window)
         await plan(database, "queue", queries.QUEUE, minus_stuck=-300.0)
         await plan(database, "everyone's requests", queries.list_of_everyone([]), **page)
         await plan(database, "… failed", queries.list_of_everyone(["status"]), status="failed", **page)
         await plan(database, "… stuck", queries.list_of_everyone(["stuck"]), minus_stuck=-300.0, **page)
-        await plan(database, "… of a user", queries.list_of_everyone(["user_id"]), user_id=user, **page)
+        for names in (["user_id"], ["organization_id"], ["status", "user_id"], ["since", "until"], ["text"]):
+            values = {name: filters[name] for name in names}
+            await plan(database, f"… by {' and '.join(names)}", queries.list_of_everyone(names), **values, **page)
         await plan(database, "month of an organization", queries.COMMITTED, organization_id=organization)
 
 

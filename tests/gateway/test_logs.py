@@ -47,3 +47,24 @@ async def test_the_whole_life_is_found_by_the_clients_trace_alone(
         assert {(line["request_id"], line["user_id"]) for line in found} == {(request_id, person.id)}
         assert [line["execution_id"] for line in found] == [None, *[f"of-{request_id}"] * 4]
         assert [line for line in logged if request_id in str(line)] == found, "no line about it lacks an id"
+
+
+TROUBLES: list[tuple[dict[str, Any], str]] = [
+    ({"status": "processing", "progress": "half"}, "numbers_dropped"),
+    ({"status": "done"}, "callback_refused"),
+    ({"status": "completed", "Key": "b/a.png", "Id": "1", "cost": "free"}, "numbers_dropped"),
+    ({"status": "completed", "Key": "b/a.png", "Id": "2"}, "callback_conflict"),
+]
+
+
+async def test_what_goes_wrong_with_a_request_is_found_by_its_trace_too(
+    gateway: RunningGateway, ada: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    request_id = await live(gateway, ada, TRACES[0])
+    caplog.set_level(logging.INFO)
+    for news, event in TROUBLES:
+        caplog.clear()
+        await gateway.callback({"requestId": request_id, "executionId": "7", **news})
+        (line,) = (line for line in lines(caplog) if line["event"] == event)
+        assert (line["request_id"], line.get("user_id"), line.get("trace_id")) == (request_id, ada.id, TRACES[0]), event
+        assert "execution_id" in line

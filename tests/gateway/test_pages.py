@@ -46,3 +46,20 @@ async def test_n8n_imports_a_workflow_by_its_url(gateway: RunningGateway, name: 
     answer = await gateway.http.get(f"/static/n8n/{name}")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert answer.content == (STATIC / "n8n" / name).read_bytes()
+
+
+async def test_an_unforeseen_error_can_be_read_by_an_allowed_page(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr("gateway.api.status.read_own", broken)
+    path = "/api/ai-status/11111111-1111-4111-8111-111111111111"
+    headers = {**gateway.bearer("11111111-1111-4111-8111-111111111111"), "Origin": gateway.url}
+    answer = await gateway.http.get(path, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "inside" not in answer.text
+    assert answer.headers["Access-Control-Allow-Origin"] == gateway.url
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "ZeroDivisionError" in caplog.text

@@ -166,6 +166,25 @@ async def test_a_lost_hint_is_read_from_the_database(settings: Settings, users_t
             assert (await until_final(bodies))[-1]["status"] == "completed"
 
 
+async def test_what_another_tool_changes_in_the_database_is_seen(
+    settings: Settings, users_table: str, watch: Watch
+) -> None:
+    """An SQL editor knows nothing of versions."""
+    async with running_gateway(settings.model_copy(update={"reconcile_seconds": 0.2})) as gateway:
+        ada = await People(gateway.gateway.database, users_table).person()
+        request_id = await started(gateway, ada)
+        async with watch(gateway, ada.id, request_id) as bodies:
+            before = await anext(bodies)
+            await gateway.gateway.database.all(
+                "UPDATE ai_image_requests SET status = 'failed', error_message = 'by hand' WHERE id = :id",
+                id=request_id,
+            )
+            after = (await until_final(bodies))[-1]
+        assert (after["status"], after["errorMessage"]) == ("failed", "by hand")
+        assert after["version"] == before["version"] + 1
+        assert after["updatedAt"] > before["updatedAt"]
+
+
 async def test_hints_that_come_twice_and_backwards_are_dropped(
     gateway: RunningGateway, ada: Person, watch: Watch
 ) -> None:

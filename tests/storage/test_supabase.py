@@ -131,6 +131,18 @@ async def test_the_original_rows_are_upgraded_in_place(server: Postgres, way: st
     assert len(waiting) == 2, "and whatever still waits has a deadline"
 
 
+@pytest.mark.parametrize("ours", [False, True])
+async def test_a_change_by_another_tool_is_noticed(server: Postgres, ours: bool) -> None:
+    """6: nothing keeps `updated_at` in the original design."""
+    name = project(server, ORIGINAL)
+    if ours:
+        await asyncio.to_thread(migrate, server, name)
+    server.execute("UPDATE ai_image_requests SET updated_at = now() - interval '1 day'", name)
+    server.execute("UPDATE ai_image_requests SET status = 'failed' WHERE status = 'processing'", name)
+    fresh = "SELECT count(*) FROM ai_image_requests WHERE updated_at > now() - interval '1 minute'"
+    assert server.execute(fresh, name) == ("1" if ours else "0")
+
+
 OWN = "00000000-0000-4000-8000-000000000005"
 OTHERS = "00000000-0000-4000-8000-000000000001"
 FORGED = (
