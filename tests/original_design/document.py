@@ -24,6 +24,9 @@ log = logging.getLogger("document")
 AI_CALLBACK_SECRET = "the-callback-secret-of-the-document-" + "x" * 16
 JWT_SECRET = "the-jwt-secret-of-the-document-" + "x" * 16
 
+COUNT = "SELECT count(*) FROM ai_image_requests WHERE user_id = $1 AND created_at >= now() - interval '1 hour'"
+"""What the rate limit asks."""
+
 
 class Document:
     """The document's app.
@@ -40,7 +43,7 @@ class Document:
         self._n8n_webhook_url = n8n_webhook_url
         self._rate_limit = float(rate_limit) if rate_limit.isdecimal() else float("nan")  # parseInt
         self._callback_role = callback_role
-        self._fetches: set[asyncio.Task[None]] = set()  # JavaScript keeps its promises alive by itself
+        self.fetches: set[asyncio.Task[None]] = set()  # JavaScript keeps its promises alive by itself
         self.app_url = ""
         self.app = Starlette(
             routes=[
@@ -81,11 +84,11 @@ class Document:
             product, brand = body.get("Product"), body.get("Your Brand")
             if not product or not brand:
                 return JSONResponse({"error": "Product and Brand are required"}, 400)
-            count = await supabase.fetchval(
-                "SELECT count(*) FROM ai_image_requests WHERE user_id = $1 AND created_at >= now() - interval '1 hour'",
-                user,
-            )
-            if count >= self._rate_limit:
+            try:
+                count = await supabase.fetchval(COUNT, user)
+            except asyncpg.PostgresError:
+                count = None  # Supabase's client does not raise, and `const { count }` looks at no error
+            if count is not None and count >= self._rate_limit:
                 return JSONResponse({"error": "Rate limit exceeded."}, 429)
             row = await supabase.fetchrow(
                 "INSERT INTO ai_image_requests (user_id, organization_id, product, brand, status) "
@@ -102,12 +105,12 @@ class Document:
             "callbackUrl": f"{self.app_url}/api/ai-callback",
             "callbackSecret": AI_CALLBACK_SECRET,
         }
-        fetch = asyncio.create_task(self._send(user, payload))  # fire and forget
-        self._fetches.add(fetch)
-        fetch.add_done_callback(self._fetches.discard)
+        fetch = asyncio.create_task(self.send(user, payload))  # fire and forget
+        self.fetches.add(fetch)
+        fetch.add_done_callback(self.fetches.discard)
         return JSONResponse({"requestId": str(row["id"]), "status": "pending"}, 202)
 
-    async def _send(self, user: str, payload: dict[str, str]) -> None:
+    async def send(self, user: str, payload: dict[str, str]) -> None:
         update = "UPDATE ai_image_requests SET status = $2, updated_at = now() WHERE id = $1"
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=None) as http:

@@ -6,7 +6,8 @@ import hmac
 import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,11 +18,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from gateway.auth import issue_token
 from gateway.server import bind
 from gateway.settings import Settings, SettingsError
-from storage import migrations
+from storage import migrations, queries
+from tests.original_design import document
 from tests.original_design.document import AI_CALLBACK_SECRET, JWT_SECRET, Document
+from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all
 from tests.running import eventually, running_gateway, serving
-from tests.scripted_n8n import Received, ScriptedN8n
-from tests.servers import Postgres
+from tests.scripted_n8n import ERROR_IN_WORKFLOW, Received, ScriptedN8n
+from tests.servers import Postgres, free_port
 from tests.storage.supabase import ACME, ADA, EVIL, STATES
 
 pytestmark = pytest.mark.slow
@@ -44,6 +47,8 @@ class App:
     n8n: ScriptedN8n
     server: Postgres
     database: str
+    fetches: set[asyncio.Task[None]] = field(default_factory=set)
+    """The document's calls to n8n that are under way."""
 
     async def submit(self, **more: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {issue_token(JWT_SECRET, ADA, admin=False, lifetime=600)}"}
@@ -98,12 +103,22 @@ async def concurrent_submissions_keep_to_the_limit(app: App) -> None:
 
 async def a_late_answer_of_n8n_does_not_overwrite_its_callback(app: App) -> None:
     """8"""
+    await overtaken(app, JSONResponse({"message": "Workflow was started"}))
+
+
+async def a_late_error_of_n8n_does_not_overwrite_its_callback(app: App) -> None:
+    """8"""
+    await overtaken(app, ERROR_IN_WORKFLOW)
+
+
+async def overtaken(app: App, answer: Response) -> None:
+    """The callback comes before the webhook's own answer."""
     called_back, answered = asyncio.Event(), asyncio.Event()
 
     async def slow(received: Received) -> Response:
         await called_back.wait()
         answered.set()
-        return JSONResponse({"message": "Workflow was started"})
+        return answer
 
     app.n8n.script = slow
     received = await app.submitted()
@@ -171,6 +186,7 @@ SCENARIOS: list[tuple[Scenario, str]] = [
     (a_callback_completes_the_request, "anon"),
     (concurrent_submissions_keep_to_the_limit, "anon"),
     (a_late_answer_of_n8n_does_not_overwrite_its_callback, "service_role"),
+    (a_late_error_of_n8n_does_not_overwrite_its_callback, "service_role"),
     (n8n_may_be_away_for_a_moment, "anon"),
     (members_of_two_organizations_may_submit, "anon"),
     (a_repeated_callback_makes_no_second_asset, "service_role"),
@@ -188,36 +204,52 @@ def project(server: Postgres) -> str:
     name = f"routes_{next(_numbers)}"
     server.execute(f"CREATE DATABASE {name}")
     server.execute(STATES["the original design"], name)
-    server.execute("DELETE FROM ai_image_requests", name)
+    server.execute("DELETE FROM assets; DELETE FROM ai_image_requests", name)
+    return name
+
+
+def document_url(server: Postgres, name: str) -> str:
+    return server.url(name).replace("postgres@", "authenticator@")
+
+
+@contextlib.asynccontextmanager
+async def the_document(
+    server: Postgres, n8n: ScriptedN8n, role: str, rate_limit: str = "10", name: str | None = None
+) -> AsyncIterator[App]:
+    name = name or project(server)
+    made = Document(document_url(server, name), n8n.url, rate_limit, role)
+    listener = bind("127.0.0.1", 0)
+    made.app_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(made.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    async with (
+        serving(made.app, config, listener),
+        httpx.AsyncClient(base_url=made.app_url, timeout=20) as http,
+    ):
+        yield App(http, n8n, server, name, made.fetches)
+
+
+def gateway_environment(server: Postgres, n8n: ScriptedN8n, name: str) -> dict[str, str]:
+    return {
+        "DATABASE_URL": server.url(name).replace("postgres@", "project@"),
+        "N8N_WEBHOOK_URL": n8n.url,
+        "SUPABASE_JWT_SECRET": JWT_SECRET,
+        "AI_CALLBACK_SECRET": AI_CALLBACK_SECRET,
+    }
+
+
+async def migrated_project(server: Postgres) -> str:
+    name = project(server)
+    await asyncio.to_thread(migrations.upgrade, server.url(name).replace("postgres@", "project@"))
     return name
 
 
 @contextlib.asynccontextmanager
-async def the_document(server: Postgres, n8n: ScriptedN8n, role: str, rate_limit: str = "10") -> AsyncIterator[App]:
-    name = project(server)
-    document = Document(server.url(name).replace("postgres@", "authenticator@"), n8n.url, rate_limit, role)
-    listener = bind("127.0.0.1", 0)
-    document.app_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(document.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-    async with (
-        serving(document.app, config, listener),
-        httpx.AsyncClient(base_url=document.app_url, timeout=20) as http,
-    ):
-        yield App(http, n8n, server, name)
-
-
-@contextlib.asynccontextmanager
-async def the_gateway(server: Postgres, n8n: ScriptedN8n) -> AsyncIterator[App]:
-    name = project(server)
-    await asyncio.to_thread(migrations.upgrade, server.url(name).replace("postgres@", "project@"))
-    settings = Settings.load(
-        {
-            "database_url": server.url(name).replace("postgres@", "project@"),
-            "n8n_webhook_url": n8n.url,
-            "supabase_jwt_secret": JWT_SECRET,
-            "ai_callback_secret": AI_CALLBACK_SECRET,
-        }
-    )
+async def the_gateway(
+    server: Postgres, n8n: ScriptedN8n, name: str | None = None, **more: object
+) -> AsyncIterator[App]:
+    name = name or await migrated_project(server)
+    environment = gateway_environment(server, n8n, name)
+    settings = Settings.load({**{key.lower(): value for key, value in environment.items()}, **more})
     async with running_gateway(settings) as gateway:
         yield App(gateway.http, n8n, server, name)
 
@@ -244,6 +276,108 @@ async def test_a_limit_that_is_no_number_stops_the_gateway_and_opens_the_documen
     async with the_document(server, n8n, "anon", rate_limit="ten") as app:
         answers = [await app.submit() for _ in range(12)]
         assert {answer.status_code for answer in answers} == {202}
+
+
+@pytest.mark.parametrize("which", ["gateway", "document"])
+async def test_a_count_that_fails_lets_nobody_past_the_limit(
+    server: Postgres, n8n: ScriptedN8n, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """7"""
+    way = the_gateway(server, n8n) if which == "gateway" else the_document(server, n8n, "anon")
+    async with way as app:
+        with monkeypatch.context() as patch:
+            patch.setattr(queries, "TAKEN", "SELECT 1 / 0 AS taken")
+            patch.setattr(document, "COUNT", "SELECT 1 / 0 WHERE $1::uuid IS NOT NULL")
+            answers = [await app.submit() for _ in range(12)]
+        accepted = sum(answer.status_code == 202 for answer in answers)
+        assert accepted == (0 if which == "gateway" else 12)
+        assert app.sql("SELECT count(*) FROM ai_image_requests") == str(accepted)
+        assert (await app.submit()).status_code == (202 if which == "gateway" else 429)
+
+
+async def test_what_a_process_that_ends_has_not_sent_is_sent_by_the_gateway_alone(
+    server: Postgres, n8n: ScriptedN8n, tmp_path: Path
+) -> None:
+    """8"""
+    name = await migrated_project(server)
+    dying = ServingProcess(
+        folder=tmp_path,
+        environment={**gateway_environment(server, n8n, name), "DIE_AT": "before-mark"},
+        module="tests.processes.dying_gateway",
+    )
+    with closing_all([dying]):
+        await asyncio.to_thread(dying.wait_until_ready)
+        request_id = await submitted_to(dying.url)
+        assert await asyncio.to_thread(dying.wait) == -9
+    async with the_gateway(server, n8n, name) as app:
+        await n8n.until_received(request_id)
+        await app.until(request_id, "processing")
+        assert n8n.times(request_id) == 1
+
+    name, port = project(server), free_port()
+    connecting = GatewayProcess(
+        str(port),
+        folder=tmp_path,
+        environment={"PROJECT_URL": document_url(server, name), "N8N_WEBHOOK_URL": n8n.url},
+        module="tests.original_design.dying_document",
+    )
+    with closing_all([connecting]):
+        request_id = await submitted_to(f"http://127.0.0.1:{port}")
+        connecting.kill()
+    async with the_document(server, n8n, "anon", name=name) as app:
+        later = await app.submitted()
+        await app.until(later.request_id, "processing")
+        assert n8n.times(request_id) == 0
+        assert await app.status(request_id) == "pending", "and nobody will ever look at it again"
+
+
+async def submitted_to(url: str) -> str:
+    """Submit to a process as soon as it answers; returns the request's id."""
+    headers = {"Authorization": f"Bearer {issue_token(JWT_SECRET, ADA, admin=False, lifetime=600)}"}
+    async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+
+        async def answered() -> httpx.Response | None:
+            with contextlib.suppress(httpx.ConnectError):
+                return await http.post("/api/ai-generate", json=BODY, headers=headers)
+            return None
+
+        answer = await eventually(answered)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["requestId"])
+
+
+async def test_an_n8n_that_never_answers_is_waited_for_without_end_by_the_document_alone(
+    server: Postgres, n8n: ScriptedN8n
+) -> None:
+    """8"""
+
+    async def no_answer(received: Received) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    n8n.script = no_answer
+    async with the_gateway(server, n8n, n8n_timeout_seconds=1, ai_deadline_seconds=2) as app:
+        received = await app.submitted()
+        await app.until(received.request_id, "failed")
+        assert n8n.times(received.request_id) == 1
+
+    async with the_document(server, n8n, "anon") as app:
+        received = await app.submitted()
+        await let_a_day_pass()
+        (fetch,) = app.fetches
+        done, _ = await asyncio.wait([fetch], timeout=0.5)  # nothing may happen, so there is nothing to wait for
+        assert not done
+        assert await app.status(received.request_id) == "pending"
+        fetch.cancel()
+
+
+async def let_a_day_pass() -> None:
+    """Put the clock of the test's event loop forward: whatever has a time limit has reached it."""
+    loop, seconds = asyncio.get_running_loop(), 24 * 3600.0
+    now, a_day = loop.time, asyncio.create_task(asyncio.sleep(seconds))
+    await asyncio.sleep(0)
+    loop.time = lambda: now() + seconds  # type: ignore[method-assign]
+    await a_day
 
 
 @pytest.mark.parametrize("which", ["gateway", "document"])

@@ -192,6 +192,27 @@ class Stand:
         events = "SELECT kind FROM ai_request_events WHERE request_id = :id ORDER BY id"
         return [row["kind"] for row in await self.database.all(events, id=request_id)]
 
+    async def progress(self, request_id: str) -> list[int]:
+        """Each progress that changed the request, in the order in which they came."""
+        events = "SELECT detail FROM ai_request_events WHERE request_id = :id AND kind = 'progressed' ORDER BY id"
+        return [json.loads(row["detail"])["progress"] for row in await self.database.all(events, id=request_id)]
+
+    async def check_assets(self) -> None:
+        """Each request has at most one asset: exactly one if it was completed, none if it failed."""
+        # Every workflow here names the picture for its request. One statement: a completion may be on its way.
+        rows = await self.database.all(
+            "SELECT r.id, r.status, CAST(r.asset_id AS text) AS asset_id, "
+            "array_to_string(ARRAY(SELECT CAST(a.id AS text) FROM assets AS a "
+            "WHERE a.file_url LIKE '%/' || CAST(r.id AS text) || '.png'), ' ') AS assets, "
+            "(SELECT count(*) FROM assets) AS of_all FROM ai_image_requests AS r"
+        )
+        for row in rows:
+            wanted = {"completed": [1], "failed": [0]}.get(row["status"], [0, 1])
+            assets = row["assets"].split()
+            assert len(assets) in wanted, f"{row['id']} is {row['status']} and has the assets {assets}"
+            assert assets == ([row["asset_id"]] if row["asset_id"] else []), f"{row['id']} does not name its asset"
+        assert not rows or rows[0]["of_all"] == sum(len(row["assets"].split()) for row in rows), "assets of no request"
+
 
 @pytest.fixture
 async def stand(
@@ -213,3 +234,4 @@ async def stand(
         made.ada = await People(database, "auth.users").person()
         with closing_all(made.processes):
             yield made
+            await made.check_assets()
