@@ -6,63 +6,31 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 from pydantic import SecretStr
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from gateway import alert_watch as watch
 from gateway.alert_watch import AlertWatch
 from gateway.background import stop_all
 from gateway.operations.incidents import Incident
-from gateway.server import bind
 from gateway.settings import Settings
 from storage import alerts
 from storage.errors import DatabaseUnavailable
+from tests.alert_receiver import AlertReceiver, alert_receiver
 from tests.conftest import Person
-from tests.running import SECONDS, RunningGateway, eventually, running_gateway, serving
+from tests.running import SECONDS, RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import WRONG_SECRET, ScriptedN8n
 
 RUN = AlertWatch.run
 
 
-class Receiver:
-    """What a chat's webhook would show."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.messages: list[dict[str, Any]] = []
-        self.status = 200
-        self.asked = 0
-        self.answers = asyncio.Event()
-        self.answers.set()
-
-    async def receive(self, request: Request) -> Response:
-        self.asked += 1
-        await self.answers.wait()
-        if self.status == 200:
-            self.messages.append(await request.json())
-        return PlainTextResponse("ok", self.status)
-
-    def told(self) -> list[tuple[str, str]]:
-        return sorted((message["alert"], message["status"]) for message in self.messages)
-
-
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    listener = bind("127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
-    app = Starlette(routes=[Route("/hook", made.receive, methods=["POST"])])
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    async with serving(app, config, listener):
+async def receiver() -> AsyncIterator[AlertReceiver]:
+    async with alert_receiver() as made:
         yield made
 
 
 @pytest.fixture
-def settings(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(settings: Settings, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The process's own watch rests; each test looks and tells itself, and depends on nobody's pace."""
     monkeypatch.setattr(AlertWatch, "run", lambda _: asyncio.sleep(0))
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url)})
@@ -103,7 +71,7 @@ async def shown(gateway: RunningGateway) -> str:
 
 
 async def test_a_stuck_request_is_told_once_and_once_when_it_is_over(
-    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
 ) -> None:
     request_id = await make_stuck(gateway, ada)
     for _ in range(2):
@@ -130,7 +98,7 @@ async def test_a_stuck_request_is_told_once_and_once_when_it_is_over(
 
 
 async def test_it_may_come_again(
-    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
 ) -> None:
     for _ in range(2):
         request_id = await make_stuck(gateway, ada)
@@ -143,7 +111,7 @@ async def test_it_may_come_again(
 
 
 async def test_callback_failures_are_counted_and_told_together(
-    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
 ) -> None:
     request_id = await gateway.submitted(ada.id)
     done = {"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"}
@@ -171,7 +139,7 @@ async def test_callback_failures_are_counted_and_told_together(
 
 
 async def test_dispatch_failures(
-    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch, n8n: ScriptedN8n
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch, n8n: ScriptedN8n
 ) -> None:
     n8n.answers(WRONG_SECRET)
     await gateway.until(ada.id, await gateway.submitted(ada.id), "failed")
@@ -180,7 +148,7 @@ async def test_dispatch_failures(
 
 
 async def test_many_processes_tell_it_once(
-    receiver: Receiver, gateway: RunningGateway, ada: Person, alert_watch: AlertWatch
+    receiver: AlertReceiver, gateway: RunningGateway, ada: Person, alert_watch: AlertWatch
 ) -> None:
     """Six watches, as six processes would have them, all at the same moment."""
     watches = [alert_watch, *(AlertWatch(gateway.gateway) for _ in range(5))]
@@ -198,7 +166,7 @@ async def test_many_processes_tell_it_once(
 
 
 async def test_a_receiver_that_is_away_hears_of_it_later(
-    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
 ) -> None:
     async def another_process_may_try() -> None:
         await gateway.gateway.database.all("UPDATE ai_gateway_alerts SET telling_until = AFTER(:s)", s=-1.0)
@@ -223,7 +191,7 @@ async def test_a_receiver_that_is_away_hears_of_it_later(
 
 
 async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
-    gateway: RunningGateway, ada: Person, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process's own loops, this time: while the webhook does not answer, the numbers go on."""
     monkeypatch.setattr(AlertWatch, "run", RUN)
@@ -247,7 +215,7 @@ async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
 
 
 async def test_a_database_that_is_away(
-    gateway: RunningGateway, receiver: Receiver, alert_watch: AlertWatch, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, receiver: AlertReceiver, alert_watch: AlertWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot keep an alert about itself: the bus's server decides who tells."""
 
@@ -280,7 +248,7 @@ async def test_a_database_that_is_away(
 
 
 async def test_trouble_that_is_back_while_its_end_is_told(
-    gateway: RunningGateway, ada: Person, receiver: Receiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
 ) -> None:
     await complete(gateway, await make_stuck(gateway, ada))
     await make_stuck(gateway, ada)
@@ -322,7 +290,7 @@ async def test_a_receiver_that_drips_is_given_up(
             await look_and_tell(alert_watch)
 
 
-async def test_the_successor_tells_the_end_of_an_outage(gateway: RunningGateway, receiver: Receiver) -> None:
+async def test_the_successor_tells_the_end_of_an_outage(gateway: RunningGateway, receiver: AlertReceiver) -> None:
     """Whoever told the beginning has been restarted meanwhile."""
     assert await gateway.gateway.bus.claim_once(watch.DATABASE_AWAY)
     successor = AlertWatch(gateway.gateway)
@@ -367,7 +335,7 @@ async def test_without_a_receiver_the_log_is_told(
 
 @pytest.mark.parametrize("backend", ["postgres"])
 async def test_a_bus_that_is_away(
-    settings: Settings, receiver: Receiver, backend: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, receiver: AlertReceiver, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.servers import Valkey
 

@@ -10,12 +10,15 @@ import pytest
 from websockets.asyncio.client import connect
 
 from gateway.settings import DEVELOPMENT_SECRETS
+from storage import migrations
 from storage.database import Database
+from tests.alert_receiver import alert_receiver
 from tests.conftest import Person
 from tests.processes.conftest import Serve, bearer
-from tests.processes.spawning import GatewayProcess
+from tests.processes.spawning import GatewayProcess, ServingProcess
 from tests.running import eventually, receive
 from tests.scripted_n8n import ScriptedN8n
+from tests.servers import Postgres, Valkey
 
 pytestmark = pytest.mark.slow
 
@@ -189,3 +192,43 @@ async def test_logs_are_json_in_production_and_say_no_secret(serve: Serve, ada: 
     output = process.output()
     for hidden in (*secrets.values(), token, own["X-Callback-Secret"], "Unlogged", "\nforged line"):
         assert hidden not in output
+
+
+async def test_an_outage_of_the_database_is_told_once_by_all(tmp_path: Path, spawned: list[GatewayProcess]) -> None:
+    """Two processes, one of which is restarted meanwhile, and a PostgreSQL that dies and comes back."""
+    with Postgres() as postgres, Valkey() as valkey:
+        async with alert_receiver() as receiver:
+            await asyncio.to_thread(migrations.upgrade, postgres.url())
+            environment = {
+                "DATABASE_URL": postgres.url(),
+                "REDIS_URL": valkey.url,
+                "N8N_WEBHOOK_URL": "http://127.0.0.1:1/",
+                "ALERT_WEBHOOK_URL": receiver.url,
+            }
+
+            def serve() -> ServingProcess:
+                process = ServingProcess(folder=tmp_path, environment=environment)
+                spawned.append(process)
+                process.wait_until_ready()
+                return process
+
+            async def told(count: int) -> None:
+                await eventually(lambda: asyncio.sleep(0, len(receiver.messages) >= count), 60)
+
+            first, _ = await asyncio.gather(asyncio.to_thread(serve), asyncio.to_thread(serve))
+            await asyncio.to_thread(postgres.kill)
+            await told(1)
+            assert receiver.told() == [("database_away", "firing")]
+            await asyncio.to_thread(first.kill)
+            await asyncio.to_thread(postgres.start)
+            await asyncio.to_thread(serve)
+            await told(2)
+            away = 'gateway_alert{name="database_away"} 1.0'
+            async with httpx.AsyncClient(trust_env=False) as http:
+
+                async def nobody_shows_it() -> bool:
+                    shown = [(await http.get(f"{process.url}/metrics")).text for process in spawned[1:]]  # type: ignore[attr-defined]
+                    return not any(away in text for text in shown)
+
+                await eventually(nobody_shows_it, 30)
+            assert receiver.told() == [("database_away", "firing"), ("database_away", "resolved")]
