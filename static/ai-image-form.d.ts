@@ -53,6 +53,7 @@ export interface AiImageFormTexts {
   retry: string;
   edit: string;
   offline: string;
+  offlineSubmitting: string;
   offlineRunning: string;
   reconnecting: string;
   unreachable: string;
@@ -97,7 +98,10 @@ export interface AiImageFormEventMap {
  * `button`, `button-secondary`, `progress`, `figure`, `image`, `caption`, `strip-heading`, `strip`, `strip-item`.
  */
 export class AiImageForm extends HTMLElement {
-  /** Fetches a fresh access token; the session cookie is used when left out. */
+  /**
+   * Fetches a fresh access token; the session cookie is used when left out. When its tokens are another user's, or it is
+   * set or removed, the element forgets all that it has shown.
+   */
   getToken: (() => Promise<string | null | undefined>) | null;
   /** The texts; what is set replaces defaults, in part or altogether. */
   get texts(): AiImageFormTexts;

@@ -4,12 +4,11 @@
 //   <ai-image-form gateway-url="https://gateway.example.com"></ai-image-form>
 //
 // This file holds what is shown when; what runs is in ai-image-form/requests.js, and each view in a file of its own.
-import { FormView } from "./ai-image-form/form-view.js";
-import { h } from "./ai-image-form/dom.js";
-import { RequestView } from "./ai-image-form/request-view.js";
+import { Card } from "./ai-image-form/card.js";
+import { Refusals } from "./ai-image-form/refusals.js";
 import { isFinal, Requests } from "./ai-image-form/requests.js";
-import { Strip } from "./ai-image-form/strip.js";
 import { styleSheet } from "./ai-image-form/style.js";
+import { Subject } from "./ai-image-form/subject.js";
 import { fill, TEXTS } from "./ai-image-form/texts.js";
 import { whenAgain } from "./ai-image-form/waiting.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
@@ -17,10 +16,7 @@ import { GatewayClient, GatewayError } from "./gateway.js";
 const RECENT = 8;
 
 /** Until the past is read again, in milliseconds, when it could not be read. */
-const RESTORE_PAUSE = 5000;
-
-/** Progress is spoken at each of these steps in percent. */
-const SPOKEN_STEP = 25;
+const READ_PAUSE = 5000;
 
 /** Refusals that name an organization problem: the choice must be offered anew. */
 const ORGANIZATION_CODES = new Set(["organization_required", "not_a_member"]);
@@ -29,23 +25,22 @@ const ORGANIZATION_CODES = new Set(["organization_required", "not_a_member"]);
 class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
   static observedAttributes = ["gateway-url", "organization-id"];
 
-  #requests = null;
   #gateway = null;
   #getToken = null;
   #texts = TEXTS;
-  #usage = null;
-  #shown = null; // the id of the request that is shown; null: the form
-  #submitting = false;
-  #refusal = null; // { message, until }
   #connection = "idle";
   #signedOut = false;
   #timer = null;
 
-  #form = null;
-  #request = null;
-  #strip = null;
-  #heard = null;
-  #spoken = "";
+  // What is one subject's, and forgotten with it.
+  #subject = null; // null: not known yet
+  #card = null;
+  #requests = null;
+  #refusals = null;
+  #usage = null;
+  #shown = null; // the id of the request that is shown; null: the form
+  #submission = null; // stands for the one that waits for its answer
+  #hasRead = false; // whether the past could be read
 
   // -- the public side ------------------------------------------------------------------------------------------------
 
@@ -55,9 +50,11 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
   }
 
   set getToken(value) {
-    const restart = (value === null || value === undefined) !== (this.#getToken === null); // not for each new closure
+    const other = (value === null || value === undefined) !== (this.#getToken === null); // not for each new closure
     this.#getToken = value ?? null;
-    if (restart && this.#gateway) this.#restart();
+    if (!other || !this.#requests) return;
+    this.#forget();
+    this.#read();
   }
 
   /** Texts that replace the defaults, in part or altogether. */
@@ -73,9 +70,10 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
   connectedCallback() {
     this.#upgrade("getToken");
     this.#upgrade("texts");
-    if (!this.#form) this.#build();
-    if (!this.#requests) this.#forgetRequests();
-    if (!this.#gateway) this.#start();
+    if (!this.#requests) this.#forget();
+    if (this.#gateway) return;
+    this.#start();
+    this.#read();
   }
 
   /** Whoever only moves the element puts it back at once; then nothing is interrupted. */
@@ -88,8 +86,8 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#gateway) return;
     if (name === "gateway-url") {
-      this.#forgetRequests();
-      this.#restart();
+      this.#forget();
+      this.#read();
     } else {
       this.#render();
     }
@@ -105,81 +103,146 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
     this[name] = value;
   }
 
-  #build() {
-    const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [styleSheet()];
-    this.#form = new FormView({ onSubmit: (values) => this.#submit(values), onInput: this.#render });
-    this.#request = new RequestView({
-      onAnother: () => this.#another(),
-      onRetry: () => this.#retry(),
-      onEdit: () => this.#edit(),
+  /** Begin with nothing: whatever was seen, typed or known belongs to a subject that is no longer here. */
+  #forget() {
+    const stood = this.#gateway !== null;
+    const hadFocus = Boolean(this.shadowRoot?.activeElement);
+    if (stood) this.#stop();
+    this.#subject?.memory.leave();
+    const requests = new Requests({
+      onChange: () => this.#render(),
+      onBegun: (body) => requests === this.#requests && this.#dispatch("ai-image-submitted", body),
+      onFinal: (body) => requests === this.#requests && this.#end(body),
+      onSignedOut: () => requests === this.#requests && this.#signOut(),
     });
-    this.#strip = new Strip((requestId) => this.#choose(requestId));
-    this.#heard = h("p", { class: "heard", role: "status" });
-    root.append(
-      h("div", { class: "card", part: "card" },
-        this.#form.element, this.#request.element, this.#strip.element, this.#heard),
-    );
+    this.#requests = requests;
+    this.#refusals = new Refusals();
+    this.#subject = this.#usage = this.#shown = this.#submission = null;
+    this.#signedOut = this.#hasRead = false;
+    this.#build();
+    if (!stood) return;
+    this.#start();
+    if (hadFocus) this.#card.form.focus();
   }
 
-  #forgetRequests() {
-    this.#requests?.stop();
-    this.#shown = null;
-    this.#requests = new Requests({
-      onChange: () => this.#render(),
-      onBegun: (body) => this.#dispatch("ai-image-submitted", body),
-      onFinal: (body) => this.#end(body),
-      onSignedOut: () => this.#signOut(),
+  #build() {
+    this.#card = new Card({
+      onSubmit: (values) => this.#submit(values),
+      onInput: this.#render,
+      onAnother: () => this.#another(),
+      onRetry: () => this.#retry(),
+      onEdit: () => this.#edit(this.#requests.get(this.#shown)),
+      onChoose: (requestId) => this.#choose(requestId),
     });
+    const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [styleSheet()];
+    root.replaceChildren(this.#card.element);
   }
 
   #start() {
-    this.#gateway = new GatewayClient({
+    const gateway = new GatewayClient({
       url: this.getAttribute("gateway-url") || location.origin,
-      getToken: async () => (await this.#getToken?.()) ?? null,
+      getToken: () => this.#tokenFor(gateway),
       onState: (state) => {
         this.#connection = state;
         this.#render();
       },
     });
+    this.#gateway = gateway;
     for (const event of ["online", "offline"]) addEventListener(event, this.#render);
-    this.#requests.start(this.#gateway);
-    this.#signedOut = false;
+    addEventListener("online", this.#wake);
+    document.addEventListener("visibilitychange", this.#wake);
+    this.#requests.start(gateway);
     this.#render();
-    this.#restore();
-    this.#readUsage();
   }
 
   #stop() {
     for (const event of ["online", "offline"]) removeEventListener(event, this.#render);
+    removeEventListener("online", this.#wake);
+    document.removeEventListener("visibilitychange", this.#wake);
     clearTimeout(this.#timer);
     this.#gateway = null; // first: whatever the client still says is not for us
     this.#requests.stop();
     this.#connection = "idle";
   }
 
-  #restart() {
-    this.#stop();
-    this.#start();
+  // -- whose it is ----------------------------------------------------------------------------------------------------
+
+  async #askToken() {
+    return (await this.#getToken?.()) ?? null;
+  }
+
+  /** A token for `gateway`, which asks in the name of one subject and of no other. */
+  async #tokenFor(gateway) {
+    const token = await this.#askToken();
+    if (gateway === this.#gateway) this.#recognise(token);
+    if (gateway !== this.#gateway) throw new Error("Somebody else is here now.");
+    return token;
+  }
+
+  #recognise(token) {
+    const subject = new Subject(token, this.getAttribute("gateway-url") ?? "");
+    if (this.#subject?.equals(subject)) return;
+    const isFirst = this.#subject === null;
+    const pause = this.#hasRead ? 0 : READ_PAUSE; // a `getToken` that names another each time must not spin
+    if (!isFirst) this.#forget();
+    this.#subject = subject;
+    if (!isFirst) this.#readIn(pause);
+  }
+
+  #signOut() {
+    if (this.#signedOut) return;
+    this.#forget();
+    this.#signedOut = true;
+    this.#render();
+  }
+
+  /** The network is back, or the user: perhaps somebody signed in or out meanwhile, in another tab. */
+  #wake = () => {
+    if (document.hidden) return;
+    if (this.#signedOut) this.#read();
+    else this.#tokenFor(this.#gateway).catch(() => {});
+  };
+
+  // -- what the gateway knows -----------------------------------------------------------------------------------------
+
+  #read() {
+    if (!this.#gateway) return;
+    this.#restore();
+    this.#readUsage();
+  }
+
+  #readIn(milliseconds) {
+    const gateway = this.#gateway;
+    setTimeout(() => gateway === this.#gateway && this.#read(), milliseconds);
   }
 
   /** Show what was shown before a reload, and what is recent. */
   async #restore() {
     const gateway = this.#gateway;
-    const remembered = this.#shown ?? this.#remembered();
     try {
       await this.#requests.load(RECENT);
-      if (remembered && !this.#requests.get(remembered)) await this.#requests.find(remembered);
+      if (gateway !== this.#gateway) return;
+      this.#hasRead = true;
+      this.#signedOut = false;
+      this.#render();
+      await this.#restoreShown();
     } catch (error) {
       if (gateway !== this.#gateway) return; // and the form works without its past
       if (error.status === 401) this.#signOut();
-      else if (error.status === 404) this.#remember(null);
-      else setTimeout(() => gateway === this.#gateway && this.#restore(), RESTORE_PAUSE);
-      return;
+      else if (error.status === 404) this.#subject.memory.set(null);
+      else this.#readIn(READ_PAUSE);
     }
-    if (gateway !== this.#gateway || !remembered || this.#shown) return;
-    const { product, brand } = this.#form.values();
-    if (!product && !brand) this.#show(remembered); // who types already is not interrupted
+  }
+
+  async #restoreShown() {
+    const gateway = this.#gateway;
+    const requestId = this.#shown ?? this.#subject.memory.get();
+    if (!requestId) return;
+    if (!this.#requests.get(requestId)) await this.#requests.find(requestId);
+    if (gateway !== this.#gateway || this.#shown) return;
+    const { product, brand } = this.#card.form.values();
+    if (!product && !brand) this.#show(requestId); // who types already is not interrupted
   }
 
   async #readUsage() {
@@ -196,65 +259,86 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
 
   // -- what the user does ---------------------------------------------------------------------------------------------
 
-  async #submit({ product, brand, organizationId }) {
-    if (this.#submitting) return;
-    this.#submitting = true;
-    this.#refusal = null;
+  async #submit({ product, brand }) {
+    if (this.#submission) return;
+    const submission = (this.#submission = {});
+    this.#refusals.drop(this.#organizationId());
+    this.#render();
+    const gateway = this.#gateway;
+    const token = await this.#askToken().catch(() => undefined);
+    if (gateway !== this.#gateway) return this.#release(submission); // whoever is here now has not asked for it
+    if (token !== undefined) this.#recognise(token); // whoever submits may be somebody else than was here before
+    this.#submission = submission;
     this.#render();
     const requests = this.#requests;
-    try {
-      const requestId = await requests.submit(product, brand, this.getAttribute("organization-id") || organizationId);
-      if (requests !== this.#requests) return;
-      this.#signedOut = false;
-      this.#form.reset();
+    const organizationId = this.#organizationId();
+    let begun = null;
+    const begin = (requestId) => {
+      const movedOn = begun && this.#shown !== begun; // and is not brought back when the answer corrects what was found
+      if (requests !== this.#requests || requestId === begun || movedOn) return;
+      begun = requestId;
+      this.#release(submission);
+      this.#card.form.reset();
       this.#show(requestId, { focus: true });
+    };
+    try {
+      begin(await requests.submit(product, brand, organizationId, begin));
+      if (requests === this.#requests && this.#signedOut) this.#read();
     } catch (error) {
-      this.#refuse(error);
+      if (requests !== this.#requests) return;
+      if (begun && this.#shown === begun) this.#edit({ product, brand });
+      this.#refuse(error, organizationId);
     } finally {
-      this.#submitting = false;
+      this.#release(submission);
       this.#render();
     }
   }
 
-  #refuse(error) {
-    const refused = error instanceof GatewayError;
-    const until = refused && error.retryAfter && error.status !== 503 ? Date.now() + error.retryAfter * 1000 : null;
-    const message = refused ? error.message : this.#texts.unreachable;
-    this.#refusal = { message, until };
+  /** Free the form; a later submission keeps it. */
+  #release(submission) {
+    if (this.#submission === submission) this.#submission = null;
+  }
+
+  #refuse(error, organizationId) {
+    const answered = error instanceof GatewayError;
+    const message = answered ? error.message : this.#texts.unreachable;
+    const code = answered ? error.code : "unreachable";
+    const until = error.isRefusal && error.retryAfter ? Date.now() + error.retryAfter * 1000 : null;
     if (error.status === 401) this.#signOut();
-    if (ORGANIZATION_CODES.has(error.code)) this.#readUsage();
-    this.#dispatch("ai-image-error", { error: message, code: refused ? error.code : "unreachable" });
+    else this.#refusals.add({ message, until, code }, organizationId);
+    if (ORGANIZATION_CODES.has(code)) this.#readUsage();
+    this.#dispatch("ai-image-error", { error: message, code });
   }
 
   #another() {
-    this.#form.reset();
+    this.#card.form.reset();
     this.#show(null);
-    this.#form.focus();
+    this.#card.form.focus();
   }
 
   /** People who press “Try again” want the same once more; who wants something else has the other button. */
   #retry() {
-    const { product, brand } = this.#requests.get(this.#shown);
-    this.#edit();
-    this.#submit({ ...this.#form.values(), product, brand });
+    const body = this.#requests.get(this.#shown);
+    this.#edit(body);
+    this.#submit(body);
   }
 
-  #edit() {
-    this.#form.reset(this.#requests.get(this.#shown));
+  #edit({ product, brand }) {
+    this.#card.form.reset({ product, brand });
     this.#show(null);
-    this.#form.focus();
+    this.#card.form.focus();
   }
 
   #choose(requestId) {
     this.#show(requestId, { focus: true });
-    this.#request.element.scrollIntoView({ block: "nearest" });
+    this.#card.request.element.scrollIntoView({ block: "nearest" });
   }
 
   #show(requestId, { focus = false } = {}) {
     this.#shown = requestId;
-    this.#remember(requestId);
+    this.#subject?.memory.set(requestId);
     this.#render();
-    if (focus) this.#request.heading.focus();
+    if (focus) this.#card.request.heading.focus();
   }
 
   // -- what happens ---------------------------------------------------------------------------------------------------
@@ -264,17 +348,11 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
     const { status, product, brand, errorMessage, errorCode } = body;
     const texts = this.#texts;
     const name = fill(texts.alt, { product, brand });
-    this.#heard.textContent = fill(status === "completed" ? texts.announceDone : texts.announceFailed, { name });
+    this.#card.say(fill(status === "completed" ? texts.announceDone : texts.announceFailed, { name }));
     this.#readUsage();
     if (status === "completed") return this.#dispatch("ai-image-success", body);
     const code = errorCode ?? "generation_failed";
     this.#dispatch("ai-image-error", { error: errorMessage ?? texts.failed, code, request: body });
-  }
-
-  #signOut() {
-    this.#signedOut = true;
-    this.#refusal = null;
-    this.#render();
   }
 
   #dispatch(type, detail) {
@@ -288,34 +366,35 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
     const body = this.#shown && this.#requests.get(this.#shown);
     const texts = this.#texts;
     const focused = this.shadowRoot.activeElement;
-    const later = this.#refusal?.until ? whenAgain(this.#refusal.until, texts, this.#language()) : null;
-    if (this.#refusal?.until && !later) this.#refusal = null; // the wait is over
-    this.#form.element.hidden = Boolean(body);
-    this.#request.element.hidden = !body;
-    this.#form.update({
+    const submitting = this.#submission !== null;
+    const refusal = this.#refusals.get(this.#organizationId());
+    const later = refusal?.until ? whenAgain(refusal.until, texts, this.#language()) : null;
+    this.#card.form.element.hidden = Boolean(body);
+    this.#card.request.element.hidden = !body;
+    this.#card.form.update({
       texts,
-      submitting: this.#submitting,
+      submitting,
       blocked: Boolean(later),
-      problem: this.#signedOut ? texts.signedOut : this.#refusal?.message ?? null,
+      problem: this.#signedOut ? texts.signedOut : refusal?.message ?? null,
       later,
-      notice: navigator.onLine ? null : texts.offline,
+      notice: navigator.onLine ? null : submitting ? texts.offlineSubmitting : texts.offline,
       organizations: this.#organizations(),
     });
     if (body) {
-      this.#request.update({
+      this.#card.request.update({
         body,
         texts,
         elapsed: this.#requests.elapsed(body),
         typical: this.#usage?.typicalSeconds ?? null,
         notice: this.#trouble(),
       });
-      if (!isFinal(body)) this.#speak(spoken(body, texts));
+      if (!isFinal(body)) this.#card.sayProgress(body, texts);
     }
-    this.#strip.update({ bodies: this.#requests.recent(RECENT), shown: this.#shown, texts });
+    this.#card.strip.update({ bodies: this.#requests.recent(RECENT), shown: this.#shown, texts });
     // A button that vanished under the keyboard leaves its user at the top of the page.
-    if (focused && focused.offsetParent === null && body) this.#request.heading.focus();
+    if (focused && focused.offsetParent === null && body) this.#card.request.heading.focus();
     clearTimeout(this.#timer);
-    if (later || (body && !isFinal(body))) this.#timer = setTimeout(this.#render, 1000);
+    if (refusal?.until || (body && !isFinal(body))) this.#timer = setTimeout(this.#render, 1000);
   };
 
   #trouble() {
@@ -323,49 +402,19 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
     return this.#connection === "polling" ? this.#texts.reconnecting : null;
   }
 
+  /** For whom is submitted; undefined leaves it to the gateway. */
+  #organizationId() {
+    return this.getAttribute("organization-id") || this.#card.form.values().organizationId;
+  }
+
   #organizations() {
     const organizations = this.#usage?.organizations ?? [];
     return this.getAttribute("organization-id") || organizations.length < 2 ? [] : organizations;
   }
 
-  /** Say what is new of the progress; what was said in between is not spoken over. */
-  #speak(text) {
-    if (text !== this.#spoken) this.#heard.textContent = text;
-    this.#spoken = text;
-  }
-
   #language() {
     return this.closest("[lang]")?.lang || undefined;
   }
-
-  // -- what a reload keeps --------------------------------------------------------------------------------------------
-
-  get #memory() {
-    return `ai-image-form ${this.getAttribute("gateway-url") ?? ""}`;
-  }
-
-  #remember(requestId) {
-    try {
-      if (requestId) sessionStorage.setItem(this.#memory, requestId);
-      else sessionStorage.removeItem(this.#memory);
-    } catch {
-      // A browser may forbid it; then a reload shows the form, and the request below it.
-    }
-  }
-
-  #remembered() {
-    try {
-      return sessionStorage.getItem(this.#memory);
-    } catch {
-      return null;
-    }
-  }
-}
-
-/** What a screen reader says of a running request: only at steps, for every percent would be noise. */
-function spoken({ status, progress }, texts) {
-  const percent = Math.floor((progress ?? 0) / SPOKEN_STEP) * SPOKEN_STEP;
-  return percent > 0 ? `${texts[status]}, ${fill(texts.progress, { percent })}` : texts[status];
 }
 
 if (globalThis.customElements && !customElements.get("ai-image-form")) {

@@ -70,6 +70,11 @@ export class GatewayError extends Error {
   readonly retryAfter: number | null;
   /** The request that failed, from a gateway in sync mode. */
   readonly request: Body | null;
+  /**
+   * Whether surely nothing was begun. After any other error of a submission, only a repeat with the same
+   * `idempotencyKey` is safe.
+   */
+  readonly isRefusal: boolean;
 }
 
 export interface GatewayOptions {
@@ -84,7 +89,8 @@ export interface GatewayOptions {
 export class GatewayClient {
   constructor(options?: GatewayOptions);
   /**
-   * Submit a request. A lost answer is repeated safely; with an `idempotencyKey` of your own, even by a later call.
+   * Submit a request. A lost answer, 502, 503 and 504 are repeated safely; with an `idempotencyKey` of your own, even by
+   * a later call.
    * @returns the new request's id; from a gateway in sync mode its whole Body, whatever became of it
    */
   generate(

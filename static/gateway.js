@@ -10,12 +10,27 @@
 /** Close codes after which connecting again cannot help (the server's table of close codes). */
 const PERMANENT = new Set([1009, 4400, 4403]);
 
+/** Statuses that a proxy or a busy gateway answers with, whatever became of a submission. */
+const PASSING = new Set([502, 503, 504]);
+
+/** Statuses below 500 that speak of the transport, not of the submission. */
+const UNHEARD = new Set([408, 425]);
+
 const LONGEST_PAUSE = 30_000;
 const CONNECT_TIMEOUT = 10_000;
 const POLL_WAIT = 25;
 
 /** How long a submission may take: a gateway in sync mode answers only when the picture is there. */
 const SUBMIT_TIMEOUT = 120_000;
+
+/** How long a token may still be good when the gateway warns of its end. */
+const TOKEN_WARNING = 60_000;
+
+/** How long before its end a token that has not been renewed is asked for once more. */
+const LAST_CALL = 10_000;
+
+/** Warnings that follow each other faster are answered together. */
+const TOKEN_PACE = 5_000;
 
 /** A refusal: `code` is the gateway's word for it, `status` the HTTP status, `retryAfter` seconds or null. */
 export class GatewayError extends Error {
@@ -26,6 +41,11 @@ export class GatewayError extends Error {
     this.code = code;
     this.retryAfter = retryAfter;
     this.request = request; // the Body of the request that failed, from a gateway in sync mode
+  }
+
+  /** Whether surely nothing was begun. After any other error only the same Idempotency-Key makes a repeat safe. */
+  get isRefusal() {
+    return this.status >= 400 && this.status < 500 && !UNHEARD.has(this.status);
   }
 }
 
@@ -38,6 +58,7 @@ export class GatewayClient {
   #live = false;
   #failures = 0;
   #timers = new Map();
+  #sentToken = null; // the last one that this connection was told
   #lastHeard = 0;
   #closed = false;
 
@@ -55,7 +76,7 @@ export class GatewayClient {
   }
 
   /**
-   * Submit a request. A lost answer is repeated with the same Idempotency-Key, so it never makes two.
+   * Submit a request. While the answer is lost, it is repeated with the same Idempotency-Key, so it never makes two.
    *
    * A gateway in sync mode answers with the whole Body, at once final in most cases; one that failed is an answer too.
    */
@@ -72,7 +93,7 @@ export class GatewayClient {
         });
       } catch (error) {
         if (error.request) return error.request;
-        if (error instanceof GatewayError ? error.status !== 503 : false) throw error;
+        if (error instanceof GatewayError && !PASSING.has(error.status)) throw error;
         if (attempt === 3 || Date.now() - began > SUBMIT_TIMEOUT) throw error;
         await pause(Math.random() * 1000 * attempt);
       }
@@ -155,8 +176,7 @@ export class GatewayClient {
 
   /** Nobody watches anything: keep no connection. */
   #rest() {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    for (const name of [...this.#timers.keys()]) this.#cancel(name);
     const socket = this.#socket;
     this.#socket = null;
     this.#live = false;
@@ -170,10 +190,10 @@ export class GatewayClient {
     if (this.#socket || this.#closed || this.#timers.has("reconnect") || this.#watches.size === 0) return;
     const socket = new WebSocket(`${this.#url.replace(/^http/, "ws")}/ws`);
     this.#socket = socket;
+    this.#sentToken = null;
     this.#after("connect", CONNECT_TIMEOUT, () => this.#lost(socket, 0));
     socket.onopen = async () => {
-      const token = await this.#token().catch(() => null);
-      if (token && socket === this.#socket) socket.send(JSON.stringify({ type: "auth", token }));
+      this.#authenticate(socket, await this.#token().catch(() => null));
     };
     socket.onmessage = (event) => this.#receive(socket, JSON.parse(event.data));
     socket.onclose = (event) => this.#lost(socket, event.code);
@@ -201,7 +221,7 @@ export class GatewayClient {
         this.#lost(socket, 0);
         break;
       case "expiring":
-        this.#token().then((token) => token && this.#send({ type: "auth", token }), () => {});
+        this.#renewToken(socket, Date.parse(message.expiresAt) - Date.now());
         break;
       case "drain":
         this.#after("drain", Math.max(0, message.reconnectInMs), () => this.#lost(socket, 1012, 0));
@@ -209,8 +229,24 @@ export class GatewayClient {
     }
   }
 
+  /** A token that the gateway has already would only be warned of again. */
+  #authenticate(socket, token) {
+    if (!token || token === this.#sentToken || socket !== this.#socket) return;
+    this.#sentToken = token;
+    this.#send({ type: "auth", token });
+  }
+
+  /** Ask for a fresh token now, and once more shortly before the end: `getToken` may not have had one yet. */
+  async #renewToken(socket, left) {
+    const askedJustNow = this.#timers.has("token");
+    const ask = async () => this.#authenticate(socket, await this.#token().catch(() => null));
+    // This computer's clock may be wrong, but no warning comes earlier than that.
+    this.#after("token", Math.max(TOKEN_PACE, Math.min(left, TOKEN_WARNING) - LAST_CALL), ask);
+    if (!askedJustNow) await ask();
+  }
+
   #welcomed(socket, { pingIntervalMs }) {
-    clearTimeout(this.#timers.get("connect"));
+    this.#cancel("connect");
     this.#live = true;
     this.#onState("live");
     const ids = [...this.#watches.keys()];
@@ -232,7 +268,7 @@ export class GatewayClient {
 
   #lost(socket, code, wait = null) {
     if (socket !== this.#socket) return;
-    for (const name of ["connect", "ping", "drain"]) clearTimeout(this.#timers.get(name));
+    for (const name of ["connect", "ping", "drain", "token"]) this.#cancel(name);
     this.#socket = null;
     this.#live = false;
     socket.onclose = null;
@@ -244,17 +280,13 @@ export class GatewayClient {
     // Full jitter: after a restart, clients spread over the whole window instead of coming back as one wave.
     this.#failures += 1;
     const longest = Math.min(LONGEST_PAUSE, 500 * 2 ** Math.min(this.#failures, 10));
-    this.#after("reconnect", wait ?? Math.random() * longest, () => {
-      this.#timers.delete("reconnect");
-      this.#connect();
-    });
+    this.#after("reconnect", wait ?? Math.random() * longest, () => this.#connect());
   }
 
   /** The network is back: do not wait for the next attempt. */
   #online = () => {
     if (!this.#timers.has("reconnect")) return;
-    clearTimeout(this.#timers.get("reconnect"));
-    this.#timers.delete("reconnect");
+    this.#cancel("reconnect");
     this.#connect();
   };
 
@@ -302,16 +334,25 @@ export class GatewayClient {
       signal: AbortSignal.timeout(timeout),
       headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
     });
+    if (response.ok) return response.json(); // one that was cut off on its way is lost, and not empty
     const content = await response.json().catch(() => ({}));
-    if (response.ok) return content;
     const retryAfter = Number(response.headers.get("Retry-After")) || null;
     const error = content.error ?? `The gateway answered ${response.status}.`;
     throw new GatewayError(response.status, content.code ?? "http_error", error, retryAfter, content.request ?? null);
   }
 
   #after(name, milliseconds, action) {
+    this.#cancel(name);
+    const run = () => {
+      this.#timers.delete(name);
+      action();
+    };
+    this.#timers.set(name, setTimeout(run, milliseconds));
+  }
+
+  #cancel(name) {
     clearTimeout(this.#timers.get(name));
-    this.#timers.set(name, setTimeout(action, milliseconds));
+    this.#timers.delete(name);
   }
 }
 

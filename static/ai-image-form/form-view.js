@@ -17,13 +17,13 @@ export class FormView {
     this.heading = h("h2", { part: "heading", tabindex: "-1" });
     this.intro = h("p", { class: "muted" });
     this.#fields = {
-      product: new Field("product", h("input", { part: "input", autocomplete: "off", enterkeyhint: "next" })),
-      brand: new Field("brand", h("input", { part: "input", autocomplete: "organization", enterkeyhint: "send" })),
+      product: new Field("product", h("input", { part: "input", dir: "auto", autocomplete: "off", enterkeyhint: "next" })),
+      brand: new Field("brand", h("input", { part: "input", dir: "auto", autocomplete: "organization", enterkeyhint: "send" })),
       organization: new Field("organization", h("select", { part: "input" })),
     };
     this.problem = h("p", { part: "error", class: "error", role: "alert", hidden: true });
     this.later = h("span", { "aria-live": "off" }); // heard with the problem, not again each minute
-    this.notice = h("p", { part: "notice", class: "muted", role: "status", hidden: true });
+    this.notice = h("p", { part: "notice", class: "notice", role: "status", hidden: true });
     this.button = h("button", { part: "button", type: "submit" });
     this.element = h("form", { part: "form", novalidate: true });
     this.element.addEventListener("submit", (event) => {
@@ -69,7 +69,7 @@ export class FormView {
     for (const field of Object.values(this.#fields)) field.update(texts);
     this.#fields.organization.element.hidden = organizations.length === 0;
     this.#offer(organizations, texts);
-    if (!problem && this.#tried && this.#missing()) problem = texts.required;
+    if (!problem && this.#tried && this.#isEmpty()) problem = texts.required;
     if (this.problem.firstChild?.data !== problem) {
       this.problem.replaceChildren(...(problem ? [problem, " ", this.later] : []));
     }
@@ -96,8 +96,8 @@ export class FormView {
     if (organizations.some((one) => one.organizationId === chosen)) input.value = chosen;
   }
 
-  #missing() {
-    return !this.#fields.product.value || !this.#fields.brand.value;
+  #isEmpty() {
+    return !this.#fields.product.value && !this.#fields.brand.value;
   }
 
   #mistakes() {

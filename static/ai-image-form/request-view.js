@@ -10,7 +10,7 @@ export class RequestView {
   /** @param {{ onAnother: () => void, onRetry: () => void, onEdit: () => void }} listeners */
   constructor({ onAnother, onRetry, onEdit }) {
     this.heading = h("h2", { part: "heading", id: "request-title", tabindex: "-1" });
-    this.intro = h("p", { class: "muted" });
+    this.intro = h("p", { class: "muted intro" });
     this.bar = h("progress", { part: "progress", max: "100", "aria-labelledby": "request-title" });
     this.percent = h("span");
     this.time = h("span");
@@ -26,8 +26,8 @@ export class RequestView {
     this.another = h("button", { part: "button-secondary", class: "secondary", type: "button", onclick: onAnother });
     this.actions = h("div", { class: "actions" }, this.save, this.retry, this.edit, this.another);
     this.element = h("section", { part: "request", "aria-labelledby": "request-title", hidden: true });
-    const { heading, intro, measure, notice, failure, figure, actions } = this;
-    this.element.append(heading, intro, measure, notice, failure, figure, actions);
+    const { heading, intro, figure, measure, notice, failure, actions } = this;
+    this.element.append(heading, intro, figure, measure, notice, failure, actions);
     this.#picture.addEventListener("error", () => {
       this.#broken = true;
       say(this.failure, this.texts.pictureMissing);
@@ -50,6 +50,7 @@ export class RequestView {
     const completed = status === "completed";
     say(this.heading, texts[status]);
     say(this.intro, fill(texts[`${status}Intro`], { product, brand }));
+    set(this.intro, "title", this.intro.textContent); // long names are cut off
     this.measure.hidden = !running;
     set(this.bar, "value", body.progress);
     say(this.percent, body.progress === null ? texts.waiting : fill(texts.progress, { percent: body.progress }));
@@ -59,7 +60,9 @@ export class RequestView {
     const reason = body.errorMessage && body.errorMessage !== texts.failed ? body.errorMessage : null;
     say(this.failure, status === "failed" ? reason ?? texts.failed : this.#broken && texts.pictureMissing);
     say(this.caption, fill(texts.alt, { product, brand }));
-    this.figure.hidden = !completed;
+    this.figure.hidden = !completed && !running;
+    this.caption.hidden = running;
+    set(this.figure, "data-waiting", running);
     this.retry.hidden = this.edit.hidden = status !== "failed";
     say(this.retry, this.retry.hidden ? null : texts.retry);
     say(this.edit, this.edit.hidden ? null : texts.edit);

@@ -4,6 +4,9 @@ import { newKey } from "../gateway.js";
 /** A gateway that has not answered a submission by then is in sync mode, and the request can be found by itself. */
 const SYNC_AFTER = 2000;
 
+/** How far this computer's clock may be ahead, in milliseconds, when nothing is known of the gateway's. */
+const UNKNOWN_SKEW = 2000;
+
 export const isFinal = (body) => body.status === "completed" || body.status === "failed";
 
 export class Requests {
@@ -73,52 +76,67 @@ export class Requests {
     if (gateway === this.#gateway) this.#take(body);
   }
 
-  /** Submit; resolves with the new request's id. */
-  async submit(product, brand, organizationId) {
+  /**
+   * Submit; resolves with the new request's id. `onFound` is told of it before, where the answer waits for the picture;
+   * it is the answer that counts.
+   */
+  async submit(product, brand, organizationId, onFound) {
     const gateway = this.#gateway;
-    const known = new Set(this.#bodies.keys());
     const intent = JSON.stringify([product, brand, organizationId]);
     // The answer to the last try may have been lost: the same key makes a second try the same submission.
     if (this.#doubt?.intent !== intent) this.#doubt = { intent, key: newKey() };
-    const options = { organizationId, idempotencyKey: this.#doubt.key };
-    let told = false;
-    const begin = (requestId) => {
-      if (!told) this.#onBegun(this.#bodies.get(requestId));
-      told = true;
-      return requestId;
+    const doubt = this.#doubt;
+    const settle = () => {
+      if (this.#doubt === doubt) this.#doubt = null;
     };
-    const answer = gateway.generate(product, brand, options).then((content) => {
+    let begunId = null;
+    const begin = (requestId) => {
+      settle();
+      if (requestId !== begunId) this.#onBegun(this.#bodies.get(requestId));
+      begunId = requestId;
+    };
+    const stopLooking = this.#lookFor(product, brand, (requestId) => {
+      begin(requestId);
+      onFound(requestId);
+    });
+    try {
+      const content = await gateway.generate(product, brand, { organizationId, idempotencyKey: doubt.key });
       const { requestId } = content;
       if (!this.#bodies.has(requestId)) this.#bodies.set(requestId, begun(requestId, product, brand));
       begin(requestId); // before the end, which the same answer may bring
       if (content.version) this.#take(content);
       else this.#watch(this.#bodies.get(requestId));
       return requestId;
-    });
-    let timer;
-    const found = new Promise((resolve) => {
-      const look = async () => {
-        const body = await this.#discover(product, brand, known);
-        if (body) resolve(begin(body.requestId));
-      };
-      timer = setTimeout(() => look().catch(() => {}), SYNC_AFTER);
-    });
-    try {
-      const requestId = await Promise.race([answer, found]);
-      this.#doubt = null;
-      return requestId;
     } catch (error) {
-      if (error.status && error.status !== 503) this.#doubt = null; // a clear refusal
+      if (error.isRefusal) settle();
+      else if (begunId) return begunId; // it goes on, whatever became of the answer
       throw error;
     } finally {
-      clearTimeout(timer);
+      stopLooking();
     }
   }
 
-  /** The request that is being submitted, while its answer waits for the picture. */
-  async #discover(product, brand, known) {
-    await this.load(5);
-    return this.recent().find((body) => !known.has(body.requestId) && body.product === product && body.brand === brand);
+  /** Find the request that is being submitted now; returns what ends the search. */
+  #lookFor(product, brand, onFound) {
+    const began = Date.now();
+    const known = new Set(this.#bodies.keys());
+    let wanted = true;
+    const look = async () => {
+      const skew = Number.isFinite(this.#skew) ? this.#skew : UNKNOWN_SKEW;
+      await this.load(5);
+      // Other tabs submit too. What was just read may tell more of the clock, and can only make the bound tighter.
+      const earliest = began - Math.min(skew, this.#skew);
+      const body = this.recent().find((body) => {
+        const same = body.product === product && body.brand === brand;
+        return same && !known.has(body.requestId) && Date.parse(body.createdAt) >= earliest;
+      });
+      if (body && wanted) onFound(body.requestId);
+    };
+    const timer = setTimeout(() => look().catch(() => {}), SYNC_AFTER);
+    return () => {
+      wanted = false;
+      clearTimeout(timer);
+    };
   }
 
   #take(body) {

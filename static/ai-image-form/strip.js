@@ -40,7 +40,7 @@ class Item {
     this.picture = h("img", { alt: "", loading: "lazy", decoding: "async" });
     this.mark = h("span", { class: "mark" });
     this.bar = h("progress", { class: "small", max: "100", "aria-hidden": "true" });
-    this.name = h("span", { class: "name" });
+    this.name = h("span", { class: "name", dir: "auto" });
     this.tile = h("span", { class: "tile" }, this.picture, this.mark, this.bar);
     this.button = h("button", { part: "strip-item", class: "item", type: "button", onclick: onChoose });
     this.button.append(this.tile, this.name);

@@ -34,6 +34,8 @@ h3 { margin-bottom: 0.5rem; font-size: 0.875rem; color: var(--muted); }
 form, section { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr); }
 .muted { color: var(--muted); text-wrap: pretty; overflow-wrap: anywhere; }
 h2 + .muted { margin-top: -0.875rem; }
+.intro, .name { display: -webkit-box; overflow: hidden; -webkit-box-orient: vertical; }
+.intro { -webkit-line-clamp: 4; }
 .hint { font-size: 0.875rem; color: var(--muted); font-variant-numeric: tabular-nums; }
 .field { display: grid; gap: 0.375rem; grid-template-columns: minmax(0, 1fr); }
 label { font-weight: 600; }
@@ -51,13 +53,12 @@ input:placeholder-shown { text-overflow: ellipsis; }
 input::placeholder { color: var(--muted); opacity: 1; }
 [aria-invalid] { border-color: var(--danger); box-shadow: inset 0 0 0 1px var(--danger); }
 .mistake { font-size: 0.875rem; font-weight: 600; color: var(--danger); }
+.error, .notice { padding: 0.75rem 1rem; border-radius: var(--radius); overflow-wrap: anywhere; }
 .error {
-  padding: 0.75rem 1rem;
   color: var(--danger);
   background: color-mix(in srgb, var(--danger) 8%, transparent);
-  border-radius: var(--radius);
-  overflow-wrap: anywhere;
 }
+.notice { color: var(--text); background: var(--track); border-inline-start: 3px solid var(--line); }
 button, .button {
   display: grid;
   place-content: center;
@@ -124,13 +125,18 @@ progress:indeterminate {
 }
 @keyframes waiting { to { background-position: 150% 0; } }
 figure { display: grid; gap: 0.5rem; justify-items: center; }
-figure img {
+/* The picture's place is kept while it is awaited: nothing moves when it comes. */
+figure[data-waiting]::before, figure img {
   display: block;
-  max-width: 100%;
+  width: 100%;
   max-height: min(70vh, 40rem);
+  aspect-ratio: 4 / 5;
+  object-fit: contain;
   border-radius: var(--radius);
   background: var(--track);
 }
+figure[data-waiting]::before { content: ""; max-width: calc(0.8 * min(70vh, 40rem)); }
+figure img { aspect-ratio: auto 4 / 5; }
 figcaption { color: var(--muted); font-size: 0.875rem; overflow-wrap: anywhere; }
 .recent { display: block; margin-top: 1.25rem; padding-top: 1.25rem; border-top: 1px solid var(--track); }
 ul {
@@ -167,14 +173,7 @@ ul {
 .mark { font-size: 0.875rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 [data-status="failed"] .mark { font-size: 1.5rem; color: var(--danger); }
 .small { position: absolute; inset: auto 0.5rem 0.5rem; width: auto; height: 0.25rem; }
-.name {
-  display: block;
-  overflow: hidden;
-  font-size: 0.75rem;
-  font-weight: 400;
-  text-overflow: ellipsis;
-  white-space: nowrap;
-}
+.name { font-size: 0.75rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; -webkit-line-clamp: 2; }
 .heard {
   position: absolute;
   width: 1px;
@@ -189,7 +188,10 @@ ul {
   progress:indeterminate { background-position: 50% 0; }
 }
 @media (forced-colors: active) {
-  progress { border: 1px solid; }
+  progress, .card, .error, figure[data-waiting]::before { border: 1px solid; }
+  progress::-webkit-progress-value { background: Highlight; forced-color-adjust: none; }
+  progress::-moz-progress-bar { background: Highlight; forced-color-adjust: none; }
+  [aria-invalid] { border-width: 3px; }
   .item[aria-current] { outline: 2px solid; }
 }
 `;

@@ -16,7 +16,7 @@ export const TEXTS = {
   organizationPlaceholder: "Choose an organization",
   organizationMissing: "Please choose an organization.",
   required: "Please fill in both Product and Brand fields",
-  tooLong: "At most {most} characters, please: these are {length}.",
+  tooLong: "Use at most {most} characters (now {length}).",
   generate: "Generate AI Images",
   submitting: "Submitting…",
   pending: "Request submitted",
@@ -43,13 +43,14 @@ export const TEXTS = {
   retry: "Try again",
   edit: "Change the details",
   offline: "You are offline.",
+  offlineSubmitting: "You are offline. We will keep trying for a moment; it will not be submitted twice.",
   offlineRunning: "You are offline. Your image goes on, and you will see it when you are back.",
   reconnecting: "Reconnecting… Your image goes on meanwhile.",
   unreachable: "We could not be reached. Please check your connection and try again: it will not be submitted twice.",
   signedOut: "Please sign in to generate images.",
   againAt: "You can submit again at {time} ({countdown}).",
   againOn: "You can submit again on {day}.",
-  recent: "Recent images",
+  recent: "Recent requests",
   recentRunning: "{name}, {percent} %",
   recentPending: "{name}, waiting to start",
   recentFailed: "{name}, failed",
@@ -57,7 +58,14 @@ export const TEXTS = {
   announceFailed: "{name}: image generation failed.",
 };
 
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
 /** The sentence with its {names} replaced; a name without a value stays, so that a slip in a translation shows. */
 export function fill(template, values = {}) {
-  return template.replace(/\{(\w+)\}/g, (found, name) => values[name] ?? found);
+  return template.replace(/\{(\w+)\}/g, (found, name) => isolated(values[name] ?? found));
+}
+
+/** A right-to-left value keeps its direction to itself, or it would turn the sentence around. */
+function isolated(value) {
+  return RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value;
 }

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
-from playwright.async_api import Page, WebSocketRoute
+from playwright.async_api import Page, Route, WebSocketRoute
 
-from tests.browser.form import SLOW, fill, picture
+from tests.browser.form import SLOW, body, fill, picture
+from tests.running import eventually
 
 
 async def test_a_refused_subscription_is_tried_again(page: Page, demo: str) -> None:
@@ -101,14 +103,99 @@ async def test_a_token_is_refreshed_before_it_ends(page: Page, demo: str) -> Non
     await page.evaluate(
         """async () => {
             const { GatewayClient } = await import("/static/gateway.js");
-            const getToken = async () => (await (await fetch("/demo/session")).json()).access_token;
-            const gateway = new GatewayClient({ getToken });
+            const session = async () => (await (await fetch("/demo/session")).json()).access_token;
+            const first = await session();
+            const fresh = async () => {
+                for (;;) {
+                    const token = await session();
+                    if (token !== first) return token; // tokens of one second are the same
+                }
+            };
+            let asked = 0; // to submit, to connect, when warned
+            const gateway = new GatewayClient({ getToken: () => (++asked < 3 ? first : fresh()) });
             const { requestId } = await gateway.generate("Tea", "Twinings");
             window.stop = gateway.subscribe(requestId, () => {});
         }"""
     )
     async with asyncio.timeout(SLOW / 1000):
         await refreshed.wait()
+
+
+async def test_a_token_that_is_not_renewed_yet_is_asked_for_twice_not_in_a_circle(page: Page, demo: str) -> None:
+    """`getToken` gives what it has while that is good, and the server warns at every `auth`."""
+    sent: list[str] = []
+    request = body()
+    soon = (datetime.now(UTC) + timedelta(seconds=50)).isoformat()
+
+    def gateway(socket: WebSocketRoute) -> None:
+        def say(**message: object) -> None:
+            socket.send(json.dumps(message))
+
+        def receive(text: str | bytes) -> None:
+            message = json.loads(text)
+            if message["type"] == "auth":
+                if not sent:
+                    say(type="welcome", pingIntervalMs=600_000)
+                sent.append(message["token"])
+                say(type="expiring", expiresAt=soon)
+            elif message["type"] == "subscribe":
+                say(type="subscribed", requests=[request], missing=[])
+                for _ in range(3):
+                    say(type="expiring", expiresAt=soon)
+                say(type="update", request={**request, "version": 2})
+
+        socket.on_message(receive)
+
+    await page.route_web_socket("**/ws", gateway)
+    await page.clock.install()
+    await page.goto(demo)
+    await page.evaluate(
+        """async (id) => {
+            const { GatewayClient } = await import("/static/gateway.js");
+            window.token = "old";
+            window.asked = 0;
+            const gateway = new GatewayClient({ getToken: async () => (window.asked++, window.token) });
+            gateway.subscribe(id, ({ version }) => { window.version = version; });
+        }""",
+        request["requestId"],
+    )
+    await eventually(lambda: page.evaluate("window.version === 2"))
+    assert await page.evaluate("asked") == 2, "to connect, and when warned"
+    await page.evaluate("token = 'new'")
+    await page.clock.fast_forward(41_000)
+    await eventually(lambda: asyncio.sleep(0, len(sent) > 1))
+    assert sent == ["old", "new"]
+
+
+async def test_only_a_clear_refusal_ends_a_submission(page: Page, demo: str) -> None:
+    """The gateway has accepted, but a proxy says that it cannot be reached, or cuts the answer: the same key asks."""
+    page.expected_errors = ("502",)  # type: ignore[attr-defined]
+    accepted: list[tuple[str, str]] = []
+    lost = {502: "<html>Bad Gateway</html>", 202: '{"requestId": "'}
+
+    async def through_a_proxy(route: Route) -> None:
+        response = await route.fetch()
+        accepted.append((route.request.headers["idempotency-key"], (await response.json())["requestId"]))
+        if lost:
+            status, body = lost.popitem()
+            await route.fulfill(status=status, body=body)
+        else:
+            await route.fulfill(response=response)
+
+    await page.route("**/api/ai-generate", through_a_proxy)
+    await page.goto(demo)
+    request_id, refusals = await page.evaluate(
+        """async () => {
+            const { GatewayClient, GatewayError } = await import("/static/gateway.js");
+            Math.random = () => 0; // no pauses
+            const { requestId } = await new GatewayClient().generate("Tea", "Twinings");
+            const statuses = [400, 402, 408, 422, 425, 429, 500, 502, 503, 504];
+            return [requestId, statuses.filter((status) => new GatewayError(status, "", "").isRefusal)];
+        }"""
+    )
+    assert accepted == [accepted[0]] * 3
+    assert request_id == accepted[0][1]
+    assert refusals == [400, 402, 422, 429]
 
 
 async def test_listeners_that_throw_and_ids_in_capitals_stop_nothing(page: Page, demo: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from playwright.async_api import Page, Route, WebSocket, expect
@@ -155,6 +156,7 @@ async def test_a_gateway_in_sync_mode(page: Page, demo: str) -> None:
     running = body(requestId="3" * 8, product="Boots", status="processing", version=2, progress=30)
 
     async def answer_late(route: Route) -> None:
+        running["createdAt"] = datetime.now(UTC).isoformat()
         await late.wait()
         await route.fulfill(json={**running, "status": "completed", "version": 4, "publicUrl": "/static/icon.svg"})
 

@@ -2,6 +2,8 @@
 
 from playwright.async_api import Page
 
+from tests.running import eventually
+
 
 async def test_what_a_click_can_save(page: Page, demo: str) -> None:
     """One's own origin, and Supabase's public pictures when told; what is elsewhere, or leads there, only opens."""
@@ -48,3 +50,33 @@ async def test_the_time_since_the_submission_survives_a_wrong_clock(page: Page, 
         }"""
     )
     assert 10 <= elapsed < 15
+
+
+async def test_a_late_answer_s_request_is_found_in_spite_of_a_wrong_clock(page: Page, demo: str) -> None:
+    """This computer's clock is five minutes ahead, as an earlier request has shown; another tab's request is older."""
+    await page.clock.install()
+    await page.goto(demo)
+    await page.evaluate(
+        """async () => {
+            const { Requests } = await import("/static/ai-image-form/requests.js");
+            const requests = new Requests({ onChange() {}, onBegun() {}, onFinal() {}, onSignedOut() {} });
+            const before = (seconds) => new Date(Date.now() - seconds * 1000).toISOString();
+            const made = (requestId, seconds) => (
+                { requestId, product: "Tea", brand: "Twinings", status: "processing", version: 2,
+                  createdAt: before(seconds), updatedAt: before(seconds) }
+            );
+            let listed = [made("known", 301)];
+            const gateway = { requests: async () => ({ requests: listed }), subscribe: () => () => {} };
+            requests.start({ ...gateway, generate: () => new Promise(() => {}) });
+            await requests.load(5);
+            listed = [made("other tab", 400)];
+            window.found = [];
+            requests.submit("Tea", "Twinings", undefined, (requestId) => window.found.push(requestId));
+            window.submitted = () => listed.push(made("ours", 300));
+        }"""
+    )
+    await page.clock.fast_forward(1000)
+    await page.evaluate("submitted()")
+    await page.clock.fast_forward(1000)
+    await eventually(lambda: page.evaluate("found.length"))
+    assert await page.evaluate("found") == ["ours"]

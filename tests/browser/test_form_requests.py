@@ -1,9 +1,13 @@
-"""Requests that outlive a view: after a reload, and several at once."""
+"""Requests that outlive a view: after a reload, and several at once; and submissions whose answer is late or lost."""
 
-from playwright.async_api import Page, expect
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.accessibility import violations
-from tests.browser.form import fill, heading, open_plain, picture, submit, told
+from tests.browser.form import body, fill, heading, open_plain, picture, submissions, submit, told
 
 
 async def test_a_reload_goes_on_with_the_running_request(page: Page, demo: str) -> None:
@@ -36,3 +40,61 @@ async def test_several_at_once(page: Page, demo: str) -> None:
     assert await violations(page) == []
     await kettle.click()
     await expect(picture(page, "Kettle – Hearth")).to_be_visible()
+
+
+async def test_an_answer_lost_in_a_proxy_is_not_submitted_twice(page: Page, demo: str) -> None:
+    """The gateway accepted, and what came of it was a 500: the next click asks for the same request again."""
+    page.expected_errors = ("500",)  # type: ignore[attr-defined]
+    accepted: list[str] = []
+
+    async def lossy(route: Route) -> None:
+        response = await route.fetch()
+        accepted.append((await response.json())["requestId"])
+        if len(accepted) == 1:
+            await route.fulfill(status=500, body="<html>500</html>", headers={"Retry-After": "600"})
+        else:
+            await route.fulfill(response=response)
+
+    await page.route("**/api/ai-generate", lossy)
+    sent = submissions(page)
+    await open_plain(page, demo)
+    await submit(page, "Lamp", "Artemide")
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("The gateway answered 500.")
+    await page.get_by_role("button", name="Generate AI Images").click()
+    await expect(heading(page, "Generating your image")).to_be_visible()
+    assert len({one.headers["idempotency-key"] for one in sent}) == 1
+    assert len(accepted) == 2
+    assert len(set(accepted)) == 1
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=30), timedelta()], ids=["older", "now"])
+async def test_a_request_of_another_tab_hides_no_refusal(page: Page, demo: str, age: timedelta) -> None:
+    """The answer is late. An equal request that is older is not taken for this one; one that may be it is given up."""
+    page.expected_errors = ("429",)  # type: ignore[attr-defined]
+    listed: list[dict[str, object]] = []
+    refusing = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await refusing.wait()
+        content = {"error": "Maximum 10 requests per hour.", "code": "rate_limited"}
+        await route.fulfill(status=429, json=content, headers={"Retry-After": "600"})
+
+    await page.clock.install()
+    await page.route("**/api/ai-requests*", lambda route: route.fulfill(json={"requests": listed, "nextCursor": None}))
+    await page.route("**/api/ai-generate", refuse)
+    async with page.expect_response("**/api/ai-requests*"):
+        await open_plain(page, demo)
+    async with page.expect_request("**/api/ai-generate"):
+        await submit(page, "Lamp", "Artemide")
+    created = (datetime.now(UTC) - age).isoformat()
+    others = body(product="Lamp", brand="Artemide", status="completed", version=4, publicUrl="/static/icon.svg")
+    listed.append({**others, "createdAt": created, "updatedAt": created})
+    async with page.expect_response("**/api/ai-requests*"):
+        await page.clock.fast_forward(2000)
+    await expect(page.get_by_role("button", name="Lamp – Artemide")).to_be_visible()
+    await expect(picture(page, "Lamp – Artemide")).to_be_visible(visible=not age)
+    refusing.set()
+    await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("Maximum 10 requests per hour.")
+    await expect(page.get_by_label("Product")).to_have_value("Lamp")
+    taken = [] if age else ["ai-image-submitted"]
+    assert [kind for kind, _ in await told(page)] == [*taken, "ai-image-error"]

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from playwright.async_api import Page, ViewportSize, expect
+from playwright.async_api import Page, Route, ViewportSize, expect
 
 from tests.browser.accessibility import violations
-from tests.browser.form import DESKTOP, PHONE, answer, fill, heading, picture, submissions, submit
+from tests.browser.form import DESKTOP, PHONE, answer, body, fill, heading, picture, submissions, submit
 
 NARROW: ViewportSize = {"width": 320, "height": 640}
 
@@ -35,7 +35,6 @@ async def test_mistakes_are_tied_to_their_fields(page: Page, demo: str) -> None:
     product, brand = page.get_by_label("Product"), page.get_by_label("Your Brand")
     await expect(product).to_have_accessible_description("What product or service are you advertising?")
     await product.fill("   ")
-    await brand.fill("x" * 201)
     assert await product.get_attribute("aria-invalid") is None, "nobody is blamed while typing"
     await brand.press("Enter")
     await expect(product).to_be_focused()
@@ -45,14 +44,15 @@ async def test_mistakes_are_tied_to_their_fields(page: Page, demo: str) -> None:
     )
     await expect(page.get_by_role("alert")).to_have_text("Please fill in both Product and Brand fields")
     await looks_right(page)
+    await brand.fill("x" * 201)
+    await expect(page.get_by_role("alert")).to_be_hidden()  # there is no saying “both” of the one that is missing
     await product.fill("Tea")
-    await expect(page.get_by_role("alert")).to_be_hidden()
     await page.get_by_role("button", name="Generate AI Images").click()
     await expect(brand).to_be_focused()
-    await expect(page.get_by_text("At most 200 characters, please: these are 201.")).to_be_visible()
+    await expect(page.get_by_text("Use at most 200 characters (now 201).")).to_be_visible()
     assert sent == []
     await brand.fill("😀" * 200)
-    await expect(page.get_by_text("At most")).to_be_hidden()
+    await expect(page.get_by_text("at most")).to_be_hidden()
     await brand.press("Enter")
     await expect(heading(page, "Generating your image")).to_be_visible()
     assert len(sent) == 1
@@ -79,6 +79,7 @@ async def test_from_the_keyboard_with_the_usual_time(page: Page, demo: str) -> N
     spoken = page.locator("ai-image-form .heard")
     await expect(spoken).to_have_text("Generating your image")
     await looks_right(page)
+    place = await page.locator("ai-image-form figure").bounding_box()
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("button", name="Generate another")).to_be_focused()
     await page.keyboard.press("Enter")
@@ -89,7 +90,23 @@ async def test_from_the_keyboard_with_the_usual_time(page: Page, demo: str) -> N
     await expect(spoken).to_have_text("Generating your image, 50 %")
     await expect(heading(page, "Image generated successfully!")).to_be_visible()
     await expect(spoken).to_have_text("Tea – Twinings: image generated successfully.")
+    shown = await picture(page, "Tea – Twinings").bounding_box()
+    assert place is not None
+    assert shown is not None
+    assert shown["height"] == pytest.approx(place["height"], abs=1), "its place was kept: nothing jumps"
     await looks_right(page)
+
+
+async def test_a_right_to_left_name_leaves_the_sentence_as_it_is(page: Page, demo: str) -> None:
+    await page.goto(demo)
+    sentence = await page.evaluate(
+        """async () => {
+            const { fill } = await import("/static/ai-image-form/texts.js");
+            return fill("{product} by {brand}.", { product: "Tea", brand: "\u05d7\u05d1\u05e8\u05d4 5" });
+        }"""
+    )
+    assert sentence == "Tea by \u2068\u05d7\u05d1\u05e8\u05d4 5\u2069."
+    await expect(page.get_by_label("Product")).to_have_attribute("dir", "auto")
 
 
 async def test_a_failure_says_why_and_offers_both_ways_on(page: Page, demo: str) -> None:
@@ -136,6 +153,43 @@ async def test_limits_say_when_to_come_back(
     await page.clock.fast_forward(seconds * 1000)
     await expect(button).to_be_enabled()
     await expect(alert).to_be_hidden()
+
+
+async def test_a_spent_budget_stops_one_organization_only(page: Page, demo: str) -> None:
+    page.expected_errors = ("402",)  # type: ignore[attr-defined]
+    spent, rich = "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"
+    message = "Your organization's budget is spent."
+
+    async def generate(route: Route) -> None:
+        if (route.request.post_data_json or {})["organizationId"] == spent:
+            content = {"error": message, "code": "budget_spent"}
+            await route.fulfill(status=402, json=content, headers={"Retry-After": "700000"})
+        else:
+            await route.fulfill(json=body(status="completed", version=4, publicUrl="/static/icon.svg"))
+
+    usage = {"typicalSeconds": None, "organizations": [{"organizationId": one} for one in (spent, rich)]}
+    await answer(page, "/api/usage", 200, usage)
+    await page.route("**/api/ai-generate", generate)
+    await page.goto(demo)
+    choice, button = page.get_by_label("Organization"), page.get_by_role("button", name="Generate AI Images")
+    alert = page.locator("ai-image-form").get_by_role("alert").filter(visible=True)
+    await choice.select_option(spent)
+    await submit(page)
+    await expect(alert).to_contain_text(message)
+    await expect(button).to_be_disabled()
+    await choice.select_option(rich)
+    await expect(alert).to_be_hidden()
+    await expect(button).to_be_enabled()
+    await choice.select_option(spent)
+    await expect(alert).to_contain_text(message)
+    await expect(button).to_be_disabled()
+    await page.evaluate("(id) => document.querySelector('ai-image-form').setAttribute('organization-id', id)", rich)
+    await button.click()
+    await expect(picture(page)).to_be_visible()
+    await page.get_by_role("button", name="Generate another").click()
+    await page.evaluate("(id) => document.querySelector('ai-image-form').setAttribute('organization-id', id)", spent)
+    await expect(alert).to_contain_text(message)
+    await expect(button).to_be_disabled()
 
 
 async def test_offline_is_told_and_nothing_is_submitted_twice(page: Page, demo: str) -> None:
