@@ -21,11 +21,15 @@ const LOOK = 15_000;
 const STATES = {
   connecting: "Connecting…",
   live: "Live",
-  reconnecting: "Reconnecting… Read every 15 s meanwhile.",
-  off: "Not live. Read every 15 s.",
+  reconnecting: "Reconnecting… Updated every 15 s.",
+  off: "Not live. Updated every 15 s.",
 };
 
+/** What belongs to the days that are asked for. */
+const OF_DAYS = ["numbers", "charts", "cost-chart", "shares"];
+
 let state = "connecting";
+let shownDays = null;
 let changedAt = -Infinity;
 let looking = null;
 
@@ -67,14 +71,15 @@ element("sign-out").addEventListener("click", () => {
 document.addEventListener("visibilitychange", look);
 onChange((view) => {
   if (looking === null) return;
-  if (days(view) !== shownDays()) attempt(readStatistics);
+  if (tellDays(view) !== shownDays) attempt(readStatistics);
   attempt(() => list.showList(view)).then(() => detail.showDetail(view));
 });
 enter();
 
 async function enter() {
   element("sign-out").hidden = token() === null;
-  if (!(await attempt(readStatistics))) {
+  // Both before anything is seen: what came later would push the rest away.
+  if (!(await attempt(() => Promise.all([readStatistics(), list.showList(current())])))) {
     if (element("sign-in").hidden) setTimeout(enter, LOOK);
     return;
   }
@@ -82,7 +87,6 @@ async function enter() {
   element("dashboard").hidden = false;
   looking = setInterval(look, LOOK);
   live.start();
-  await attempt(() => list.showList(current()));
   await detail.showDetail(current());
 }
 
@@ -127,20 +131,26 @@ function askToSignIn(error) {
 // -- the statistics -----------------------------------------------------------------------------------------------------
 
 async function readStatistics() {
-  const asked = days(current());
-  element("days").querySelector(`[value="${asked}"]`).checked = true;
+  const asked = tellDays(current());
   const stats = await read("stats", { days: asked });
   if (asked !== days(current())) return;
   showNumbers(stats);
   await showCharts(stats);
+  if (asked !== days(current())) return;
+  shownDays = asked;
+  tellDays(current());
+}
+
+/** Show which days are asked for, and dim what is of others still. */
+function tellDays(view) {
+  const asked = days(view);
+  element("days").querySelector(`[value="${asked}"]`).checked = true;
+  for (const id of OF_DAYS) set(element(id), "aria-busy", asked === shownDays ? null : "true");
+  return asked;
 }
 
 function days({ days: asked }) {
   return element("days").querySelector(`[value="${CSS.escape(asked ?? "")}"]`) ? asked : DAYS;
-}
-
-function shownDays() {
-  return element("days").querySelector(":checked")?.value;
 }
 
 /** Something has changed: the statistics are not what they were. */

@@ -4,6 +4,9 @@ import { GatewayClient } from "./gateway.js";
 
 const PAGE = 12;
 
+const COUNT = new Intl.NumberFormat("en");
+const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2 });
+
 const element = (id) => document.getElementById(id);
 const gateway = new GatewayClient();
 const items = new Map(); // asset id → list item
@@ -73,6 +76,7 @@ function item({ id, product, brand, fileUrl }) {
 
 function span(text) {
   const made = document.createElement("span");
+  made.dir = "auto";
   made.textContent = text;
   made.setAttribute("aria-hidden", "true"); // the picture's name says it already
   return made;
@@ -82,10 +86,10 @@ async function showUsage() {
   try {
     const { limit, month } = await gateway.usage();
     // A cost has no currency: what it counts is the operator's affair.
-    const spent = new Intl.NumberFormat("en", { minimumFractionDigits: 2 }).format(month.spent);
-    element("usage").textContent = `${limit.remaining} of ${limit.quota} left this hour · cost this month ${spent}`;
-    element("usage").hidden = false;
+    const spent = Number(month.spent) > 0 && `${MONEY.format(month.spent)} spent this month`;
+    const left = `${COUNT.format(limit.remaining)} of ${COUNT.format(limit.quota)} images left this hour`;
+    element("usage").textContent = [left, spent].filter(Boolean).join(" · ");
   } catch {
-    element("usage").hidden = true;
+    element("usage").textContent = ""; // it only adorns
   }
 }

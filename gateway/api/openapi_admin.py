@@ -74,6 +74,12 @@ def administration() -> Schema:
     )
     reason = {"type": "object", "properties": {"reason": {"type": "string", "maxLength": 200}}}
     name = parameter("name", "path", "Which.", {"enum": ["hours", "days", "costs"]}, required=True)
+    width = parameter(
+        "width",
+        "query",
+        "Pixels it is shown at (760): it is drawn 280 to 800 wide, in steps of 40.",
+        {"type": "integer", "minimum": 0, "maximum": 10_000},
+    )
     svg = {"description": "SVG.", "content": {"image/svg+xml": {"schema": {"type": "string"}}}}
     retried = object_of(requestId=text, retryOf=text, status={"const": "pending"})
     return {
@@ -91,7 +97,7 @@ def administration() -> Schema:
             "get": {
                 "summary": "A chart",
                 "security": USER,
-                "parameters": [name, days],
+                "parameters": [name, days, width],
                 "responses": {"200": svg} | one | errors((400, "An unusable parameter.")),
             }
         },

@@ -65,6 +65,7 @@ def run_demo(listener: socket.socket) -> None:
     migrations.upgrade(settings.database_url.get_secret_value())
     app = demo_app(settings, ObjectStore(FOLDER / "objects"))
     seed(settings)
-    click.echo(f"\n  The gateway's demo runs at {url}  (Ctrl-C stops it)\n")
+    click.echo(f"\n  The gateway's demo runs at {url}  (Ctrl-C stops it)")
+    click.echo(f"  Its dashboard: {url}/admin\n")
     click.echo(f'  In another terminal: gateway generate "Running Shoes" "Nike" -o out.png --url {url}\n')
     serve(app, settings, listener)

@@ -55,6 +55,7 @@ def run_stack(listener: socket.socket) -> None:
         migrations.upgrade(settings.database_url.get_secret_value())
         seed(settings)
         click.echo(f"\n  The gateway's stack runs at {url}  (Ctrl-C stops it)")
+        click.echo(f"  Its dashboard: {url}/admin\n")
         click.echo(f"  PostgreSQL: {postgres.url()}\n  Valkey:     {valkey.url}\n")
         serve_in_processes(settings, listener, WORKERS, factory="gateway.demo.stack:app")
 

@@ -1,9 +1,11 @@
 // The charts, each with its numbers as a table. The server draws them; a fetched picture carries the credential.
 import { readPicture } from "./api.js";
-import { element, h, row, scrolling, set, table } from "./dom.js";
-import { count, counted, money } from "./texts.js";
+import { element, h, row, say, scrolling, set, table } from "./dom.js";
+import { count, counted, lastDays, money, moneys } from "./texts.js";
 
-const COUNTED = ["Requests", "Completed", "Failed", "Processing", "Pending"];
+const STATUSES = ["Completed", "Failed", "Processing", "Pending"];
+const COUNTED = ["Requests", ...STATUSES];
+const REQUESTS = { measure: "requests", noun: "requests", series: STATUSES, place: "charts" };
 
 const CHARTS = [
   {
@@ -11,64 +13,103 @@ const CHARTS = [
     title: ({ days }) => `Requests by hour, last ${Math.min(48, 24 * days)} hours (UTC)`,
     spans: (stats) => stats.byHour.map(({ hour, ...span }) => ({ ...span, label: `${hour.replace("T", " ")}:00` })),
     columns: ["Hour", ...COUNTED],
-    place: "charts",
+    ...REQUESTS,
   },
   {
     name: "days",
     title: ({ days }) => `Requests by day, ${lastDays(days)} (UTC)`,
     spans: (stats) => stats.byDay.map(({ day, ...span }) => ({ ...span, label: day })),
     columns: ["Day", ...COUNTED],
-    place: "charts",
+    ...REQUESTS,
   },
   {
     name: "costs",
     title: ({ days }) => `Costs by day, ${lastDays(days)} (UTC)`,
     spans: (stats) => stats.byDay.map(({ day, ...span }) => ({ ...span, label: day })),
     columns: ["Day", "Cost"],
+    measure: "cost",
+    noun: "costs",
+    series: [],
     place: "cost-chart",
   },
 ];
 
+/** Where the page changes its layout, and with it a chart's place. */
+const phone = matchMedia("(max-width: 40rem)");
+const sideBySide = matchMedia("(min-width: 60rem)");
+
+const HEIGHT = 200;
+
+/** A chart's padding and border, and the gap between two. */
+const FRAME = 30;
+const GAP = 16;
+
+/** The gateway draws in such steps, and none narrower. */
+const STEP = 40;
+const NARROWEST = 280;
+
 const drawn = new Map(); // a chart's name → what its picture was drawn from
 
-/** Show the charts anew where their numbers have changed. */
+let shown = null; // the statistics
+
+for (const layout of [phone, sideBySide]) {
+  layout.addEventListener("change", () => shown && showCharts(shown).catch(() => {})); // the next look tries again
+}
+
+/** Show the charts anew where their numbers or their place have changed. */
 export async function showCharts(stats) {
+  shown = stats;
   await Promise.all(CHARTS.map((chart) => showChart(chart, stats)));
 }
 
+/** Pixels that a chart has, also while the dashboard is hidden and nothing in it has a width. */
+function room() {
+  const all = document.querySelector("main").clientWidth;
+  const one = sideBySide.matches ? (all - GAP) / 2 : all;
+  return Math.max(NARROWEST, Math.floor((one - FRAME) / STEP) * STEP);
+}
+
 async function showChart(chart, stats) {
+  const figure = element(`chart-${chart.name}`) ?? element(chart.place).appendChild(empty(chart));
   const spans = chart.spans(stats);
-  const content = JSON.stringify([stats.days, spans]);
+  const width = room();
+  const content = JSON.stringify([stats.days, width, spans]);
   if (drawn.get(chart.name) === content) return;
-  const picture = await readPicture(`charts/${chart.name}.svg`, { days: stats.days });
+  const told = spans.filter(({ [chart.measure]: amount }) => Number(amount) > 0);
+  const picture = told.length ? await readPicture(`charts/${chart.name}.svg`, { days: stats.days, width }) : null;
   drawn.set(chart.name, content);
-  const figure = element(`chart-${chart.name}`) ?? element(chart.place).appendChild(empty(chart.name));
   const title = chart.title(stats);
-  figure.querySelector("figcaption").textContent = title;
-  set(figure.querySelector(".scroll"), "aria-label", title);
-  set(figure.querySelector("summary"), "aria-label", `${title}: the numbers`);
-  const image = figure.querySelector("img");
-  const before = image.src;
-  image.src = URL.createObjectURL(picture);
-  image.alt = gist(chart, title, spans);
-  if (before) URL.revokeObjectURL(before);
-  figure.querySelector("details > div").replaceChildren(numbers(chart, title, spans));
+  say(figure.querySelector("figcaption"), title);
+  showPicture(figure.querySelector(".picture"), picture, { width, alt: gist(chart, title, spans) });
+  for (const part of figure.querySelectorAll(".legend, details")) part.hidden = !picture;
+  set(figure.querySelector("summary"), "aria-label", `Show as table: ${title}`);
+  figure.querySelector("details > div").replaceChildren(numbers(chart, title, told.reverse()));
 }
 
-function empty(name) {
-  const image = h("img", { alt: "", width: 760, height: 260 });
-  const details = h("details", {}, h("summary", {}, "The numbers"), h("div"));
-  return h("figure", { id: `chart-${name}` }, h("figcaption"), scrolling("", image), details);
+function empty({ name, series }) {
+  const swatches = series.map((one) => h("li", { class: one.toLowerCase() }, one));
+  const legend = swatches.length ? [h("ul", { class: "legend", role: "list" }, ...swatches)] : [];
+  const details = h("details", {}, h("summary", {}, "Show as table"), h("div"));
+  return h("figure", { id: `chart-${name}` }, h("figcaption"), h("div", { class: "picture" }), ...legend, details);
 }
 
-function gist({ name }, title, spans) {
+/** Put a picture into its place, or a word where there is none to draw. */
+function showPicture(place, picture, { width, alt }) {
+  const image = place.querySelector("img") ?? h("img");
+  if (image.src) URL.revokeObjectURL(image.src);
+  if (!picture) return place.replaceChildren(h("p", {}, alt));
+  Object.assign(image, { src: URL.createObjectURL(picture), alt, width, height: HEIGHT });
+  if (!image.isConnected) place.replaceChildren(image);
+}
+
+/** What is to be seen, in a sentence. */
+function gist({ measure, noun }, title, spans) {
   const sum = (key) => spans.reduce((sum, span) => sum + Number(span[key]), 0);
-  if (name === "costs") {
-    const most = highest(spans, "cost");
-    return `${title}: ${money(sum("cost"))} in all${most ? `, most on ${most.label} with ${money(most.cost)}` : ""}.`;
+  const most = highest(spans, measure);
+  if (!most) return `No ${noun} in this time.`;
+  if (measure === "cost") {
+    return `${title}: ${money(sum("cost"))} in all, most on ${most.label} with ${money(most.cost)}.`;
   }
-  const most = highest(spans, "requests");
-  if (!most) return `${title}: none.`;
   const ends = `${count(sum("completed"))} completed, ${count(sum("failed"))} failed`;
   return `${title}: ${counted(sum("requests"), "request")}, ${ends}; most at ${most.label} with ${count(most.requests)}.`;
 }
@@ -79,17 +120,12 @@ function highest(spans, key) {
   return most > 0 ? spans.find((span) => Number(span[key]) === most) : undefined;
 }
 
-function numbers({ name, columns }, title, spans) {
-  const told = spans.filter((span) => span.requests > 0 || Number(span.cost) > 0).reverse();
-  if (told.length === 0) return h("p", {}, "Nothing yet.");
-  const rows = told.map((span) =>
-    name === "costs"
-      ? row(span.label, money(span.cost))
+function numbers({ measure, columns }, title, spans) {
+  const costs = moneys(spans.map(({ cost }) => cost));
+  const rows = spans.map((span, at) =>
+    measure === "cost"
+      ? row(span.label, costs[at])
       : row(span.label, ...COUNTED.map((column) => count(span[column.toLowerCase()]))),
   );
-  return scrolling(`${title}: the numbers`, table("Newest first; what is empty is left out.", columns, rows));
-}
-
-function lastDays(days) {
-  return days === 1 ? "last day" : `last ${days} days`;
+  return scrolling(`${title}: as a table`, table("Newest first; what is empty is left out.", columns, rows));
 }

@@ -2,7 +2,7 @@
 import { post, read } from "./api.js";
 import { arrange, badge, element, foreign, h, say, set } from "./dom.js";
 import { eventRows } from "./events.js";
-import { focusRow } from "./list.js";
+import { focusRow, requestOf } from "./list.js";
 import { paced } from "./pace.js";
 import { counted, duration, moment, money, took } from "./texts.js";
 import { current, link, show } from "./view.js";
@@ -36,8 +36,7 @@ export async function showDetail({ request: id = null }) {
     focusRow(before);
     return;
   }
-  element("detail-body").hidden = true;
-  say(element("detail-title"), "Request");
+  preview(requestOf(id));
   say(element("detail-problem"), null);
   element("result").replaceChildren();
   element("reason").value = "";
@@ -71,16 +70,36 @@ async function load() {
   arrangeEvents(found.events);
 }
 
+/** Show what the request's row knows already, and nothing of the request before. */
+function preview(request) {
+  element("detail-body").hidden = !request;
+  say(element("detail-title"), "Request");
+  if (!request) return;
+  showTitle(request);
+  showPicture(request);
+  showFacts([status(request), submitted(request)]);
+  for (const id of ["retry", "fail"]) offer(element(id), false);
+  arrangeEvents([]);
+}
+
 function fill() {
   const { request } = shown;
-  element("detail-title").replaceChildren(foreign(request.product), " – ", foreign(request.brand));
   element("detail-body").hidden = false;
+  showTitle(request);
   showPicture(request);
-  element("facts").replaceChildren(...facts(shown).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  showFacts(facts(shown));
   offer(element("retry"), request.status === "failed");
   const canFail = request.status === "pending" || request.status === "processing";
   if (!canFail) askForReason(false);
   offer(element("fail"), canFail);
+}
+
+function showTitle({ product, brand }) {
+  element("detail-title").replaceChildren(foreign(product), " – ", foreign(brand));
+}
+
+function showFacts(told) {
+  element("facts").replaceChildren(...told.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 
 function showPicture({ publicUrl, product, brand }) {
@@ -93,15 +112,16 @@ function showPicture({ publicUrl, product, brand }) {
 }
 
 function facts({ request, costEstimate, sentAt, deadlineAt }) {
-  const { status, progress, errorMessage, errorCode, retryOf, executionId, organizationId, userId } = request;
-  const how = [badge(status)];
-  if (progress != null && status !== "completed") how.push(` at ${progress} %`);
-  const told = [["Status", h("span", {}, ...how)]];
-  if (status === "failed") told.push(["Error", h("span", {}, foreign(errorMessage ?? ""), ` (${errorCode})`)]);
+  const { errorMessage, errorCode, retryOf, executionId, organizationId, userId } = request;
+  const told = [status(request)];
+  if (request.status === "failed") told.push(["Error", h("span", {}, foreign(errorMessage ?? ""), ` (${errorCode})`)]);
   told.push(
-    ["Submitted", moment(request.createdAt)],
+    submitted(request),
     ["Sent", sentAt ? `${moment(sentAt)}, ${counted(request.attempts, "attempt")}` : counted(request.attempts, "attempt")],
-    status === "completed" ? ["Completed", moment(request.completedAt)] : ["Deadline", moment(deadlineAt)],
+  );
+  if (request.status === "completed") told.push(["Completed", moment(request.completedAt)]);
+  else if (request.status !== "failed") told.push(["Deadline", moment(deadlineAt)]);
+  told.push(
     ["Took", duration(took(request))],
     ["Cost", costEstimate === null ? money(request.cost) : `${money(request.cost)}, estimated ${money(costEstimate)}`],
     ["Organization", only("organizationId", organizationId)],
@@ -111,6 +131,16 @@ function facts({ request, costEstimate, sentAt, deadlineAt }) {
   );
   if (retryOf) told.push(["Retry of", link({ request: retryOf }, h("code", {}, retryOf))]);
   return told;
+}
+
+function status({ status, progress }) {
+  const how = [badge(status)];
+  if (progress != null && status !== "completed") how.push(` ${status === "failed" ? "after" : "at"} ${progress} %`);
+  return ["Status", h("span", {}, ...how)];
+}
+
+function submitted({ createdAt }) {
+  return ["Submitted", h("time", { datetime: createdAt, title: "Your time zone" }, moment(createdAt))];
 }
 
 /** An id that leads to its requests. */

@@ -7,6 +7,9 @@ import { FILTERS, link, show, unfiltered } from "./view.js";
 
 const PAGE = 25;
 
+/** Filters that are out of sight until they are wanted. */
+const MORE = ["organizationId", "userId", "since", "until"];
+
 const UNFINISHED = ["pending", "processing"];
 
 const form = element("filters");
@@ -46,6 +49,7 @@ export async function showList(view) {
   elsewhere.clear();
   for (const name of ["status", "q", "organizationId", "userId"]) form.elements[name].value = asked[name];
   for (const name of ["since", "until"]) form.elements[name].value = asked[name] && fieldOf(asked[name]);
+  if (MORE.some((name) => asked[name])) element("more-filters").open = true;
   await load();
 }
 
@@ -108,13 +112,39 @@ function place(requests) {
     fill(shown, shown.request.version > request.version ? { ...request, ...shown.request } : request);
     rows.set(request.requestId, shown);
   }
-  arrange(element("requests").tBodies[0], [...rows.values()].map((shown) => shown.element));
-  const isFiltered = FILTERS.some((name) => filters[name]);
-  const nothing = isFiltered ? "No request matches" : "No requests yet";
-  const which = filters.cursor ? "older ones" : next ? "the newest" : "all";
-  say(element("found"), requests.length ? `${counted(requests.length, "request")}, ${which}` : nothing);
-  element("older").disabled = next === null;
-  element("newest").disabled = !filters.cursor;
+  const isFiltered = [...FILTERS, "cursor"].some((name) => filters[name]);
+  const shown = [...rows.values()].map((one) => one.element);
+  arrange(element("requests").tBodies[0], shown.length ? shown : [nothing(isFiltered)]);
+  say(element("found"), shown.length ? found(shown.length) : isFiltered ? "No request matches" : "No requests yet");
+  showPages();
+}
+
+function found(number) {
+  if (filters.cursor) return counted(number, "older request");
+  return next ? `Newest ${counted(number, "request")}` : counted(number, "request");
+}
+
+/** The one row of a table without requests. */
+function nothing(isFiltered) {
+  const told = isFiltered
+    ? ["No request matches these filters. ", h("button", { type: "button", onclick: clear }, "Clear filters")]
+    : ["No requests yet. They appear here as soon as somebody ", h("a", { href: "/" }, "submits one"), "."];
+  return h("tr", {}, h("td", { class: "nothing", colspan: 7 }, ...told));
+}
+
+function clear() {
+  show(unfiltered());
+  element("requests-title").focus(); // the button goes
+}
+
+/** Offer what there is of other pages; focus on a button that goes is not lost. */
+function showPages() {
+  const pages = element("pages");
+  const [isFirst, isLast] = [!filters.cursor, next === null];
+  if (isFirst && isLast && pages.contains(document.activeElement)) element("requests-title").focus();
+  pages.hidden = isFirst && isLast;
+  element("newest").disabled = isFirst;
+  element("older").disabled = isLast;
 }
 
 function emptyRow({ requestId, product, brand, createdAt, organizationId, userId, retryOf }) {
@@ -141,8 +171,9 @@ function fill(shown, request) {
   shown.request = request;
   const [, status, , time, cost] = shown.element.cells;
   status.replaceChildren(...statusOf(request));
-  say(time, duration(took(request)));
-  say(cost, money(request.cost));
+  const seconds = took(request);
+  time.textContent = seconds == null ? "" : duration(seconds);
+  cost.textContent = request.cost == null ? "" : money(request.cost);
 }
 
 /** What a request is at: its status, how far it is, and why it failed. */
@@ -153,6 +184,11 @@ function statusOf({ status, progress, errorMessage }) {
   }
   if (status === "failed" && errorMessage) parts.push(h("small", { title: errorMessage }, foreign(errorMessage)));
   return parts;
+}
+
+/** A shown request; undefined for others. */
+export function requestOf(requestId) {
+  return rows.get(requestId)?.request;
 }
 
 /** Give focus back to the row whose details were open; to the table's heading where it is gone. */

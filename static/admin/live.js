@@ -27,6 +27,8 @@ export class Live {
   constructor(handlers) {
     this.#handlers = handlers;
     addEventListener("online", () => this.#timers.has("reconnect") && this.#connect());
+    // A socket would notice only after two silent pings.
+    addEventListener("offline", () => this.#socket && this.#lost(this.#socket));
   }
 
   start() {

@@ -1,6 +1,6 @@
 // What is going on: the alerts, the numbers, and the tables of costs and errors.
 import { arrange, element, h, row, say, scrolling, set, table } from "./dom.js";
-import { count, counted, duration, moment, money, percent, shortId, words } from "./texts.js";
+import { count, counted, duration, lastDays, moment, money, moneys, percent, shortId, words } from "./texts.js";
 import { link } from "./view.js";
 
 /** Seconds after which a request that was not sent yet is worth a look. */
@@ -10,7 +10,11 @@ const shownAlerts = new Map(); // an active alert's name and beginning → its l
 
 export function showNumbers(stats) {
   showAlerts(stats.alerts);
-  arrangeTiles(stats);
+  arrangeTiles(element("now"), tilesOfNow(stats));
+  arrangeTiles(element("numbers"), tilesOfDays(stats));
+  const span = lastDays(stats.days);
+  say(element("numbers-title"), words(span));
+  say(element("shares-title"), `Costs and errors, ${span}`);
   element("shares").replaceChildren(...shares(stats));
 }
 
@@ -39,51 +43,53 @@ function showAlerts(alerts) {
   );
 }
 
-function tiles({ days, totals, successRate, seconds, queue, connections, processes, ...stats }) {
-  const ended = totals.completed + totals.failed;
-  const span = days === 1 ? "the last day" : `the last ${days} days`;
-  const { callbackFailures, dispatchFailures } = stats;
-  const mean = seconds.mean == null ? "no picture yet" : `${duration(seconds.mean)} on average`;
+/** Tiles of which each zero means that all is well. */
+function tilesOfNow({ queue, connections, processes, callbackFailures, dispatchFailures }) {
   const waiting = queue.waiting ? `the oldest for ${duration(queue.oldestSeconds)}` : "to be sent to n8n";
+  const failures = callbackFailures + dispatchFailures;
+  const failed = `${counted(callbackFailures, "callback")}, ${counted(dispatchFailures, "dispatch", "dispatches")}`;
   return [
-    ["Success rate", percent(successRate), `${count(totals.completed)} of ${count(ended)} that ended`],
-    ["Requests", count(totals.requests), `in ${span}, ${count(totals.failed)} failed`],
-    ["Cost", money(totals.cost), `in ${span}`],
-    ["Half take up to", duration(seconds.p50), mean],
-    ["95 % take up to", duration(seconds.p95), "from submission to picture"],
-    ["Connections", count(connections), `open, in ${counted(processes, "process", "processes")}`],
-    ["Waiting", count(queue.waiting), waiting, queue.oldestSeconds > WAITS_LONG],
-    ["Sending", count(queue.sending), "to n8n, or in doubt"],
-    ["Processing", count(queue.processing), "at n8n"],
-    ["Stuck", count(queue.stuck), "in processing for too long", queue.stuck > 0],
-    ["Callback failures", count(callbackFailures), "in the last 24 hours", callbackFailures > 0],
-    ["Dispatch failures", count(dispatchFailures), "in the last 24 hours", dispatchFailures > 0],
+    ["Waiting", queue.waiting, waiting, queue.oldestSeconds > WAITS_LONG],
+    ["Sending", queue.sending, "to n8n, or in doubt"],
+    ["Processing", queue.processing, "at n8n"],
+    ["Stuck", queue.stuck, "in processing for too long", queue.stuck > 0],
+    ["Failures in 24 h", failures, failed, failures > 0],
+    ["Connections", connections, `open, in ${counted(processes, "process", "processes")}`],
+  ].map(([name, number, ...more]) => [name, count(number), ...more]);
+}
+
+function tilesOfDays({ totals, successRate, seconds }) {
+  const mean = seconds.mean == null ? "no picture yet" : `${duration(seconds.mean)} on average`;
+  return [
+    ["Success rate", percent(successRate), `${count(totals.completed)} of ${count(totals.completed + totals.failed)} that ended`],
+    ["Requests", count(totals.requests), `${count(totals.failed)} failed`],
+    ["Cost", money(totals.cost), "in all"],
+    ["Median time", duration(seconds.p50), mean],
+    ["95th percentile", duration(seconds.p95), "from submission to picture"],
   ];
 }
 
-function arrangeTiles(stats) {
-  const list = element("numbers");
-  tiles(stats).forEach(([name, value, note, worrying], at) => {
+function arrangeTiles(list, tiles) {
+  tiles.forEach(([name, value, note, worrying], at) => {
     const tile = list.children[at] ?? list.appendChild(h("div", {}, h("dt", {}, name), h("dd"), h("dd")));
     say(tile.children[1], value);
     say(tile.children[2], note);
     set(tile, "data-worrying", worrying);
+    set(tile, "data-zero", value === "0");
   });
 }
 
 function shares({ byOrganization, byUser, errors }) {
-  const costs = (title, one, shares, parameter) =>
-    part(
-      title,
-      [one, "Requests", "Cost"],
-      shares.map((share) => {
-        const id = share[parameter];
-        const filter = link({ [parameter]: id, cursor: null }, shortId(id));
-        set(filter, "title", id);
-        set(filter, "aria-label", `${shortId(id)}: show the requests of this ${one.toLowerCase()}`);
-        return row(filter, count(share.requests), money(share.cost));
-      }),
-    );
+  const costs = (title, one, shares, parameter) => {
+    const amounts = moneys(shares.map((share) => share.cost));
+    const rows = shares.map(({ [parameter]: id, requests }, at) => {
+      const filter = link({ [parameter]: id, cursor: null }, shortId(id));
+      set(filter, "title", id);
+      set(filter, "aria-label", `${shortId(id)}: show the requests of this ${one.toLowerCase()}`);
+      return row(filter, count(requests), amounts[at]);
+    });
+    return part(title, [one, "Requests", "Cost"], rows);
+  };
   const byCode = Object.entries(errors).sort(([, one], [, other]) => other - one);
   return [
     costs("Costs by organization", "Organization", byOrganization, "organizationId"),

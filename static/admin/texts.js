@@ -1,7 +1,7 @@
 // Values as people read them. Times are the reader's own, except where a chart counts in UTC.
 
 // A cost has no currency: what it counts is the operator's affair.
-const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+const MONEY = moneyFormat(2);
 const NUMBER = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
@@ -10,6 +10,17 @@ const NONE = "–";
 
 export function money(amount) {
   return amount == null ? NONE : MONEY.format(amount);
+}
+
+/** Amounts that stand one below the other: all with the decimals of the one that needs most. */
+export function moneys(amounts) {
+  const decimals = amounts.map((amount) => money(amount).split(".")[1]?.length ?? 0);
+  const format = moneyFormat(Math.max(2, ...decimals));
+  return amounts.map((amount) => format.format(amount));
+}
+
+function moneyFormat(fewest) {
+  return new Intl.NumberFormat("en", { minimumFractionDigits: fewest, maximumFractionDigits: 4 });
 }
 
 export function count(number) {
@@ -30,6 +41,11 @@ export function duration(seconds) {
   if (seconds < 100) return `${Math.round(seconds * 10) / 10} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return seconds < 48 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
+}
+
+/** “last day”, “last 7 days”. */
+export function lastDays(days) {
+  return days === 1 ? "last day" : `last ${days} days`;
 }
 
 /** The time of the day, and the day too unless it is today. */

@@ -51,7 +51,7 @@ def row(page: Page, request_id: str) -> Locator:
 
 def tile(page: Page, name: str) -> Locator:
     """The number with that name."""
-    return page.locator("#numbers div").filter(has=page.locator("dt", has_text=_whole(name))).locator("dt + dd")
+    return page.locator(".tiles div").filter(has=page.locator("dt", has_text=_whole(name))).locator("dt + dd")
 
 
 def event(page: Page, what: str) -> Locator:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.async_api import Page, Route, ViewportSize, WebSocketRoute, expect
@@ -33,7 +33,11 @@ LOOKS: tuple[tuple[ViewportSize, Literal["light", "dark"]], ...] = ((PHONE, "lig
 
 
 def query(page: Page) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(page.url).query)
+    return query_of(page.url)
+
+
+def query_of(url: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(url).query)
 
 
 async def looks_right(page: Page) -> None:
@@ -65,7 +69,7 @@ async def test_signs_in_with_a_token_and_out_again(page: Page, demo: str) -> Non
     await expect(page.locator("#live")).to_have_text("Live")
     await page.get_by_role("button", name="Sign out").click()
     await expect(box).to_be_visible()
-    await expect(page.get_by_role("heading", name="Numbers")).to_be_hidden()
+    await expect(page.get_by_role("heading", name="Last 7 days", exact=True)).to_be_hidden()
     refusal = {"error": "Only administrators may do that.", "code": "forbidden"}
     await page.route("**/api/admin/stats*", lambda route: route.fulfill(status=403, json=refusal))
     await field.fill("a member's token")
@@ -85,7 +89,7 @@ async def test_numbers_charts_and_costs(page: Page, demo: str) -> None:
     await expect(tile(page, "Requests")).to_have_text(re.compile(r"^([2-9]|\d{2,})$"))
     await expect(tile(page, "Success rate")).to_have_text(re.compile(r"^[1-9][\d.]* %$"))
     await expect(tile(page, "Cost")).to_have_text(re.compile(r"^\d+\.\d\d$"))
-    await expect(tile(page, "Half take up to")).to_have_text(re.compile(r"^[\d.]+ s$"))
+    await expect(tile(page, "Median time")).to_have_text(re.compile(r"^[\d.]+ s$"))
     await expect(page.get_by_role("region", name="Errors by code")).to_contain_text("Generation failed")
     costs = page.get_by_role("table", name="Costs by organization")
     await expect(costs.get_by_role("row").nth(1)).to_contain_text("00000000…00f0")
@@ -97,8 +101,15 @@ async def test_numbers_charts_and_costs(page: Page, demo: str) -> None:
         image = page.locator(f"#chart-{name} img")
         await expect(image).to_have_attribute("alt", re.compile(gist))
         assert await image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
+    await expect(page.locator("#charts").get_by_role("list")).to_have_text(["CompletedFailedProcessingPending"] * 2)
     await page.locator("#chart-days summary").click()
     await expect(page.locator("#chart-days table").get_by_role("row")).not_to_have_count(0)
+    await page.set_viewport_size(PHONE)
+    await expect(page.locator("#chart-days img")).to_have_attribute("width", "320")
+    for asked, drawn in (("320", "320"), ("359", "320"), ("0", "280"), ("9999", "800")):
+        answer = await page.request.get(f"{demo}/api/admin/charts/days.svg?width={asked}")
+        assert f'viewBox="0 0 {drawn} 200"' in await answer.text()
+    assert (await page.request.get(f"{demo}/api/admin/charts/days.svg?width=x")).status == 400
     await page.go_back()
     await expect(page.get_by_role("radio", name="7 days")).to_be_checked()
     await expect(page.locator("#chart-days figcaption")).to_have_text("Requests by day, last 7 days (UTC)")
@@ -115,14 +126,74 @@ async def test_alerts_stand_out_until_they_end(page: Page, demo: str) -> None:
     region = page.get_by_role("alert").filter(has=page.locator("#active-alerts"))
     await expect(region).to_contain_text("2 request(s) are stuck.")
     await expect(region).to_contain_text("seen 7 times")
-    await expect(page.get_by_text("Everything is calm.")).to_be_hidden()
+    await expect(page.get_by_text("No active alerts.")).to_be_hidden()
     await page.get_by_text("1 alert ended in the last day").click()
     await expect(page.get_by_text("Redis is away.")).to_be_visible()
     assert await violations(page) == []
     await page.unroute_all()
     await with_changed_stats(page, demo, alerts=[])
     await page.reload()
-    await expect(page.get_by_text("Everything is calm.")).to_be_visible()
+    await expect(page.get_by_text("No active alerts.")).to_be_visible()
+
+
+async def test_nothing_is_drawn_of_nothing_and_costs_line_up(page: Page, demo: str) -> None:
+    shares = [{"userId": USER, "requests": 2, "cost": "1"}, {"userId": ORGANIZATION, "requests": 1, "cost": "0.0375"}]
+    nothing: dict[str, Any] = {"byHour": [], "byDay": [], "byOrganization": [], "errors": {}}
+    await with_changed_stats(page, demo, **nothing, byUser=shares, callbackFailures=2, dispatchFailures=1)
+    await open_dashboard(page, demo)
+    await expect(tile(page, "Failures in 24 h")).to_have_text("3")
+    await expect(page.locator("#now [data-zero]").filter(has_text="Stuck")).to_have_count(1)
+    await expect(page.locator("#charts").get_by_text("No requests in this time.")).to_have_count(2)
+    await expect(page.get_by_text("No costs in this time.")).to_be_visible()
+    await expect(page.locator("figure img")).to_have_count(0)
+    await expect(page.get_by_role("table", name="Costs by user").locator("td:last-child")).to_have_text(
+        ["1.0000", "0.0375"]
+    )
+    await expect(page.get_by_text("None.")).to_have_count(2)
+    assert await violations(page) == []
+
+
+async def test_what_is_not_read_yet_is_not_told_as_if_it_were(page: Page, demo: str) -> None:
+    brand = new_brand()
+    request_id = await submit(page, demo, "Slow Tea", brand)
+
+    async def held(pattern: str) -> asyncio.Event:
+        """Answer what is asked there no sooner than the event is set."""
+        released = asyncio.Event()
+
+        async def wait(route: Route) -> None:
+            await released.wait()
+            await route.continue_()
+
+        await page.route(pattern, wait)
+        return released
+
+    rest = await held("**/api/admin/requests?*")
+    async with page.expect_request("**/charts/days.svg*") as drawing:
+        await page.goto(f"{demo}/admin?q={brand}")
+    assert query_of((await drawing.value).url)["width"] == ["560"], "while nothing has a width"
+    await expect(page.locator("#charts img")).to_have_count(2)
+    await expect(page.locator("#dashboard")).to_be_hidden()
+    rest.set()
+    await expect(row(page, request_id)).to_be_visible()
+    rest = await held("**/api/admin/stats?days=30")
+    await page.get_by_text("30 days", exact=True).click()
+    numbers = page.locator("#numbers")
+    await expect(numbers).to_have_attribute("aria-busy", "true")
+    await expect(page.get_by_role("heading", name="Last 7 days", exact=True)).to_be_visible()
+    await page.go_back()
+    await expect(numbers).not_to_have_attribute("aria-busy", "true")
+    await page.go_forward()
+    rest.set()
+    await expect(page.get_by_role("heading", name="Last 30 days", exact=True)).to_be_visible()
+    await expect(numbers).not_to_have_attribute("aria-busy", "true")
+    rest = await held(f"**/api/admin/requests/{request_id}")
+    await row(page, request_id).click()  # anywhere in it
+    await expect(page.get_by_role("dialog", name=f"Slow Tea – {brand}")).to_be_visible()
+    await expect(page.locator("#facts")).to_contain_text("processing")
+    await expect(page.get_by_role("button", name="Mark as failed…")).to_be_hidden()
+    rest.set()
+    await expect(page.get_by_role("button", name="Mark as failed…")).to_be_visible()
 
 
 async def test_rows_change_and_come_and_go_by_themselves(page: Page, demo: str) -> None:
@@ -162,6 +233,9 @@ async def test_a_lost_connection_is_told_and_comes_back(page: Page, demo: str) -
     await page.wait_for_function("(states) => states.at(-1) === 'Live'", arg=states)
     assert "Reconnecting" in (await states.json_value())[0]
     assert len(sockets) > 1
+    await page.evaluate("(states) => { states.length = 0; dispatchEvent(new Event('offline')) }", states)
+    await page.wait_for_function("(states) => states.at(-1) === 'Live'", arg=states)
+    assert (await states.json_value())[0] == "Reconnecting… Updated every 15 s."
     request_id = await submit(page, demo, "Slow Tea", brand)
     await expect(row(page, request_id)).to_be_visible()
 
@@ -176,12 +250,14 @@ async def test_filters_and_pages_live_in_the_address(page: Page, demo: str) -> N
     brand = new_brand()
     ids = [await submit(page, demo, f"Slow Tea {number}", brand) for number in range(3)]
     await open_dashboard(page, demo)
-    await page.get_by_label("Text", exact=True).fill(f"  {brand.upper()}  ")
+    await page.get_by_label("Search", exact=True).fill(f"  {brand.upper()}  ")
     await page.get_by_role("button", name="Filter").click()
     shown = page.locator("#requests tbody tr")
     await expect(shown.locator("th > a")).to_have_text(["Slow Tea 2", "Slow Tea 1"])
+    await expect(page.locator("#found")).to_have_text("Newest 2 requests")
     await page.get_by_role("button", name="Older").click()
     await expect(shown.locator("th > a")).to_have_text(["Slow Tea 0"])
+    await expect(page.locator("#found")).to_have_text("1 older request")
     await expect(page.get_by_role("heading", name="Requests", exact=True)).to_be_focused()
     await expect(page.get_by_role("button", name="Older")).to_be_disabled()
     assert "cursor" in query(page)
@@ -190,12 +266,15 @@ async def test_filters_and_pages_live_in_the_address(page: Page, demo: str) -> N
     await page.get_by_role("button", name="Newest").click()
     await expect(row(page, ids[2])).to_be_visible()
     assert "cursor" not in query(page)
+    await page.get_by_text("More filters").click()
     await page.get_by_label("Since").fill("2001-01-01T00:00")
     await page.get_by_label("Until").fill("2001-01-02T00:00")
     await page.get_by_role("button", name="Filter").click()
     await expect(page.locator("#found")).to_have_text("No request matches")
+    await expect(page.get_by_role("navigation", name="Pages of requests")).to_be_hidden()
     assert query(page)["until"][0].endswith(":00.000Z")
     await page.reload()
+    await expect(page.get_by_label("Until")).to_be_visible()
     await expect(page.get_by_label("Until")).to_have_value("2001-01-02T00:00")
     await page.go_back()
     await expect(row(page, ids[2])).to_be_visible()
@@ -206,8 +285,12 @@ async def test_filters_and_pages_live_in_the_address(page: Page, demo: str) -> N
     await page.get_by_label("User", exact=True).fill("nobody")
     await page.get_by_label("User", exact=True).press("Enter")
     await expect(page.get_by_text("userId must be a UUID.")).to_be_visible()
-    await page.get_by_role("button", name="Clear").click()
+    await page.get_by_role("button", name="Clear filters").click()
     await expect(page.get_by_text("userId must be a UUID.")).to_be_hidden()
+    await expect(page.get_by_role("heading", name="Requests", exact=True)).to_be_focused()
+    assert query(page) == {}
+    await page.get_by_label("Status").select_option("completed")
+    await page.get_by_role("button", name="Clear", exact=True).click()
     assert query(page) == {}
 
 
@@ -221,7 +304,7 @@ async def test_marking_as_failed_is_recorded(page: Page, demo: str) -> None:
     await dialog.get_by_role("button", name="Mark as failed…").click()
     reason = dialog.get_by_label("Reason, shown to the user")
     await expect(reason).to_be_focused()
-    await dialog.get_by_role("button", name="Keep it going").click()
+    await dialog.get_by_role("button", name="Cancel").click()
     await expect(dialog.get_by_role("button", name="Mark as failed…")).to_be_focused()
     await dialog.get_by_role("button", name="Mark as failed…").press("Enter")
     await reason.fill("The provider <b>hangs</b>")
@@ -244,6 +327,8 @@ async def test_retrying_is_recorded_and_not_done_twice(page: Page, demo: str) ->
     dialog = await open_details(page, demo, failed, brand)
     retry = dialog.get_by_role("button", name="Retry")
     await expect(retry).to_be_visible()
+    await expect(page.locator("#facts")).to_contain_text(re.compile(r"failed after \d+ %"))
+    await expect(page.locator("#facts")).not_to_contain_text("Deadline")
     await retry.click()
     await expect(dialog.get_by_role("status")).to_have_text("Submitted again as a new request.")
     await expect(event(page, "Submitted again by an administrator")).to_contain_text(f"admin:{USER}")

@@ -73,6 +73,7 @@ async def test_from_the_keyboard_with_the_usual_time(page: Page, demo: str) -> N
     await expect(title).to_be_visible()
     await expect(title).to_be_focused()
     await expect(page.get_by_text("usually about 41 s")).to_be_visible()
+    await expect(page.get_by_text("custom image for Slow Tea")).to_have_attribute("title", re.compile("Twinings"))
     bar = page.locator("ai-image-form").get_by_role("progressbar", name="Generating your image")
     await expect(bar).to_be_visible()
     assert await bar.evaluate("(bar) => getComputedStyle(bar).animationName") == "none"

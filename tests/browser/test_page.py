@@ -10,7 +10,7 @@ from tests.browser.form import answer, fill, heading, picture, submit
 
 async def test_from_the_form_to_the_picture_and_the_library(page: Page, demo: str) -> None:
     await page.goto(demo)
-    await expect(page.locator("#usage")).to_contain_text("of 1000 left this hour")
+    await expect(page.locator("#usage")).to_contain_text("of 1,000 images left this hour")
     await submit(page, "Fountain Pen", "Lamy")
     bar = page.locator("ai-image-form section[part=request]").get_by_role("progressbar")
     await expect(heading(page, "Generating your image")).to_be_visible()
@@ -55,8 +55,11 @@ async def test_the_library_loads_more_and_says_when_it_is_empty(page: Page, demo
         await route.fulfill(json={"nextCursor": None, **content})
 
     await answer(page, "/api/assets*", 200, {"assets": [], "nextCursor": None})
+    usage = {"limit": {"quota": 1000, "remaining": 1000}, "month": {"spent": "0"}, "organizations": []}
+    await answer(page, "/api/usage", 200, {**usage, "typicalSeconds": None})
     await page.goto(demo)
     await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await expect(page.locator("#usage")).to_have_text("1,000 of 1,000 images left this hour")
     await page.route("**/api/assets*", assets)
     await page.reload()
     pictures = page.locator("#assets").get_by_role("img")
