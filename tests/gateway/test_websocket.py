@@ -242,11 +242,11 @@ async def test_a_token_that_ends_ends_the_connection(gateway: RunningGateway, ad
 
 
 async def test_a_refresh_in_time_keeps_the_connection(gateway: RunningGateway, ada: Person) -> None:
-    async with gateway.watching(ada.id, lifetime=4) as websocket:
+    async with gateway.watching(ada.id, lifetime=3) as websocket:
         assert (await receive(websocket))["type"] == "expiring"
         await send(websocket, type="auth", token=gateway.token(ada.id))
         assert (await receive(websocket))["type"] == "authenticated"
-        await asyncio.sleep(4.5)  # past the first token's end; nothing else tells that it has passed
+        await asyncio.sleep(3.5)  # past the first token's end; nothing else tells that it has passed
         await send(websocket, type="ping", ref=1)
         assert (await receive(websocket))["type"] == "pong"
 

@@ -13,6 +13,8 @@ from tests.processes.conftest import Serve, bearer
 from tests.running import eventually
 from tests.scripted_n8n import ScriptedN8n
 
+pytestmark = pytest.mark.slow
+
 BODY = {"Product": "Shoes", "Your Brand": "Nike"}
 DYING = "tests.processes.dying_gateway"
 
