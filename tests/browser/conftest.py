@@ -84,12 +84,17 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     assert [error for error in errors if not any(text in error for text in expected)] == []
 
 
+def signed_in(url: str) -> httpx.Client:
+    """A client of the demo's user."""
+    session = httpx.get(f"{url}/demo/session", trust_env=False).json()
+    headers = {"Authorization": f"Bearer {session['access_token']}"}
+    return httpx.Client(base_url=url, headers=headers, trust_env=False)
+
+
 @pytest.fixture
 def demo(running_demo: str) -> str:
     """The address of a demo in which nothing runs: what an earlier test has left would be told to this one's page."""
-    session = httpx.get(f"{running_demo}/demo/session", trust_env=False).json()
-    headers = {"Authorization": f"Bearer {session['access_token']}"}
-    with httpx.Client(base_url=running_demo, headers=headers, trust_env=False) as http:
+    with signed_in(running_demo) as http:
         for status in ("pending", "processing"):
             for request in http.get("/api/admin/requests", params={"status": status}).json()["requests"]:
                 http.post(f"/api/admin/requests/{request['requestId']}/fail")
@@ -98,11 +103,14 @@ def demo(running_demo: str) -> str:
 
 @pytest.fixture(scope="session")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A running demo's address."""
+    """The address of a running demo with a past, as it has after any other test."""
     port = free_port()
     folder = tmp_path_factory.mktemp("demo")
     process = GatewayProcess("demo", "--port", str(port), folder=folder, environment={})
     process.wait_for("The gateway's demo runs at")
-    yield f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}"
+    with signed_in(url) as http:
+        http.post("/api/ai-generate", json={"Product": "Tea", "Your Brand": "Past"}).raise_for_status()
+    yield url
     process.kill()  # nothing of it is needed again, and a polite end would wait for its workflows
     process.close()
