@@ -11,17 +11,16 @@ Looking and telling are two loops: a webhook that is slow or away keeps nothing 
 
 import asyncio
 import contextlib
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import cache
 
 import httpx
 import structlog
 
 from gateway.context import Gateway
 from gateway.operations import telemetry
+from gateway.tls import tls_context
 from storage import alerts, statistics
 from storage.alerts import Alert
 from storage.errors import DatabaseUnavailable
@@ -207,7 +206,7 @@ class AlertWatch:
         try:
             async with (
                 asyncio.timeout(TELL_SECONDS),
-                httpx.AsyncClient(timeout=TELL_SECONDS, trust_env=False, verify=_tls()) as http,
+                httpx.AsyncClient(timeout=TELL_SECONDS, trust_env=False, verify=tls_context()) as http,
                 http.stream("POST", url, json=message) as answer,  # its body is nobody's concern
             ):
                 told = answer.is_success
@@ -217,12 +216,6 @@ class AlertWatch:
         if not told:
             log.warning("alert_webhook_failed", status=answer.status_code)
         return told
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Made once: it reads every root certificate."""
-    return httpx.create_ssl_context()
 
 
 async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:

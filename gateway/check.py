@@ -12,6 +12,7 @@ from gateway.jwks import KeysUnavailable, published_keys
 from gateway.n8n.executions import Executions, ExecutionsUnavailable
 from gateway.settings import Settings, SettingsError
 from gateway.signed_urls import NoSuchObject, SignedUrls, StorageUnavailable
+from gateway.tls import tls_context
 from storage.database import open_database
 from storage.errors import StorageError
 from storage.schema import check_schema
@@ -80,7 +81,7 @@ async def _n8n(settings: Settings) -> str | None:
     if settings.environment == "production" and "/webhook-test/" in settings.n8n_webhook_url:
         return "N8N_WEBHOOK_URL is a test URL, which n8n arms for one call by hand: use the production URL."
     try:
-        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, verify=tls_context()) as client:
             await client.head(str(httpx.URL(settings.n8n_webhook_url).join("/")))
     except httpx.HTTPError as error:
         return f"N8N_WEBHOOK_URL: n8n cannot be reached ({type(error).__name__})"

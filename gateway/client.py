@@ -23,6 +23,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gateway.realtime.close_codes import CloseCode
+from gateway.tls import tls_context
 
 Body = dict[str, Any]
 
@@ -78,7 +79,9 @@ class GatewayClient:
     def __init__(self, url: str, token: str | Callable[[], Awaitable[str]]) -> None:
         self._url = url.rstrip("/")
         self._token = token
-        self._http = httpx.AsyncClient(base_url=self._url, timeout=httpx.Timeout(10, read=POLL_WAIT + 10))
+        self._http = httpx.AsyncClient(
+            base_url=self._url, timeout=httpx.Timeout(10, read=POLL_WAIT + 10), verify=tls_context()
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ import jwt
 import structlog
 
 from gateway.bounded_http import UnusableAnswer, ask, decode
+from gateway.tls import tls_context
 
 log = structlog.get_logger(__name__)
 
@@ -147,7 +148,9 @@ async def published_keys(url: str) -> dict[str, jwt.PyJWK]:
 
 async def _published(url: str) -> dict[str, jwt.PyJWK]:
     try:
-        async with httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False, verify=tls_context()
+        ) as http:
             headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
             until = time.monotonic() + FETCH_SECONDS
             status, content = await ask(http, "GET", url, most=MAX_BYTES, until=until, headers=headers)

@@ -9,6 +9,7 @@ import httpx
 from gateway.background import stop_all
 from gateway.bounded_http import UnusableAnswer, ask, decode
 from gateway.settings import Settings
+from gateway.tls import tls_context
 from storage.public_urls import encode_key
 
 LIFETIME_SECONDS = 3600
@@ -99,7 +100,7 @@ class SignedUrls:
 
     async def _sign(self, storage_key: str) -> str:
         if self._http is None:
-            self._http = httpx.AsyncClient(timeout=SIGN_SECONDS, trust_env=False)
+            self._http = httpx.AsyncClient(timeout=SIGN_SECONDS, trust_env=False, verify=tls_context())
         until = time.monotonic() + SIGN_SECONDS
         try:
             async with asyncio.timeout(SIGN_SECONDS):

@@ -18,6 +18,7 @@ from gateway.auth import CallbackSecrets
 from gateway.bounded_http import UnusableAnswer, ask, decode
 from gateway.n8n.news import Completed, Failed, InvalidNews, clean_error, parse_news
 from gateway.settings import Settings
+from gateway.tls import tls_context
 
 ASK_SECONDS = 30.0
 """Longest time for one request's questions; with the last answer below the lease under which they are asked."""
@@ -70,6 +71,7 @@ class Executions:
         key = settings.n8n_api_key.get_secret_value() if settings.n8n_api_key else ""
         self._buckets = settings.allowed_buckets
         self._http = httpx.AsyncClient(
+            verify=tls_context(),
             base_url=base if base.endswith("/api/v1") else f"{base}/api/v1",
             headers={"X-N8N-API-KEY": key, "Accept-Encoding": "identity"},
             timeout=ANSWER_SECONDS,

@@ -18,6 +18,7 @@ import msgspec
 from gateway.auth import CallbackSecrets
 from gateway.n8n.news import Completed, Failed, InvalidNews, execution_id_of, parse_news
 from gateway.settings import Settings
+from gateway.tls import tls_context
 from storage.request import Request, rfc3339, trace_id_of
 
 MAX_ANSWER = 1024 * 1024
@@ -62,6 +63,7 @@ class Webhook:
         self._settings = settings
         self._callback_secrets = callback_secrets
         self._client = httpx.AsyncClient(
+            verify=tls_context(),
             timeout=httpx.Timeout(settings.n8n_timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
             # No kept connections: n8n may close an idle one at the moment we write to it, and that looks exactly like
             # a crash after the body was out. A new connection costs a millisecond, a doubt costs a picture.
