@@ -12,7 +12,6 @@ Looking and telling are two loops: a webhook that is slow or away keeps nothing 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import httpx
@@ -62,11 +61,17 @@ class AlertWatch:
         self._shown: set[str] = set()
         """Every alert that `/metrics` has had; one that is over stays there, as 0."""
 
-    async def run(self) -> None:
-        """Look and tell until cancelled."""
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(_again_and_again(self.look))
-            loops.create_task(_again_and_again(self.tell))
+    async def keep_looking(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def keep_telling(self) -> None:
+        """Tell until cancelled."""
+        while True:
+            await self.tell()
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def stop(self) -> None:
         """Write down what happened since the last look, and sign off."""
@@ -216,12 +221,6 @@ class AlertWatch:
         if not told:
             log.warning("alert_webhook_failed", status=answer.status_code)
         return told
-
-
-async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await work()
-        await asyncio.sleep(LOOK_SECONDS)
 
 
 def _message(alert: Alert, *, over: bool) -> dict[str, object]:

@@ -78,13 +78,16 @@ async def running(gateway: Gateway, *, worker: bool) -> AsyncIterator[None]:
         await gateway.bus.start()
         await gateway.hub.start()
         alert_watch = AlertWatch(gateway)
-        alerting = keep_running(alert_watch.run, "alert-watch")
+        alerting = (
+            keep_running(alert_watch.keep_looking, "alert-look"),
+            keep_running(alert_watch.keep_telling, "alert-tell"),
+        )
         try:
             async with working(gateway) if worker else contextlib.nullcontext():
                 yield
         finally:
             gateway.drain()
-            await stop_all(alerting)
+            await stop_all(*alerting)
             await alert_watch.stop()
             await gateway.hub.stop()
             await gateway.bus.stop()

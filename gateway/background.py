@@ -10,6 +10,9 @@ log = structlog.get_logger(__name__)
 
 RESTART_SECONDS = 1.0
 
+CANCEL_AGAIN_SECONDS = 1.0
+"""How long a task may take to tidy up."""
+
 
 def keep_running(run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
     """A task that runs `run` until it returns or is cancelled. An unforeseen error is logged and `run` begins anew:
@@ -29,7 +32,13 @@ def keep_running(run: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[
 
 
 async def stop_all(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel the tasks and wait for their ends."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Cancel the tasks and wait for their ends.
+
+    A cancellation may get lost on its way (redis-py swallows one while it connects), so it is repeated.
+    """
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)  # whatever they raised has been seen

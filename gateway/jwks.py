@@ -16,6 +16,7 @@ import httpx
 import jwt
 import structlog
 
+from gateway.background import stop_all
 from gateway.bounded_http import UnusableAnswer, ask, decode
 from gateway.tls import tls_context
 
@@ -100,8 +101,7 @@ class SigningKeys:
     async def aclose(self) -> None:
         """Give up a fetch that is under way."""
         if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.gather(self._fetching, return_exceptions=True)
+            await stop_all(self._fetching)
 
     def knows(self, kid: object) -> bool:
         """Whether `kid` is one of the published keys, without a look at the endpoint."""

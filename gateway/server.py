@@ -24,6 +24,10 @@ WORKER_SECONDS = 30
 CLOSING_SECONDS = 5
 """How long requests that are still being answered may take once `DRAIN_SECONDS` are over."""
 
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection is kept for the next request: longer than a proxy keeps it (60 seconds for most), or the
+proxy would sometimes send one just as it is closed, and answer 502."""
+
 LOOK_SECONDS = 0.05
 """How often a stopping process looks whether everyone has left."""
 
@@ -57,6 +61,7 @@ def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -
         ws_ping_timeout=settings.ws_ping_seconds,
         timeout_worker_healthcheck=WORKER_SECONDS,
         timeout_graceful_shutdown=CLOSING_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         log_config=None,
         access_log=False,
         server_header=False,

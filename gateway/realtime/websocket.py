@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway import protocols
 from gateway.auth import Authenticator, ForeignOrigin, InvalidToken, User
+from gateway.background import stop_all
 from gateway.ids import parse_id
 from gateway.jwks import KeysUnavailable
 from gateway.realtime.admission import Admission, TooManyConnections
@@ -191,9 +192,7 @@ class _Connection:
             try:
                 await self._read()
             finally:
-                writer.cancel()
-                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, _Closed):
-                    await writer
+                await stop_all(writer)
 
     def _adopt(self, user: User) -> None:
         """Take `user`'s token as the current one: when to warn, and when to end. One that ends when the last one did

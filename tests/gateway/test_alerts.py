@@ -20,7 +20,7 @@ from tests.conftest import Person
 from tests.running import SECONDS, RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import WRONG_SECRET, ScriptedN8n
 
-RUN = AlertWatch.run
+LOOPS = (AlertWatch.keep_looking, AlertWatch.keep_telling)
 
 
 @pytest.fixture
@@ -32,7 +32,8 @@ async def receiver() -> AsyncIterator[AlertReceiver]:
 @pytest.fixture
 def settings(settings: Settings, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The process's own watch rests; each test looks and tells itself, and depends on nobody's pace."""
-    monkeypatch.setattr(AlertWatch, "run", lambda _: asyncio.sleep(0))
+    for loop in LOOPS:
+        monkeypatch.setattr(AlertWatch, loop.__name__, lambda _: asyncio.sleep(0))
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url)})
 
 
@@ -194,11 +195,12 @@ async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
     gateway: RunningGateway, ada: Person, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process's own loops, this time: while the webhook does not answer, the numbers go on."""
-    monkeypatch.setattr(AlertWatch, "run", RUN)
+    for loop in LOOPS:
+        monkeypatch.setattr(AlertWatch, loop.__name__, loop)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
     receiver.answers.clear()
     slow = AlertWatch(gateway.gateway)
-    looping = asyncio.create_task(slow.run())
+    looping = [asyncio.create_task(loop(slow)) for loop in LOOPS]
     request_id = await make_stuck(gateway, ada)
 
     async def stuck(number: str) -> bool:
@@ -210,7 +212,7 @@ async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
     assert receiver.messages == []
     receiver.answers.set()
     await eventually(lambda: asyncio.sleep(0, receiver.told() == [("stuck_requests", "firing")]))
-    await stop_all(looping)
+    await stop_all(*looping)
     await slow.stop()
 
 
@@ -324,7 +326,8 @@ async def test_what_went_wrong_last_is_written_down_at_the_end(
 async def test_without_a_receiver_the_log_is_told(
     settings: Settings, users_table: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AlertWatch, "run", RUN)
+    for loop in LOOPS:
+        monkeypatch.setattr(AlertWatch, loop.__name__, loop)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(watch, "INCIDENT_QUIET_SECONDS", 0.5)
     async with running_gateway(settings.model_copy(update={"alert_webhook_url": None})) as gateway:
