@@ -215,19 +215,19 @@ async def test_an_outage_of_the_database_is_told_once_by_all(tmp_path: Path, spa
             async def told(count: int) -> None:
                 await eventually(lambda: asyncio.sleep(0, len(receiver.messages) >= count), 60)
 
-            first, _ = await asyncio.gather(asyncio.to_thread(serve), asyncio.to_thread(serve))
+            first, second = await asyncio.gather(asyncio.to_thread(serve), asyncio.to_thread(serve))
             await asyncio.to_thread(postgres.kill)
             await told(1)
             assert receiver.told() == [("database_away", "firing")]
             await asyncio.to_thread(first.kill)
             await asyncio.to_thread(postgres.start)
-            await asyncio.to_thread(serve)
+            successor = await asyncio.to_thread(serve)
             await told(2)
             away = 'gateway_alert{name="database_away"} 1.0'
             async with httpx.AsyncClient(trust_env=False) as http:
 
                 async def nobody_shows_it() -> bool:
-                    shown = [(await http.get(f"{process.url}/metrics")).text for process in spawned[1:]]  # type: ignore[attr-defined]
+                    shown = [(await http.get(f"{process.url}/metrics")).text for process in (second, successor)]
                     return not any(away in text for text in shown)
 
                 await eventually(nobody_shows_it, 30)
