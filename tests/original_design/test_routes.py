@@ -77,8 +77,8 @@ class App:
         except TimeoutError:
             raise AssertionError(f"never {status}") from None
 
-    def sql(self, statement: str) -> str:
-        return self.server.execute(statement, self.database)
+    async def sql(self, statement: str) -> str:
+        return await asyncio.to_thread(self.server.execute, statement, self.database)  # it may wait for the app
 
 
 Scenario = Callable[[App], Awaitable[None]]
@@ -129,7 +129,7 @@ async def overtaken(app: App, answer: Response) -> None:
     changes = f"SELECT status FROM ai_image_requests WHERE id = '{received.request_id}'"
     for _ in range(50):
         await asyncio.sleep(0.01)  # nothing may happen, so there is nothing to wait for
-        assert app.sql(changes) == "completed"
+        assert await app.sql(changes) == "completed"
 
 
 async def n8n_may_be_away_for_a_moment(app: App) -> None:
@@ -141,7 +141,7 @@ async def n8n_may_be_away_for_a_moment(app: App) -> None:
 
 async def members_of_two_organizations_may_submit(app: App) -> None:
     """9"""
-    app.sql(f"INSERT INTO organization_members (organization_id, user_id) VALUES ('{EVIL}', '{ADA}')")
+    await app.sql(f"INSERT INTO organization_members (organization_id, user_id) VALUES ('{EVIL}', '{ADA}')")
     assert (await app.submit(organizationId=ACME)).status_code == 202
 
 
@@ -150,19 +150,19 @@ async def a_repeated_callback_makes_no_second_asset(app: App) -> None:
     received = await app.submitted()
     for _ in range(3):
         assert (await app.call_back(completed(received))).status_code == 200
-    assert app.sql("SELECT count(*) FROM assets") == "1"
+    assert await app.sql("SELECT count(*) FROM assets") == "1"
 
 
 async def asset_and_status_come_together_or_not_at_all(app: App) -> None:
     """10"""
     received = await app.submitted()
-    app.sql(
+    await app.sql(
         "CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$; "
         "CREATE TRIGGER break BEFORE UPDATE ON ai_image_requests FOR EACH ROW WHEN (NEW.status = 'completed') "
         "EXECUTE FUNCTION break()"
     )
     assert (await app.call_back(completed(received))).status_code == 500
-    assert app.sql("SELECT count(*) FROM assets") == "0"
+    assert await app.sql("SELECT count(*) FROM assets") == "0"
 
 
 async def completed_without_an_id_is_refused(app: App) -> None:
@@ -291,7 +291,7 @@ async def test_a_count_that_fails_lets_nobody_past_the_limit(
             answers = [await app.submit() for _ in range(12)]
         accepted = sum(answer.status_code == 202 for answer in answers)
         assert accepted == (0 if which == "gateway" else 12)
-        assert app.sql("SELECT count(*) FROM ai_image_requests") == str(accepted)
+        assert await app.sql("SELECT count(*) FROM ai_image_requests") == str(accepted)
         assert (await app.submit()).status_code == (202 if which == "gateway" else 429)
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 
 import httpx
+import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -131,9 +132,17 @@ async def test_processes_that_were_replaced_drain_and_count_like_the_first(serve
 
     async with httpx.AsyncClient(base_url=process.url, verify=False, timeout=20) as http:
         first = [await connected() for _ in range(6)]
+        supervisor = psutil.Process(process.process.pid)
+        before = {child.pid for child in supervisor.children()}
         process.process.send_signal(signal.SIGHUP)
         for websocket in first:
             await told_to_leave(websocket)
+
+        async def both_are_replaced() -> bool:
+            now = {child.pid for child in supervisor.children()}
+            return len(now - before) == 2 and len(now) == len(before)
+
+        await eventually(both_are_replaced, 60)
 
         async def nobody_is_counted() -> bool:
             lines = (await http.get("/metrics")).text.splitlines()
