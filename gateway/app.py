@@ -8,42 +8,34 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 
-from gateway.alert_watch import AlertWatch
-from gateway.api import (
-    admin_requests,
-    admin_statistics,
-    callback,
-    documents,
-    generate,
-    health,
-    history,
-    images,
-    metrics,
-    pages,
-    status,
-)
-from gateway.auth import Authenticator, CallbackSecrets
-from gateway.background import keep_running, stop_all
-from gateway.context import Gateway
-from gateway.errors import HANDLERS, UNEXPECTED
+from gateway.alerting.monitor import AlertMonitor
+from gateway.api import callback, generate, health, history, images, metrics, pages, status
+from gateway.api.admin import requests as admin_requests
+from gateway.api.admin import statistics as admin_statistics
+from gateway.api.documents import routes as documents
+from gateway.api.errors import HANDLERS, UNEXPECTED
+from gateway.api.security_headers import SecurityHeaders
+from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.auth.tokens import Authenticator
 from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
-from gateway.n8n.watch import DeadlineWatch
+from gateway.n8n.recovery import DeadlineSweeper
 from gateway.n8n.webhook import Webhook
-from gateway.operations.incidents import Incidents
-from gateway.operations.logging import configure_logging
-from gateway.realtime.admission import Admission
 from gateway.realtime.bus import Bus, InProcessBus
+from gateway.realtime.connection_limits import ConnectionLimits
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
-from gateway.realtime.websocket import WebSocketTransport
-from gateway.security import SecurityHeaders
+from gateway.realtime.websocket.transport import WebSocketTransport
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
+from gateway.state import Gateway
+from gateway.tasks import keep_running, stop_all
+from gateway.telemetry.incidents import Incidents
+from gateway.telemetry.logging import configure_logging
 from gateway.typical_time import TypicalTime
-from storage.database import open_database
+from storage.database.base import open_database
+from storage.database.schema import check_schema
 from storage.public_urls import PublicUrls
-from storage.schema import check_schema
 
 
 def build_gateway(settings: Settings) -> Gateway:
@@ -56,7 +48,7 @@ def build_gateway(settings: Settings) -> Gateway:
         database=database,
         bus=bus,
         hub=Hub(database, bus, urls, settings.reconcile_seconds),
-        admission=Admission(
+        admission=ConnectionLimits(
             per_user=settings.ws_connections_per_user,
             per_address=settings.ws_connections_per_address,
             in_total=settings.ws_connections,
@@ -77,7 +69,7 @@ async def running(gateway: Gateway, *, worker: bool) -> AsyncIterator[None]:
         await check_schema(gateway.database)
         await gateway.bus.start()
         await gateway.hub.start()
-        alert_watch = AlertWatch(gateway)
+        alert_watch = AlertMonitor(gateway)
         alerting = (
             keep_running(alert_watch.keep_looking, "alert-look"),
             keep_running(alert_watch.keep_telling, "alert-tell"),
@@ -102,7 +94,7 @@ async def working(gateway: Gateway) -> AsyncIterator[None]:
     gateway.wake_dispatcher, gateway.stop_dispatcher = dispatcher.wake, dispatcher.claim_no_more
     dispatching = keep_running(dispatcher.run, "dispatcher")
     executions = Executions(gateway.settings, gateway.callback_secrets) if gateway.settings.n8n_api_url else None
-    watching = keep_running(DeadlineWatch(gateway, executions).run, "deadline-watch")
+    watching = keep_running(DeadlineSweeper(gateway, executions).run, "deadline-watch")
     try:
         yield
     finally:

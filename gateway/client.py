@@ -22,8 +22,8 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from gateway.http_client import tls_context
 from gateway.realtime.close_codes import CloseCode
-from gateway.tls import tls_context
 
 Body = dict[str, Any]
 

@@ -6,10 +6,9 @@ from collections import OrderedDict
 
 import httpx
 
-from gateway.background import stop_all
-from gateway.bounded_http import UnusableAnswer, ask, decode
+from gateway.http_client import UnusableAnswer, ask, decode, new_client
 from gateway.settings import Settings
-from gateway.tls import tls_context
+from gateway.tasks import stop_all
 from storage.public_urls import encode_key
 
 LIFETIME_SECONDS = 3600
@@ -100,7 +99,7 @@ class SignedUrls:
 
     async def _sign(self, storage_key: str) -> str:
         if self._http is None:
-            self._http = httpx.AsyncClient(timeout=SIGN_SECONDS, trust_env=False, verify=tls_context())
+            self._http = new_client(timeout=SIGN_SECONDS)
         until = time.monotonic() + SIGN_SECONDS
         try:
             async with asyncio.timeout(SIGN_SECONDS):

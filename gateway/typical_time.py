@@ -3,7 +3,7 @@
 import time
 
 from storage import listing
-from storage.database import Database
+from storage.database.base import Database
 
 WINDOW_SECONDS = 7 * 24 * 3600.0
 """Completions older than this say nothing of today."""

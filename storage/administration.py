@@ -8,13 +8,14 @@ from typing import Any
 
 from storage import queries
 from storage.costs import Pricing, check_budget
-from storage.database import Database, Transaction
+from storage.database.base import Database, Transaction
 from storage.errors import NotRetriable
+from storage.events import record
 from storage.lifecycle import Status
 from storage.listing import Position
-from storage.request import Request, instant, instant_or_none
-from storage.requests import record
+from storage.request import Request
 from storage.submissions import Submission, create
+from storage.times import instant, instant_or_none
 
 MAX_EVENTS = 500
 """Most events of one request that are shown."""

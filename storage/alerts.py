@@ -5,8 +5,8 @@ from datetime import datetime
 
 from storage import queries
 from storage.costs import amount_of
-from storage.database import Database, Transaction
-from storage.request import instant, instant_or_none
+from storage.database.base import Database, Transaction
+from storage.times import instant, instant_or_none
 
 TELLING_SECONDS = 60.0
 """How long one process may tell an alert before another one does."""
@@ -35,14 +35,14 @@ async def raise_alert(database: Database, name: str, summary: str, *, quiet_seco
     await database.all(queries.RAISE_ALERT, name=name, summary=summary, count=count, quiet=quiet_seconds)
 
 
-async def end_quiet_alerts(database: Database) -> None:
+async def resolve_quiet_alerts(database: Database) -> None:
     """End the alerts that nobody has raised for their quiet time."""
-    await database.all(queries.END_ALERTS)
+    await database.all(queries.RESOLVE_ALERTS)
 
 
-async def alerts_to_tell(database: Database) -> list[Alert]:
+async def claim_notifications(database: Database) -> list[Alert]:
     """Take, for `TELLING_SECONDS`, what has not been told yet: beginnings and ends."""
-    rows = await database.all(queries.ALERTS_TO_TELL, seconds=TELLING_SECONDS)
+    rows = await database.all(queries.CLAIM_NOTIFICATIONS, seconds=TELLING_SECONDS)
     return [
         Alert(
             row["name"],
@@ -56,9 +56,9 @@ async def alerts_to_tell(database: Database) -> list[Alert]:
     ]
 
 
-async def alert_told(database: Database, alert: Alert) -> None:
+async def record_notification(database: Database, alert: Alert) -> None:
     """The alert's beginning has been told, or its end if its beginning had been told before."""
-    await database.all(queries.ALERT_TOLD, name=alert.name, ended=int(alert.told))
+    await database.all(queries.RECORD_NOTIFICATION, name=alert.name, ended=int(alert.told))
 
 
 async def recent_alerts(database: Database, window_seconds: float, limit: int) -> list[Alert]:

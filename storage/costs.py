@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from storage import queries
-from storage.database import Database, Transaction
+from storage.database.base import Database, Transaction
 from storage.errors import BudgetSpent
-from storage.request import instant
+from storage.times import instant
 
 MAX_ORGANIZATIONS = 100
 """Most organizations of one user that are summed."""

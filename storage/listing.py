@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from storage import queries
-from storage.database import Database
+from storage.database.base import Database
 from storage.lifecycle import Status
 from storage.request import Request
 

@@ -238,7 +238,7 @@ SELECT dispatch_unregistered_since AS since, NOW() AS now FROM ai_image_requests
 # `ask_at` is when n8n is next to be asked what became of a request; where it is null, that is at the deadline. Whoever
 # asks moves it to the end of a lease first, so that several processes do not ask the same, and a crash only delays.
 
-QUESTIONS = f"""
+CLAIM_PROBES = f"""
 UPDATE ai_image_requests SET ask_at = AFTER(:seconds)
 WHERE id IN (
     SELECT id FROM ai_image_requests
@@ -246,15 +246,15 @@ WHERE id IN (
     ORDER BY coalesce(ask_at, deadline_at) LIMIT :limit FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}, dispatch_sending_at, deadline_at, NOW() AS now"""
 
-ASK_AGAIN = f"UPDATE ai_image_requests SET ask_at = AFTER(:seconds) WHERE id = :id AND {OPEN}"
+POSTPONE_PROBE = f"UPDATE ai_image_requests SET ask_at = AFTER(:seconds) WHERE id = :id AND {OPEN}"
 
 # Only what is overdue: a request that was sent anew meanwhile has all its time.
-MORE_TIME = f"""
+EXTEND_DEADLINE = f"""
 UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), ask_at = NULL
 WHERE id = :id AND {OPEN} AND deadline_at <= NOW()
 RETURNING {COLUMNS}"""
 
-ASK_SOON = f"""
+PROBE_SOON = f"""
 UPDATE ai_image_requests SET ask_at = AFTER(:seconds)
 WHERE id = :id AND {OPEN} AND dispatch_sending_at IS NOT NULL AND ask_at IS NOT NULL"""
 
@@ -345,10 +345,10 @@ ON CONFLICT (name) DO UPDATE SET
         THEN ai_gateway_alerts.told_at END,
     told_end_at = NULL, ended_at = NULL"""
 
-END_ALERTS = """
+RESOLVE_ALERTS = """
 UPDATE ai_gateway_alerts SET ended_at = NOW() WHERE ended_at IS NULL AND quiet_at <= NOW()"""
 
-ALERTS_TO_TELL = """
+CLAIM_NOTIFICATIONS = """
 UPDATE ai_gateway_alerts SET telling_until = AFTER(:seconds)
 WHERE name IN (
     SELECT name FROM ai_gateway_alerts
@@ -357,7 +357,7 @@ WHERE name IN (
     ORDER BY name FOR UPDATE SKIP LOCKED)
 RETURNING name, summary, count, since, ended_at, told_at"""
 
-ALERT_TOLD = """
+RECORD_NOTIFICATION = """
 UPDATE ai_gateway_alerts SET telling_until = NULL,
     told_at = CASE WHEN :ended = 1 AND ended_at IS NULL THEN NULL ELSE coalesce(told_at, NOW()) END,
     told_end_at = CASE WHEN :ended = 1 AND ended_at IS NOT NULL THEN NOW() ELSE told_end_at END

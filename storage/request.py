@@ -1,15 +1,16 @@
 """One request: its row as a value, and the Body that every transport carries."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from storage.database import Row
+from storage.database.base import Row
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
+from storage.times import instant, instant_or_none, rfc3339
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,18 +122,3 @@ def encode_body(request: Request, urls: PublicUrls) -> bytes:
 def trace_id_of(request: Request) -> str:
     """The trace that the request belongs to (W3C Trace Context): its client's, or one of its own."""
     return str(request.metadata.get("traceId") or request.id.replace("-", ""))
-
-
-def rfc3339(moment: datetime) -> str:
-    """`moment` as RFC 3339 text in UTC with milliseconds (``2026-01-31T12:00:00.000Z``)."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def instant(value: datetime | str) -> datetime:
-    """A time as either database returns it, as an aware datetime."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-def instant_or_none(value: datetime | str | None) -> datetime | None:
-    """`instant`, where the column may be null."""
-    return None if value is None else instant(value)

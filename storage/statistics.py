@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from storage import queries
 from storage.costs import amount_of, hour_of
-from storage.database import Database
-from storage.request import instant
+from storage.database.base import Database
+from storage.times import instant
 
 TOP = 20
 """How many users and organizations are listed."""

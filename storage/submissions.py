@@ -10,10 +10,11 @@ from decimal import Decimal
 
 from storage import queries
 from storage.costs import Pricing, check_budget
-from storage.database import Database, Transaction
+from storage.database.base import Database, Transaction
 from storage.errors import IdempotencyConflict, NoOrganization, NotAMember, OrganizationRequired, RateLimited
-from storage.request import Request, instant
-from storage.requests import record
+from storage.events import record
+from storage.request import Request
+from storage.times import instant
 
 WINDOW = timedelta(hours=1)
 """The rolling window of the rate limit."""

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.app import create_app
-from gateway.auth import issue_token
-from gateway.context import Gateway
-from gateway.server import GatewayServer, bind, server_config
+from gateway.auth.tokens import issue_token
+from gateway.server.processes import GatewayServer, bind, server_config
 from gateway.settings import Settings
+from gateway.state import Gateway
 
 SECONDS = 15.0
 """Longest wait for anything that should happen at once. A condition is waited for, never a time."""

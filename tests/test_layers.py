@@ -8,7 +8,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("gateway.api", "gateway.realtime", "gateway.n8n", "gateway.operations", "storage")
-ENTRANCES = ("gateway.app", "gateway.cli", "gateway.server", "gateway.check", "gateway.demo", "gateway.alert_watch")
+ENTRANCES = (
+    "gateway.app",
+    "gateway.cli",
+    "gateway.server.processes",
+    "gateway.cli.check",
+    "gateway.demo",
+    "gateway.alerting.monitor",
+)
 """What puts everything together, and is used by nothing inside."""
 
 

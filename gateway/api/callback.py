@@ -1,7 +1,7 @@
 """`POST /api/ai-callback`: what n8n has to say.
 
 n8n repeats every non-2xx answer five times and ignores Retry-After, so only what is truly wrong is refused; a repeat
-or late news is answered with success. A success never has a top-level ``error``: n8n would take it for a failure.
+or late report is answered with success. A success never has a top-level ``error``: n8n would take it for a failure.
 """
 
 import structlog
@@ -10,17 +10,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from structlog.contextvars import bind_contextvars
 
+from gateway.api.errors import ApiError, unauthorized
 from gateway.api.parsing import read_json_object
-from gateway.context import Gateway, gateway_of, log_fields
-from gateway.errors import ApiError, unauthorized
+from gateway.api.responses import json_response
 from gateway.ids import parse_id
-from gateway.n8n.news import InvalidNews, apply_news, execution_id_of, parse_news
-from gateway.operations import telemetry
-from gateway.operations.incidents import Incident
-from gateway.responses import json_response
-from storage import requests
+from gateway.n8n.reports import InvalidReport, apply_report, execution_id_of, parse_report
+from gateway.state import Gateway, gateway_of, log_fields
+from gateway.telemetry import metrics
+from gateway.telemetry.incidents import Incident
+from storage import reads
 from storage.errors import DatabaseUnavailable
-from storage.requests import Applied, Outcome
+from storage.transitions import Applied, Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +34,9 @@ async def callback(request: Request) -> Response:
         _count_refusal(gateway, error)
         raise
     except DatabaseUnavailable:
-        telemetry.CALLBACKS.labels("unavailable").inc()
+        metrics.CALLBACKS.labels("unavailable").inc()
         raise
-    telemetry.CALLBACKS.labels(applied.outcome.value).inc()
+    metrics.CALLBACKS.labels(applied.outcome.value).inc()
     match applied.outcome:
         case Outcome.DUPLICATE:
             return json_response({"success": True, "duplicate": True})
@@ -59,11 +59,11 @@ async def _apply(request: Request, gateway: Gateway) -> Applied:
     request_id = await _request_id(gateway, body, may_use_execution=gateway.callback_secrets.is_global(secret))
     bind_contextvars(request_id=request_id)
     try:
-        news = parse_news(body, gateway.settings.allowed_buckets)
-    except InvalidNews as error:
+        report = parse_report(body, gateway.settings.allowed_buckets)
+    except InvalidReport as error:
         log.warning("callback_refused", **await _fields_of(gateway, request_id), reason=error.code)
         raise ApiError(400, error.code, str(error)) from error
-    applied = await apply_news(gateway, request_id, news, actor="n8n")
+    applied = await apply_report(gateway, request_id, report, actor="n8n")
     if applied.request is None:
         raise _unknown()
     if applied.outcome is Outcome.CONFLICT:
@@ -75,16 +75,16 @@ async def _apply(request: Request, gateway: Gateway) -> Applied:
 async def _fields_of(gateway: Gateway, request_id: str) -> dict[str, str | None]:
     """What a log line says of the request, as far as that can be found out."""
     try:
-        found = await requests.read(gateway.database, request_id)
+        found = await reads.read(gateway.database, request_id)
     except DatabaseUnavailable:
         found = None
     return {"request_id": request_id} if found is None else log_fields(found)
 
 
 def _count_refusal(gateway: Gateway, error: ApiError) -> None:
-    incident, outcome = _REFUSALS.get(error.status, (Incident.REFUSED_NEWS, "refused"))
+    incident, outcome = _REFUSALS.get(error.status, (Incident.REFUSED_REPORT, "refused"))
     gateway.incidents.count(incident)
-    telemetry.CALLBACKS.labels(outcome).inc()
+    metrics.CALLBACKS.labels(outcome).inc()
 
 
 _REFUSALS = {
@@ -122,7 +122,7 @@ async def _request_id(gateway: Gateway, body: dict[str, object], *, may_use_exec
     execution_id = execution_id_of(body.get("executionId"))
     if execution_id is None or not may_use_execution:
         raise ApiError(400, "request_id_required", "requestId is required")
-    found = await requests.of_execution(gateway.database, execution_id)
+    found = await reads.of_execution(gateway.database, execution_id)
     if found is None:
         raise _unknown()
     return found

@@ -13,17 +13,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from structlog.contextvars import bind_contextvars
 
-from gateway.api.held import ClientLeft, admitted, while_connected
+from gateway.api.errors import ApiError
+from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import read_json_object, text_field, user_of
-from gateway.auth import User
-from gateway.context import Gateway, gateway_of, log_fields
-from gateway.errors import ApiError
+from gateway.api.responses import json_response
+from gateway.auth.tokens import User
 from gateway.ids import parse_id
-from gateway.operations import telemetry
 from gateway.realtime.long_poll import wait_until_final
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.realtime.watcher import Watcher
-from gateway.responses import json_response
+from gateway.state import Gateway, gateway_of, log_fields
+from gateway.telemetry import metrics
 from storage.errors import (
     BudgetSpent,
     DatabaseUnavailable,
@@ -35,7 +35,7 @@ from storage.errors import (
     Refusal,
 )
 from storage.lifecycle import Status
-from storage.requests import read_own
+from storage.reads import read_own
 from storage.submissions import WINDOW, Submission, Submitted, submit
 
 log = structlog.get_logger(__name__)
@@ -86,15 +86,15 @@ async def generate_sync(request: Request) -> Response:
 
 async def _until_final(gateway: Gateway, user: User, submitted: Update) -> Update:
     """The newest update within `AI_SYNC_TIMEOUT_SECONDS`; the one at hand when the database cannot tell a newer."""
-    watcher = Watcher(user.id)
-    watcher.ids.add(submitted.request_id)
+    subscriber = Subscriber(user.id)
+    subscriber.ids.add(submitted.request_id)
 
     async def read() -> Update | None:
         found = await read_own(gateway.database, submitted.request_id, user.id)
         return None if found is None else Update.of(found, gateway.urls)
 
     try:
-        found = await wait_until_final(gateway.hub, watcher, read, wait=gateway.settings.ai_sync_timeout_seconds)
+        found = await wait_until_final(gateway.hub, subscriber, read, wait=gateway.settings.ai_sync_timeout_seconds)
     except DatabaseUnavailable as error:
         log.warning("sync_wait_failed", reason=str(error)[:200])
         return submitted
@@ -142,12 +142,12 @@ async def submit_for(gateway: Gateway, user: User, submission: Submission) -> Su
         )
     except Refusal as refusal:
         refused = refused_submission(refusal)
-        telemetry.SUBMISSIONS.labels(refused.code).inc()
+        metrics.SUBMISSIONS.labels(refused.code).inc()
         raise refused from refusal
     bind_contextvars(**log_fields(submitted.request))
     if not submitted.repeated:
         log.info("submitted")
-        telemetry.SUBMISSIONS.labels("accepted").inc()
+        metrics.SUBMISSIONS.labels("accepted").inc()
         gateway.announce(submitted.request)
         gateway.wake_dispatcher()
     return submitted

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.context import Gateway, gateway_of
-from gateway.responses import json_response
-from storage import requests
+from gateway.api.responses import json_response
+from gateway.state import Gateway, gateway_of
+from storage import reads
 from storage.errors import DatabaseUnavailable
 
 CHECK_SECONDS = 3.0
@@ -47,7 +47,7 @@ class Readiness:
             return self._database
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                await requests.now(gateway.database)
+                await reads.now(gateway.database)
             self._database = True
         except (DatabaseUnavailable, TimeoutError):
             self._database = False

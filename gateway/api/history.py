@@ -10,16 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.errors import ApiError
 from gateway.api.parsing import number_parameter, user_of
-from gateway.context import gateway_of
-from gateway.errors import ApiError
+from gateway.api.responses import json_response
 from gateway.ids import parse_id
-from gateway.responses import json_response
+from gateway.state import gateway_of
 from storage import costs, listing
 from storage.lifecycle import Status
 from storage.listing import START, Position
-from storage.request import encode_body, rfc3339
+from storage.request import encode_body
 from storage.submissions import WINDOW, room
+from storage.times import rfc3339
 
 PAGE = 20
 MAX_PAGE = 100

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.context import gateway_of, log_fields
-from gateway.errors import ApiError
+from gateway.api.errors import ApiError
 from gateway.ids import parse_id
 from gateway.signed_urls import NoSuchObject, StorageUnavailable
-from storage import requests
+from gateway.state import gateway_of, log_fields
+from storage import reads
 from storage.lifecycle import Status
 from storage.public_urls import PICTURES
 
@@ -29,7 +29,7 @@ async def image(request: Request) -> Response:
     """Redirect to the picture."""
     gateway = gateway_of(request)
     request_id, token = parse_id(request.path_params["request_id"]), request.path_params["token"]
-    found = None if request_id is None else await requests.read(gateway.database, request_id)
+    found = None if request_id is None else await reads.read(gateway.database, request_id)
     if found is None or not hmac.compare_digest(found.picture_token.encode(), token.encode(errors="surrogateescape")):
         raise _not_found()
     if (

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.context import gateway_of
-from gateway.errors import unauthorized
-from gateway.operations import telemetry
+from gateway.api.errors import unauthorized
+from gateway.state import gateway_of
+from gateway.telemetry.metrics import exposition
 
 
 async def metrics(request: Request) -> Response:
@@ -21,7 +21,7 @@ async def metrics(request: Request) -> Response:
         if not hmac.compare_digest(given.encode(errors="surrogateescape"), expected.get_secret_value().encode()):
             raise unauthorized()
     gateway.refresh_gauges()
-    return Response(telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 routes = [Route("/metrics", metrics, methods=["GET"])]

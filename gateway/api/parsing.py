@@ -9,10 +9,10 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.auth import ForeignOrigin, InvalidToken, User
-from gateway.context import gateway_of
-from gateway.errors import ApiError, unauthorized, unavailable
-from gateway.jwks import KeysUnavailable
+from gateway.api.errors import ApiError, unauthorized, unavailable
+from gateway.auth.signing_keys import KeysUnavailable
+from gateway.auth.tokens import ForeignOrigin, InvalidToken, User
+from gateway.state import gateway_of
 
 log = structlog.get_logger(__name__)
 

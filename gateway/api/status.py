@@ -10,18 +10,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.api.held import ClientLeft, admitted, while_connected
+from gateway.api.errors import ApiError
+from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import number_parameter, user_of
-from gateway.auth import User
-from gateway.context import Gateway, gateway_of
-from gateway.errors import ApiError
+from gateway.api.responses import json_response
+from gateway.auth.tokens import User
 from gateway.ids import parse_id
 from gateway.realtime.event_stream import EventStream
 from gateway.realtime.long_poll import wait_for_newer
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.realtime.watcher import Watcher
-from gateway.responses import json_response
-from storage.requests import read_own
+from gateway.state import Gateway, gateway_of
+from storage.reads import read_own
 
 MAX_WAIT = 60
 """Longest wait in seconds."""
@@ -36,10 +36,10 @@ async def status(request: Request) -> Response:
     wait, seen = number_parameter(request, "wait", MAX_WAIT), number_parameter(request, "version", MAX_VERSION)
     if seen is None and (known := re.fullmatch(r'(?:W/)?"v([0-9]{1,9})"', request.headers.get("if-none-match", ""))):
         seen = int(known[1])  # a client that says what it has in the header waits just as well
-    watcher, read = _watching(request, gateway, user)
+    subscriber, read = _watching(request, gateway, user)
     if wait and seen is not None:
         with admitted(request, gateway, user):
-            waiting = wait_for_newer(gateway.hub, watcher, read, seen=seen, wait=wait)
+            waiting = wait_for_newer(gateway.hub, subscriber, read, seen=seen, wait=wait)
             try:
                 update = await while_connected(request, waiting)
             except ClientLeft:
@@ -52,7 +52,7 @@ async def status(request: Request) -> Response:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    gateway.hub.handed_over(watcher, update, "poll")
+    gateway.hub.record_delivery(subscriber, update, "poll")
     return json_response(bytes(update.body), headers=headers)
 
 
@@ -64,23 +64,23 @@ async def events(request: Request) -> ASGIApp:
         return Response(media_type="text/event-stream")  # nothing to stream, so nothing to register
     last_id = request.headers.get("last-event-id", "")
     seen = int(last_id) if re.fullmatch(r"[0-9]{1,10}", last_id) else 0
-    watcher, read = _watching(request, gateway, user)
+    subscriber, read = _watching(request, gateway, user)
     async with contextlib.AsyncExitStack() as registration:
         registration.enter_context(admitted(request, gateway, user))
-        await registration.enter_async_context(gateway.hub.registered(watcher))  # registered first, read next
+        await registration.enter_async_context(gateway.hub.registered(subscriber))  # registered first, read next
         update = await read()
         if update is None:
             raise _not_found()
         if update.status.is_final and update.version <= seen:
             return Response(status_code=204)
-        watcher.seen(update.request_id, max(seen, update.version))
+        subscriber.seen(update.request_id, max(seen, update.version))
         return EventStream(
-            watcher,
+            subscriber,
             registration.pop_all(),
             first=update if update.version > seen else None,
             expires_at=user.expires_at,
             stall_seconds=gateway.settings.ws_stall_seconds,
-            handed_over=lambda update: gateway.hub.handed_over(watcher, update, "events"),
+            record_delivery=lambda update: gateway.hub.record_delivery(subscriber, update, "events"),
         )
 
 
@@ -92,18 +92,20 @@ class EventsEndpoint:
         await response(scope, receive, send)
 
 
-def _watching(request: Request, gateway: Gateway, user: User) -> tuple[Watcher, Callable[[], Awaitable[Update | None]]]:
-    """A watcher of the request in the path, and a way to read it."""
+def _watching(
+    request: Request, gateway: Gateway, user: User
+) -> tuple[Subscriber, Callable[[], Awaitable[Update | None]]]:
+    """A subscriber of the request in the path, and a way to read it."""
     request_id = parse_id(request.path_params["request_id"])
-    watcher = Watcher(user.id)
+    subscriber = Subscriber(user.id)
     if request_id is not None:
-        watcher.ids.add(request_id)
+        subscriber.ids.add(request_id)
 
     async def read() -> Update | None:
         found = None if request_id is None else await read_own(gateway.database, request_id, user.id)
         return None if found is None else Update.of(found, gateway.urls)
 
-    return watcher, read
+    return subscriber, read
 
 
 def _not_found() -> ApiError:

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.api.responses import json_response
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.poster import draw_poster
-from gateway.responses import json_response
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -74,11 +74,11 @@ class StandInN8n:
             stored = await asyncio.to_thread(self._store.put, f"ai-images/{request_id}.png", picture)
             await self._call_back(http, payload, {**common, "status": "completed", **stored, "cost": "0.04"})
 
-    async def _call_back(self, http: httpx.AsyncClient, payload: dict[str, str], news: dict[str, object]) -> None:
+    async def _call_back(self, http: httpx.AsyncClient, payload: dict[str, str], report: dict[str, object]) -> None:
         for attempt in range(1, TRIES + 1):
             try:
                 answer = await http.post(
-                    payload["callbackUrl"], json=news, headers={"X-Callback-Secret": payload["callbackSecret"]}
+                    payload["callbackUrl"], json=report, headers={"X-Callback-Secret": payload["callbackSecret"]}
                 )
                 if answer.is_success:
                     return

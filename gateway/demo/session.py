@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api import pages
-from gateway.auth import issue_token
-from gateway.responses import json_response
+from gateway.api.responses import json_response
+from gateway.auth.tokens import issue_token
 from gateway.settings import Settings
-from storage.database import Transaction, is_sqlite, open_database
+from storage.database.base import Transaction, is_sqlite, open_database
 
 USER = "00000000-0000-4000-8000-00000000d0e0"
 ORGANIZATION = "00000000-0000-4000-8000-0000000000f0"

@@ -15,9 +15,9 @@ from gateway.demo import demo_app
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.servers import Postgres, Valkey
 from gateway.demo.session import seed
-from gateway.operations.logging import configure_logging
-from gateway.server import serve_in_processes
+from gateway.server.processes import serve_in_processes
 from gateway.settings import Settings
+from gateway.telemetry.logging import configure_logging
 from storage import migrations
 
 WORKERS = 2

@@ -16,13 +16,13 @@ from collections.abc import Awaitable, Callable
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from gateway.background import stop_all
-from gateway.context import Gateway, log_fields
-from gateway.n8n.news import apply_news
+from gateway.n8n.reports import apply_report
 from gateway.n8n.webhook import Answer, Verdict, Webhook
-from gateway.operations import telemetry
-from gateway.operations.incidents import Incident
-from storage import dispatching, requests
+from gateway.state import Gateway, log_fields
+from gateway.tasks import stop_all
+from gateway.telemetry import metrics
+from gateway.telemetry.incidents import Incident
+from storage import dispatch, transitions
 from storage.errors import DatabaseUnavailable
 from storage.lifecycle import Event
 from storage.request import Request
@@ -91,7 +91,7 @@ class Dispatcher:
         if free <= 0:
             return False
         lease = f"{self._name}:{uuid.uuid4().hex}"
-        claimed = await dispatching.claim(self._gateway.database, lease, free)
+        claimed = await dispatch.claim(self._gateway.database, lease, free)
         for request in claimed:
             task = asyncio.create_task(self._dispatch(request, lease), name=f"dispatch-{request.id}")
             self._sending.add(task)
@@ -143,15 +143,15 @@ class Dispatcher:
         ask = settings.n8n_timeout_seconds + SLACK_SECONDS if settings.n8n_api_url else None
         try:
             request = (
-                None if self._stopping else await dispatching.mark_sending(database, claimed.id, lease, deadline, ask)
+                None if self._stopping else await dispatch.mark_sending(database, claimed.id, lease, deadline, ask)
             )
         except DatabaseUnavailable as error:
             # Marked or not, it was not sent, and this process alone knows.
             log.warning("dispatch_mark_failed", reason=str(error)[:200])
-            await self._insistently(lambda: dispatching.release(database, claimed.id, lease))
+            await self._record_persistently(lambda: dispatch.release(database, claimed.id, lease))
             return
         if self._stopping:
-            await self._insistently(lambda: dispatching.release(database, claimed.id, lease))
+            await self._record_persistently(lambda: dispatch.release(database, claimed.id, lease))
             return
         if request is None:
             return  # ended meanwhile, or the lease was lost
@@ -163,9 +163,9 @@ class Dispatcher:
         finally:
             self._posting.discard(task)
         self._log(request, answer)
-        await self._insistently(lambda: self._record(request, lease, answer))
+        await self._record_persistently(lambda: self._record(request, lease, answer))
 
-    async def _insistently(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def _record_persistently(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write down what is known, again and again while the database is away. Every `write` may be repeated."""
         for attempt in range(1, RECORD_ATTEMPTS + 1):
             try:
@@ -177,7 +177,7 @@ class Dispatcher:
                 return
 
     def _log(self, request: Request, answer: Answer) -> None:
-        telemetry.DISPATCH_ATTEMPTS.labels(answer.verdict.value).inc()
+        metrics.DISPATCH_ATTEMPTS.labels(answer.verdict.value).inc()
         if answer.verdict not in (Verdict.ACCEPTED, Verdict.RAN_AND_FAILED) and (
             answer.verdict in (Verdict.REFUSED, Verdict.IN_DOUBT) or request.dispatch_attempts >= ALERTING_ATTEMPTS
         ):
@@ -203,13 +203,13 @@ class Dispatcher:
             case Verdict.RAN_AND_FAILED:
                 await self._fail(request, Event.FAILED, answer.reason)
             case Verdict.IN_DOUBT:
-                await dispatching.note_in_doubt(self._gateway.database, request, lease, answer.reason)
+                await dispatch.record_in_doubt(self._gateway.database, request, lease, answer.reason)
 
     async def _accepted(self, request: Request, answer: Answer) -> None:
-        if answer.news is not None:
-            await apply_news(self._gateway, request.id, answer.news, actor="n8n")
+        if answer.report is not None:
+            await apply_report(self._gateway, request.id, answer.report, actor="n8n")
             return
-        applied = await requests.start(
+        applied = await transitions.start(
             self._gateway.database,
             request.id,
             Event.ACCEPTED,
@@ -226,12 +226,12 @@ class Dispatcher:
         unregistered = answer.verdict is Verdict.UNREGISTERED
         if (
             unregistered
-            and await dispatching.seconds_unregistered(self._gateway.database, request.id) > UNREGISTERED_SECONDS
+            and await dispatch.seconds_unregistered(self._gateway.database, request.id) > UNREGISTERED_SECONDS
         ):
             await self._fail(request, Event.REFUSED, f"The workflow is not active: {answer.reason}.")
             return
         delay = retry_delay(request.dispatch_attempts)
-        await dispatching.send_again(
+        await dispatch.send_again(
             self._gateway.database,
             request.id,
             lease,
@@ -241,7 +241,7 @@ class Dispatcher:
         )
 
     async def _fail(self, request: Request, event: Event, message: str) -> None:
-        applied = await requests.fail(self._gateway.database, request.id, event, message, actor=self._name)
+        applied = await transitions.fail(self._gateway.database, request.id, event, message, actor=self._name)
         self._gateway.announce_change(applied, actor=self._name)
 
 

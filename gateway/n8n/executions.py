@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
-
-from gateway.auth import CallbackSecrets
-from gateway.bounded_http import UnusableAnswer, ask, decode
-from gateway.n8n.news import Completed, Failed, InvalidNews, clean_error, parse_news
+from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.http_client import UnusableAnswer, ask, decode, new_client
+from gateway.n8n.reports import Completed, Failed, InvalidReport, clean_error, parse_report
 from gateway.settings import Settings
-from gateway.tls import tls_context
 
 ASK_SECONDS = 30.0
 """Longest time for one request's questions; with the last answer below the lease under which they are asked."""
@@ -55,10 +52,10 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It is over; `news` is what the callback would have said."""
+    """It is over; `report` is what the callback would have said."""
 
     execution_id: str
-    news: Completed | Failed | None
+    report: Completed | Failed | None
     """None: it went well, and left no picture."""
 
 
@@ -70,12 +67,10 @@ class Executions:
         base = settings.n8n_api_url.rstrip("/")
         key = settings.n8n_api_key.get_secret_value() if settings.n8n_api_key else ""
         self._buckets = settings.allowed_buckets
-        self._http = httpx.AsyncClient(
-            verify=tls_context(),
+        self._http = new_client(
             base_url=base if base.endswith("/api/v1") else f"{base}/api/v1",
             headers={"X-N8N-API-KEY": key, "Accept-Encoding": "identity"},
             timeout=ANSWER_SECONDS,
-            trust_env=False,
         )
 
     async def aclose(self) -> None:
@@ -124,7 +119,7 @@ class Executions:
         best: Running | Ended | None = None
         for candidate in candidates:
             found = await self._look_into(candidate, search)
-            if isinstance(found, Ended) and isinstance(found.news, Completed):
+            if isinstance(found, Ended) and isinstance(found.report, Completed):
                 return found
             # n8n lets people run an execution again: a picture counts most, then a run that may still bring one.
             if found is not None and not isinstance(best, Running):
@@ -209,11 +204,11 @@ def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Fail
     for item in reversed(list(_items_in_order(execution))):
         if isinstance(item.get("Key"), str) and isinstance(item.get("Id"), str):
             try:
-                news = parse_news({**item, "status": "completed", "executionId": execution_id}, buckets)
-            except InvalidNews as error:
+                report = parse_report({**item, "status": "completed", "executionId": execution_id}, buckets)
+            except InvalidReport as error:
                 return Failed(f"The workflow's picture cannot be used: {error}", None, execution_id)
-            assert isinstance(news, Completed), "it says so"  # noqa: S101
-            return news
+            assert isinstance(report, Completed), "it says so"  # noqa: S101
+            return report
         if failure is None and item.get("error"):
             failure = item["error"]
     result = (execution.get("data") or {}).get("resultData") or {}

@@ -15,11 +15,12 @@ from enum import Enum
 import httpx
 import msgspec
 
-from gateway.auth import CallbackSecrets
-from gateway.n8n.news import Completed, Failed, InvalidNews, execution_id_of, parse_news
+from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.http_client import new_client
+from gateway.n8n.reports import Completed, Failed, InvalidReport, execution_id_of, parse_report
 from gateway.settings import Settings
-from gateway.tls import tls_context
-from storage.request import Request, rfc3339, trace_id_of
+from storage.request import Request, trace_id_of
+from storage.times import rfc3339
 
 MAX_ANSWER = 1024 * 1024
 """Most of an answer that is read, in bytes; a workflow may answer with the picture itself."""
@@ -53,7 +54,7 @@ class Answer:
     verdict: Verdict
     reason: str
     execution_id: str | None = None
-    news: Completed | Failed | None = None
+    report: Completed | Failed | None = None
 
 
 class Webhook:
@@ -62,14 +63,12 @@ class Webhook:
     def __init__(self, settings: Settings, callback_secrets: CallbackSecrets) -> None:
         self._settings = settings
         self._callback_secrets = callback_secrets
-        self._client = httpx.AsyncClient(
-            verify=tls_context(),
+        self._client = new_client(
             timeout=httpx.Timeout(settings.n8n_timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
             # No kept connections: n8n may close an idle one at the moment we write to it, and that looks exactly like
             # a crash after the body was out. A new connection costs a millisecond, a doubt costs a picture.
             limits=httpx.Limits(max_connections=settings.n8n_concurrency + 10, max_keepalive_connections=0),
             follow_redirects=False,
-            trust_env=False,
         )
 
     async def aclose(self) -> None:
@@ -166,28 +165,30 @@ def _accepted(text: str, content: object, content_type: str, buckets: Set[str]) 
     if not isinstance(first, dict):
         return Answer(Verdict.ACCEPTED, "accepted")
     try:
-        return Answer(Verdict.ACCEPTED, "accepted", execution_id_of(first.get("executionId")), _news(first, buckets))
-    except InvalidNews as error:
+        return Answer(
+            Verdict.ACCEPTED, "accepted", execution_id_of(first.get("executionId")), _reported(first, buckets)
+        )
+    except InvalidReport as error:
         return Answer(Verdict.RAN_AND_FAILED, f"The workflow's answer cannot be used: {error}")
 
 
-def _news(content: dict[str, object], buckets: Set[str]) -> Completed | Failed | None:
+def _reported(content: dict[str, object], buckets: Set[str]) -> Completed | Failed | None:
     """What a synchronous workflow's answer reports: the picture, or that there is none.
 
     Raises:
-        InvalidNews: it reports a picture that cannot be shown.
+        InvalidReport: it reports a picture that cannot be shown.
     """
     if "Key" in content and "Id" in content:
         content = content | {"status": "completed"}
     elif content.get("status") != "failed":
         return None
     try:
-        news = parse_news(content, buckets)
-    except InvalidNews as error:
+        report = parse_report(content, buckets)
+    except InvalidReport as error:
         if error.code == "key_and_id_required":
             return None  # it says nothing; a callback may still come
         raise
-    return news if isinstance(news, Completed | Failed) else None
+    return report if isinstance(report, Completed | Failed) else None
 
 
 def _json(body: bytes) -> object:

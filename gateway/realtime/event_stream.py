@@ -11,9 +11,9 @@ from collections.abc import Callable
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.protocols import abort
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.realtime.watcher import Watcher
+from gateway.server.protocols import abort
 
 log = structlog.get_logger(__name__)
 
@@ -31,33 +31,33 @@ _HEADERS = [
 
 
 class EventStream:
-    """The response that streams what `watcher` is offered, to a final status or the end of the token.
+    """The response that streams what `subscriber` is offered, to a final status or the end of the token.
 
     Args:
-        watcher: registered with the hub for as long as `registration` is open.
+        subscriber: registered with the hub for as long as `registration` is open.
         registration: closed at the stream's end.
         first: the request as it was read after the registration, if the client has not seen it yet.
         expires_at: when the token ends, in Unix seconds.
         stall_seconds: how long one write may block before the connection is dropped.
-        handed_over: told of each update that has been written.
+        record_delivery: told of each update that has been written.
     """
 
     def __init__(
         self,
-        watcher: Watcher,
+        subscriber: Subscriber,
         registration: contextlib.AsyncExitStack,
         *,
         first: Update | None,
         expires_at: float,
         stall_seconds: float,
-        handed_over: Callable[[Update], None] = lambda update: None,
+        record_delivery: Callable[[Update], None] = lambda update: None,
     ) -> None:
-        self._watcher = watcher
+        self._subscriber = subscriber
         self._registration = registration
         self._first = first
         self._expires_at = expires_at
         self._stall_seconds = stall_seconds
-        self._handed_over = handed_over
+        self._record_delivery = record_delivery
         self._gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +75,7 @@ class EventStream:
         while (await receive())["type"] != "http.disconnect":
             pass
         self._gone = True
-        self._watcher.wake()
+        self._subscriber.wake()
 
     async def _stream(self, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -87,21 +87,21 @@ class EventStream:
         while not final and not self._gone and time.time() < self._expires_at:
             try:
                 async with asyncio.timeout(min(HEARTBEAT_SECONDS, max(0.0, self._expires_at - time.time()))):
-                    await self._watcher.ready()
+                    await self._subscriber.ready()
             except TimeoutError:
                 await self._write(send, b":\n\n")
-            while not final and (update := self._watcher.take()) is not None:
+            while not final and (update := self._subscriber.take()) is not None:
                 await self._write_update(send, update)
                 final = update.status.is_final
-            if self._watcher.drain_in is not None:
+            if self._subscriber.drain_in is not None:
                 # The client comes back at its own moment, by its own means.
-                await self._write(send, f"retry: {int(self._watcher.drain_in * 1000)}\n\n".encode())
+                await self._write(send, f"retry: {int(self._subscriber.drain_in * 1000)}\n\n".encode())
                 break
         await self._write(send, b"", more=False)
 
     async def _write_update(self, send: Send, update: Update) -> None:
         await self._write(send, update.event)
-        self._handed_over(update)
+        self._record_delivery(update)
 
     async def _write(self, send: Send, content: bytes, *, more: bool = True) -> None:
         await self._send(send, {"type": "http.response.body", "body": content, "more_body": more})

@@ -3,7 +3,7 @@
 The promise is that for each watched request a client sees versions that only rise, and that it sees the newest one.
 It is kept by one rule, whatever breaks: **register first, then read the database, then drop what is not newer.**
 
-* The bus brings changes as they happen; `deliver` hands them to the watchers of that user.
+* The bus brings changes as they happen; `deliver` hands them to the subscribers of that user.
 * `reconcile` reads what has changed lately, in a few queries for everyone together: every `reconcile_seconds`, and
   at once when the bus says that it may have lost something. So a lost message delays and never misleads.
 """
@@ -17,14 +17,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from gateway.background import keep_running, stop_all
-from gateway.operations import telemetry
 from gateway.realtime.bus import ALL, Bus, user_topic
-from gateway.realtime.delivered import Delivered
+from gateway.realtime.receipts import Receipts
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.realtime.watcher import Watcher
-from storage import requests
-from storage.database import Database
+from gateway.tasks import keep_running, stop_all
+from gateway.telemetry import metrics
+from storage import reads
+from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
 from storage.public_urls import PublicUrls
 
@@ -41,24 +41,24 @@ USERS = 1000
 """Users named in one query."""
 
 # Looked up once: a label's lookup at every delivery would cost as much as the counting.
-_DELIVERIES = {name: telemetry.DELIVERIES.labels(name) for name in ("websocket", "events", "poll")}
+_DELIVERIES = {name: metrics.DELIVERIES.labels(name) for name in ("websocket", "events", "poll")}
 
 _LOWEST_ID = "00000000-0000-0000-0000-000000000000"
 
 
 class Hub:
-    """The watchers of this process."""
+    """The subscribers of this process."""
 
     def __init__(self, database: Database, bus: Bus, urls: PublicUrls, reconcile_seconds: float) -> None:
         self._database = database
         self._bus = bus
         self._urls = urls
         self._reconcile_seconds = reconcile_seconds
-        self._topics: dict[str, set[Watcher]] = {}
+        self._topics: dict[str, set[Subscriber]] = {}
         self._changing = asyncio.Lock()
         self._gap = asyncio.Event()
         self._since: datetime | None = None
-        self.delivered = Delivered()
+        self.delivered = Receipts()
         self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
         bus.on_update = self.deliver
@@ -66,7 +66,7 @@ class Hub:
 
     async def start(self) -> None:
         """Begin to reconcile, from now on: whoever registers later reads what was before."""
-        self._since = await requests.now(self._database)
+        self._since = await reads.now(self._database)
         self._task = keep_running(self._keep_reconciling, "hub-reconcile")
 
     async def stop(self) -> None:
@@ -75,48 +75,48 @@ class Hub:
             await stop_all(self._task)
 
     @property
-    def watchers(self) -> int:
+    def subscribers(self) -> int:
         """How many clients watch here."""
         return len(set().union(*self._topics.values())) if self._topics else 0
 
     @contextlib.asynccontextmanager
-    async def registered(self, watcher: Watcher) -> AsyncIterator[None]:
-        """Keep `watcher` registered for its user's updates; inside, what changes from now on reaches it."""
+    async def registered(self, subscriber: Subscriber) -> AsyncIterator[None]:
+        """Keep `subscriber` registered for its user's updates; inside, what changes from now on reaches it."""
         try:
-            await self._join(user_topic(watcher.user_id), watcher)  # it may be cancelled half-way
-            self._ask_to_leave(watcher)
+            await self._join(user_topic(subscriber.user_id), subscriber)  # it may be cancelled half-way
+            self._ask_to_leave(subscriber)
             yield
         finally:
-            await self._leave(user_topic(watcher.user_id), watcher)
-            if watcher.all:
-                await self._leave(ALL, watcher)
+            await self._leave(user_topic(subscriber.user_id), subscriber)
+            if subscriber.all:
+                await self._leave(ALL, subscriber)
 
-    async def watch_all(self, watcher: Watcher) -> None:
-        """Let `watcher` see everyone's requests. The caller has checked that it may."""
-        watcher.all = True
-        await self._join(ALL, watcher)
+    async def watch_all(self, subscriber: Subscriber) -> None:
+        """Let `subscriber` see everyone's requests. The caller has checked that it may."""
+        subscriber.all = True
+        await self._join(ALL, subscriber)
 
-    async def unwatch_all(self, watcher: Watcher) -> None:
+    async def unwatch_all(self, subscriber: Subscriber) -> None:
         """Undo `watch_all`."""
-        watcher.all = False
-        await self._leave(ALL, watcher)
+        subscriber.all = False
+        await self._leave(ALL, subscriber)
 
-    async def _join(self, topic: str, watcher: Watcher) -> None:
-        # One lock for all topics: two first watchers must not race each other, or the last one leaving.
-        watchers = self._topics.get(topic)
-        if watchers is not None and watcher not in watchers and not self._changing.locked():
-            watchers.add(watcher)
+    async def _join(self, topic: str, subscriber: Subscriber) -> None:
+        # One lock for all topics: two first subscribers must not race each other, or the last one leaving.
+        subscribers = self._topics.get(topic)
+        if subscribers is not None and subscriber not in subscribers and not self._changing.locked():
+            subscribers.add(subscriber)
             return
         async with self._changing:
-            watchers = self._topics.setdefault(topic, set())
-            watchers.add(watcher)
-            if len(watchers) == 1:
+            subscribers = self._topics.setdefault(topic, set())
+            subscribers.add(subscriber)
+            if len(subscribers) == 1:
                 await self._bus.listen(topic)
 
-    async def _leave(self, topic: str, watcher: Watcher) -> None:
-        watchers = self._topics.get(topic, set())
-        watchers.discard(watcher)
-        if watchers:
+    async def _leave(self, topic: str, subscriber: Subscriber) -> None:
+        subscribers = self._topics.get(topic, set())
+        subscribers.discard(subscriber)
+        if subscribers:
             return
         async with self._changing:
             if topic in self._topics and not self._topics[topic]:
@@ -124,34 +124,34 @@ class Hub:
                 await self._bus.ignore(topic)
 
     def drain(self, seconds: float) -> None:
-        """Ask every watcher, and whoever still comes, to be elsewhere within `seconds`, each at its own moment.
+        """Ask every subscriber, and whoever still comes, to be elsewhere within `seconds`, each at its own moment.
 
         Spread over the whole time, so that the processes that take them over see no spike.
         """
         self._drain_until = asyncio.get_running_loop().time() + seconds
-        for watchers in self._topics.values():
-            for watcher in watchers:
-                self._ask_to_leave(watcher)
+        for subscribers in self._topics.values():
+            for subscriber in subscribers:
+                self._ask_to_leave(subscriber)
 
-    def _ask_to_leave(self, watcher: Watcher) -> None:
+    def _ask_to_leave(self, subscriber: Subscriber) -> None:
         if self._drain_until is not None:
             left = max(0.0, self._drain_until - asyncio.get_running_loop().time())
-            watcher.drain_in = random.uniform(0, left)  # noqa: S311 - spreads load, hides nothing
-            watcher.wake()
+            subscriber.drain_in = random.uniform(0, left)  # noqa: S311 - spreads load, hides nothing
+            subscriber.wake()
 
     def deliver(self, update: Update) -> None:
         """Offer the update to those who watch its request."""
         for topic in (user_topic(update.user_id), ALL):
-            for watcher in self._topics.get(topic, ()):
-                if watcher.wants(update):
-                    watcher.offer(update)
+            for subscriber in self._topics.get(topic, ()):
+                if subscriber.wants(update):
+                    subscriber.offer(update)
 
-    def handed_over(self, watcher: Watcher, update: Update, transport: str) -> None:
-        """The update's bytes have been handed to the watcher's connection."""
+    def record_delivery(self, subscriber: Subscriber, update: Update, transport: str) -> None:
+        """The update's bytes have been handed to the subscriber's connection."""
         _DELIVERIES[transport].inc()
         if update.at:
-            telemetry.CALLBACK_TO_CLIENT.observe(max(0.0, time.time() - update.at))
-        if update.user_id == watcher.user_id:
+            metrics.CALLBACK_TO_CLIENT.observe(max(0.0, time.time() - update.at))
+        if update.user_id == subscriber.user_id:
             self.delivered.note(update, transport)
 
     async def _keep_reconciling(self) -> None:
@@ -162,9 +162,9 @@ class Hub:
             self._gap.clear()
             try:
                 await self.reconcile()
-                telemetry.RECONCILES.inc()
+                metrics.RECONCILES.inc()
             except DatabaseUnavailable as error:
-                telemetry.RECONCILE_FAILURES.inc()
+                metrics.RECONCILE_FAILURES.inc()
                 log.warning("reconcile_failed", reason=str(error)[:200])
                 await asyncio.sleep(1)
                 self._gap.set()  # the gap is still open
@@ -175,7 +175,7 @@ class Hub:
         Raises:
             DatabaseUnavailable: the next call reads from the same point again.
         """
-        now = await requests.now(self._database)
+        now = await reads.now(self._database)
         since = (self._since or now) - OVERLAP
         if ALL in self._topics:
             await self._offer_changes(now, since, None)
@@ -189,7 +189,7 @@ class Hub:
         arrived = time.time()  # what the bus lost counts as late from its change on, by the database's clock
         after_id = _LOWEST_ID
         while True:
-            page = await requests.changed_since(self._database, since, after_id, user_ids, PAGE)
+            page = await reads.changed_since(self._database, since, after_id, user_ids, PAGE)
             for request in page:
                 self.deliver(Update.of(request, self._urls, arrived - (now - request.updated_at).total_seconds()))
             if len(page) < PAGE:

@@ -8,48 +8,48 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from gateway.realtime.hub import Hub
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.realtime.watcher import Watcher
 
 Read = Callable[[], Awaitable[Update | None]]
 """Reads the watched request from the database; None if it is not the user's."""
 
 
-async def wait_for_newer(hub: Hub, watcher: Watcher, read: Read, *, seen: int, wait: float) -> Update | None:
+async def wait_for_newer(hub: Hub, subscriber: Subscriber, read: Read, *, seen: int, wait: float) -> Update | None:
     """The watched request once it is final or newer than version `seen`, else as it is after `wait` seconds.
 
-    When the process stops it answers early, at the watcher's own moment, so that the polls move on one by one.
+    When the process stops it answers early, at the subscriber's own moment, so that the polls move on one by one.
     """
-    async with hub.registered(watcher):  # registered first, read next
+    async with hub.registered(subscriber):  # registered first, read next
         update = await read()
         if update is None or update.status.is_final or update.version > seen:
             return update
-        watcher.seen(update.request_id, max(seen, update.version))
-        return await _newer(watcher, asyncio.get_running_loop().time() + wait) or update
+        subscriber.seen(update.request_id, max(seen, update.version))
+        return await _newer(subscriber, asyncio.get_running_loop().time() + wait) or update
 
 
-async def wait_until_final(hub: Hub, watcher: Watcher, read: Read, *, wait: float) -> Update | None:
+async def wait_until_final(hub: Hub, subscriber: Subscriber, read: Read, *, wait: float) -> Update | None:
     """The watched request once it is final, else as it is after `wait` seconds, or when the process stops."""
     deadline = asyncio.get_running_loop().time() + wait
-    async with hub.registered(watcher):
+    async with hub.registered(subscriber):
         update = await read()
         if update is None:
             return None
-        watcher.seen(update.request_id, update.version)
-        while not update.status.is_final and (newer := await _newer(watcher, deadline)) is not None:
+        subscriber.seen(update.request_id, update.version)
+        while not update.status.is_final and (newer := await _newer(subscriber, deadline)) is not None:
             update = newer
-            if watcher.drain_in is not None:
+            if subscriber.drain_in is not None:
                 break  # its moment has come once; every progress report would give it another one
         return update
 
 
-async def _newer(watcher: Watcher, deadline: float) -> Update | None:
-    """What the watcher is offered next; None at the deadline (in the loop's time), or when it is asked to leave."""
+async def _newer(subscriber: Subscriber, deadline: float) -> Update | None:
+    """What the subscriber is offered next; None at the deadline (in the loop's time), or when it is asked to leave."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout_at(deadline):
-            while watcher.drain_in is None:
-                await watcher.ready()
-                if (newer := watcher.take()) is not None:
+            while subscriber.drain_in is None:
+                await subscriber.ready()
+                if (newer := subscriber.take()) is not None:
                     return newer
-            await asyncio.sleep(watcher.drain_in)
-    return watcher.take()
+            await asyncio.sleep(subscriber.drain_in)
+    return subscriber.take()

@@ -20,10 +20,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from gateway.background import keep_running, stop_all
-from gateway.operations import telemetry
 from gateway.realtime.bus import ALL, Bus, user_topic
 from gateway.realtime.update import Update, decode_update, encode_update
+from gateway.tasks import keep_running, stop_all
+from gateway.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ class RedisBus(Bus):
                     async with asyncio.timeout(COMMAND_SECONDS):
                         await self._publish(batch)
                 except (RedisError, OSError) as error:
-                    telemetry.PUBLISH_FAILURES.inc(len(batch))
+                    metrics.PUBLISH_FAILURES.inc(len(batch))
                     log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
 
     async def claim_once(self, name: str) -> bool:

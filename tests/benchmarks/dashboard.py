@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from storage import administration, alerts, listing, migrations, queries, statistics
-from storage.database import Database, open_database
+from storage.database.base import Database, open_database
+from storage.database.postgres import translate
 from storage.listing import START, Position
-from storage.postgres import translate
 from storage.submissions import Submission, submit
 from tests.servers import Postgres
 

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from PIL import Image
 from playwright.async_api import Browser, Page, Route, ViewportSize, async_playwright, expect
 
-from storage.request import rfc3339
+from storage.times import rfc3339
 from tests.browser.conftest import FLAGS, NAMES
 from tests.browser.dashboard import submit as behind_the_page
 from tests.browser.dashboard import tile

@@ -20,9 +20,9 @@ from gateway.cli import main
 from gateway.realtime import hub, redis_bus
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.realtime.watcher import Watcher
-from storage import dispatching, queries
+from storage import dispatch, queries
 from storage.lifecycle import Event, Status
 from storage.request import Request
 from storage.submissions import Submitted
@@ -56,19 +56,19 @@ RedisBus.publish = faulty_publish  # type: ignore[method-assign]
 # -- safeguards that can be switched off ------------------------------------------------------------------------------
 
 
-def offer_anything(self: Watcher, update: Update) -> None:
+def offer_anything(self: Subscriber, update: Update) -> None:
     self._unsent[update.request_id] = update
     self._ready.set()
 
 
-def want_everything(self: Watcher, update: Update) -> bool:
+def want_everything(self: Subscriber, update: Update) -> bool:
     return True
 
 
 def deliver_to_everyone(self: Hub, update: Update) -> None:
-    for watchers in self._topics.values():
-        for watcher in watchers:
-            watcher.offer(update)
+    for subscribers in self._topics.values():
+        for subscriber in subscribers:
+            subscriber.offer(update)
 
 
 async def never_reconcile(self: Hub) -> None:
@@ -79,13 +79,13 @@ def sabotage(name: str) -> None:
     """Switch one safeguard off."""
     match name:
         case "version check":
-            Watcher.offer = offer_anything  # type: ignore[method-assign]
+            Subscriber.offer = offer_anything  # type: ignore[method-assign]
         case "reconcile":
             Hub.reconcile = never_reconcile  # type: ignore[method-assign]
         case "gap":
             forget_gaps()
         case "owner check":
-            Watcher.wants = want_everything  # type: ignore[method-assign]
+            Subscriber.wants = want_everything  # type: ignore[method-assign]
             Hub.deliver = deliver_to_everyone  # type: ignore[method-assign]
             share_one_topic()
         case "status guard":
@@ -93,7 +93,7 @@ def sabotage(name: str) -> None:
         case "sending mark":
             queries.CLAIM = queries.CLAIM.replace("AND dispatch_sending_at IS NULL ", "")
             queries.MARK_SENDING = queries.MARK_SENDING.replace("AND dispatch_sending_at IS NULL ", "")
-            dispatching.LEASE_SECONDS = 0.3
+            dispatch.LEASE_SECONDS = 0.3
         case "durable row":
             answer_without_a_row()
         case "":

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.auth import issue_token
+from gateway.auth.tokens import issue_token
 from gateway.settings import DEVELOPMENT_SECRETS
 from storage import migrations
-from storage.database import Database, open_database
+from storage.database.base import Database, open_database
 from tests.conftest import People, Person
 from tests.processes.spawning import ServingProcess
 from tests.scripted_n8n import ScriptedN8n, scripted_n8n

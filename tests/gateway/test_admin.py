@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway import alert_watch
-from gateway.api import admin_statistics
-from gateway.operations import charts
-from gateway.realtime import delivered
+from gateway.alerting import monitor
+from gateway.api.admin import charts
+from gateway.api.admin import statistics as admin_statistics
+from gateway.realtime import receipts
 from gateway.settings import Settings
 from storage import statistics as storage_statistics
 from storage.statistics import durations_of
@@ -293,8 +293,8 @@ def test_a_chart_of_nothing() -> None:
 async def test_a_delivery_is_written_once_however_often_it_is_polled(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alert_watch, "LOOK_SECONDS", 3600)
-    monkeypatch.setattr(delivered, "MAX_WRITTEN", 2)
+    monkeypatch.setattr(monitor, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(receipts, "MAX_WRITTEN", 2)
     noted = gateway.gateway.hub.delivered
     request_ids = [await ended(gateway, ada, **DONE) for _ in range(3)]
     for request_id in request_ids:

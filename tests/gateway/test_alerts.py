@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gateway import alert_watch as watch
-from gateway.alert_watch import AlertWatch
-from gateway.background import stop_all
-from gateway.operations.incidents import Incident
+from gateway.alerting import monitor as watch
+from gateway.alerting.monitor import AlertMonitor
 from gateway.settings import Settings
+from gateway.tasks import stop_all
+from gateway.telemetry.incidents import Incident
 from storage import alerts
 from storage.errors import DatabaseUnavailable
 from tests.alert_receiver import AlertReceiver, alert_receiver
@@ -20,7 +20,7 @@ from tests.conftest import Person
 from tests.running import SECONDS, RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import WRONG_SECRET, ScriptedN8n
 
-LOOPS = (AlertWatch.keep_looking, AlertWatch.keep_telling)
+LOOPS = (AlertMonitor.keep_looking, AlertMonitor.keep_telling)
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ async def receiver() -> AsyncIterator[AlertReceiver]:
 def settings(settings: Settings, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The process's own watch rests; each test looks and tells itself, and depends on nobody's pace."""
     for loop in LOOPS:
-        monkeypatch.setattr(AlertWatch, loop.__name__, lambda _: asyncio.sleep(0))
+        monkeypatch.setattr(AlertMonitor, loop.__name__, lambda _: asyncio.sleep(0))
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url)})
 
 
 @pytest.fixture
-async def alert_watch(gateway: RunningGateway) -> AsyncIterator[AlertWatch]:
-    made = AlertWatch(gateway.gateway)
+async def alert_watch(gateway: RunningGateway) -> AsyncIterator[AlertMonitor]:
+    made = AlertMonitor(gateway.gateway)
     yield made
     await made.stop()
 
@@ -61,7 +61,7 @@ async def pass_quiet_time(gateway: RunningGateway) -> None:
     await gateway.gateway.database.all("UPDATE ai_gateway_alerts SET quiet_at = AFTER(:s)", s=-1.0)
 
 
-async def look_and_tell(*watches: AlertWatch) -> None:
+async def look_and_tell(*watches: AlertMonitor) -> None:
     """All at once, as the processes would."""
     await asyncio.gather(*(each.look() for each in watches))
     await asyncio.gather(*(each.tell() for each in watches))
@@ -72,7 +72,7 @@ async def shown(gateway: RunningGateway) -> str:
 
 
 async def test_a_stuck_request_is_told_once_and_once_when_it_is_over(
-    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertMonitor
 ) -> None:
     request_id = await make_stuck(gateway, ada)
     for _ in range(2):
@@ -99,7 +99,7 @@ async def test_a_stuck_request_is_told_once_and_once_when_it_is_over(
 
 
 async def test_it_may_come_again(
-    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertMonitor
 ) -> None:
     for _ in range(2):
         request_id = await make_stuck(gateway, ada)
@@ -112,7 +112,7 @@ async def test_it_may_come_again(
 
 
 async def test_callback_failures_are_counted_and_told_together(
-    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertMonitor
 ) -> None:
     request_id = await gateway.submitted(ada.id)
     done = {"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"}
@@ -134,13 +134,13 @@ async def test_callback_failures_are_counted_and_told_together(
         Incident.WRONG_SECRET: 30,
         Incident.UNKNOWN_REQUEST: 1,
         Incident.CONTRADICTION: 1,
-        Incident.REFUSED_NEWS: 1,
+        Incident.REFUSED_REPORT: 1,
     }
     assert "wrong" not in str(receiver.messages).replace("a wrong secret", "").replace("callback_wrong_secret", "")
 
 
 async def test_dispatch_failures(
-    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch, n8n: ScriptedN8n
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertMonitor, n8n: ScriptedN8n
 ) -> None:
     n8n.answers(WRONG_SECRET)
     await gateway.until(ada.id, await gateway.submitted(ada.id), "failed")
@@ -149,10 +149,10 @@ async def test_dispatch_failures(
 
 
 async def test_many_processes_tell_it_once(
-    receiver: AlertReceiver, gateway: RunningGateway, ada: Person, alert_watch: AlertWatch
+    receiver: AlertReceiver, gateway: RunningGateway, ada: Person, alert_watch: AlertMonitor
 ) -> None:
     """Six watches, as six processes would have them, all at the same moment."""
-    watches = [alert_watch, *(AlertWatch(gateway.gateway) for _ in range(5))]
+    watches = [alert_watch, *(AlertMonitor(gateway.gateway) for _ in range(5))]
     request_id = await make_stuck(gateway, ada)
     for _ in range(3):
         await look_and_tell(*watches)
@@ -167,7 +167,7 @@ async def test_many_processes_tell_it_once(
 
 
 async def test_a_receiver_that_is_away_hears_of_it_later(
-    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertMonitor
 ) -> None:
     async def another_process_may_try() -> None:
         await gateway.gateway.database.all("UPDATE ai_gateway_alerts SET telling_until = AFTER(:s)", s=-1.0)
@@ -196,10 +196,10 @@ async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
 ) -> None:
     """The process's own loops, this time: while the webhook does not answer, the numbers go on."""
     for loop in LOOPS:
-        monkeypatch.setattr(AlertWatch, loop.__name__, loop)
+        monkeypatch.setattr(AlertMonitor, loop.__name__, loop)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
     receiver.answers.clear()
-    slow = AlertWatch(gateway.gateway)
+    slow = AlertMonitor(gateway.gateway)
     looping = [asyncio.create_task(loop(slow)) for loop in LOOPS]
     request_id = await make_stuck(gateway, ada)
 
@@ -217,17 +217,17 @@ async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
 
 
 async def test_a_database_that_is_away(
-    gateway: RunningGateway, receiver: AlertReceiver, alert_watch: AlertWatch, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, receiver: AlertReceiver, alert_watch: AlertMonitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot keep an alert about itself: the bus's server decides who tells."""
 
     async def away(*_: Any, **__: Any) -> None:
         raise DatabaseUnavailable("away")
 
-    other = AlertWatch(gateway.gateway)
+    other = AlertMonitor(gateway.gateway)
     receiver.status = 500
     with monkeypatch.context() as patch:
-        for name in ("process_seen", "alerts_to_tell"):
+        for name in ("process_seen", "claim_notifications"):
             patch.setattr(alerts, name, away)
         await look_and_tell(alert_watch, other)
         assert 'gateway_alert{name="database_away"} 1.0' not in await shown(gateway), "a restart is no trouble"
@@ -250,7 +250,7 @@ async def test_a_database_that_is_away(
 
 
 async def test_trouble_that_is_back_while_its_end_is_told(
-    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertMonitor
 ) -> None:
     await complete(gateway, await make_stuck(gateway, ada))
     await make_stuck(gateway, ada)
@@ -270,7 +270,7 @@ async def test_trouble_that_is_back_while_its_end_is_told(
 
 
 async def test_a_receiver_that_drips_is_given_up(
-    gateway: RunningGateway, alert_watch: AlertWatch, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, alert_watch: AlertMonitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -295,7 +295,7 @@ async def test_a_receiver_that_drips_is_given_up(
 async def test_the_successor_tells_the_end_of_an_outage(gateway: RunningGateway, receiver: AlertReceiver) -> None:
     """Whoever told the beginning has been restarted meanwhile."""
     assert await gateway.gateway.bus.claim_once(watch.DATABASE_AWAY)
-    successor = AlertWatch(gateway.gateway)
+    successor = AlertMonitor(gateway.gateway)
     for _ in range(2):
         await look_and_tell(successor)
         assert receiver.told() == [("database_away", "resolved")]
@@ -305,7 +305,7 @@ async def test_the_successor_tells_the_end_of_an_outage(gateway: RunningGateway,
 
 
 async def test_processes_and_connections_are_summed(
-    gateway: RunningGateway, ada: Person, alert_watch: AlertWatch
+    gateway: RunningGateway, ada: Person, alert_watch: AlertMonitor
 ) -> None:
     database = gateway.gateway.database
     await alerts.process_seen(database, "another", connections=7, bus_healthy=True)
@@ -316,7 +316,7 @@ async def test_processes_and_connections_are_summed(
 
 
 async def test_what_went_wrong_last_is_written_down_at_the_end(
-    gateway: RunningGateway, alert_watch: AlertWatch
+    gateway: RunningGateway, alert_watch: AlertMonitor
 ) -> None:
     assert (await gateway.callback({}, secret="wrong")).status_code == 401
     await alert_watch.stop()
@@ -327,7 +327,7 @@ async def test_without_a_receiver_the_log_is_told(
     settings: Settings, users_table: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for loop in LOOPS:
-        monkeypatch.setattr(AlertWatch, loop.__name__, loop)
+        monkeypatch.setattr(AlertMonitor, loop.__name__, loop)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(watch, "INCIDENT_QUIET_SECONDS", 0.5)
     async with running_gateway(settings.model_copy(update={"alert_webhook_url": None})) as gateway:
@@ -346,7 +346,7 @@ async def test_a_bus_that_is_away(
     with Valkey() as valkey:
         settings = settings.model_copy(update={"redis_url": SecretStr(valkey.url)})
         async with running_gateway(settings) as gateway:
-            alert_watch = AlertWatch(gateway.gateway)
+            alert_watch = AlertMonitor(gateway.gateway)
             await asyncio.to_thread(valkey.kill)
             await eventually(lambda: asyncio.sleep(0, not gateway.gateway.bus.healthy))
             await look_and_tell(alert_watch)

@@ -10,7 +10,9 @@ import jwt
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.auth import Authenticator, CallbackSecrets, ForeignOrigin, InvalidToken, issue_token, session_token
+from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.auth.session_cookie import session_token
+from gateway.auth.tokens import Authenticator, ForeignOrigin, InvalidToken, issue_token
 from gateway.settings import Settings
 from tests.conftest import Person
 from tests.running import RunningGateway

@@ -5,13 +5,13 @@ import contextlib
 
 import pytest
 
-from gateway import background
-from gateway.background import keep_running, stop_all
+from gateway import tasks
+from gateway.tasks import keep_running, stop_all
 
 
 async def test_a_cancellation_that_a_library_swallows_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """As redis-py does while it connects."""
-    monkeypatch.setattr(background, "CANCEL_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(tasks, "CANCEL_AGAIN_SECONDS", 0.01)
     swallowed = 0
 
     async def stubborn() -> None:
@@ -30,7 +30,7 @@ async def test_a_cancellation_that_a_library_swallows_is_repeated(monkeypatch: p
 
 
 async def test_what_fails_begins_anew(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(background, "RESTART_SECONDS", 0.0)
+    monkeypatch.setattr(tasks, "RESTART_SECONDS", 0.0)
     rounds = 0
 
     async def failing() -> None:

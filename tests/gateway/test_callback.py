@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from gateway.auth import CallbackSecrets
+from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.settings import Settings
-from storage.database import Database
+from storage.database.base import Database
 from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
@@ -28,8 +28,8 @@ async def kinds(database: Database, request_id: str) -> list[str]:
 
 async def test_32_completions_at_once_make_one_asset(gateway: RunningGateway, ada: Person) -> None:
     request_id = await gateway.submitted(ada.id)
-    news = {"requestId": request_id, **COMPLETED}
-    answers = await asyncio.gather(*(gateway.callback(news) for _ in range(32)))
+    report = {"requestId": request_id, **COMPLETED}
+    answers = await asyncio.gather(*(gateway.callback(report) for _ in range(32)))
     contents = [answer.json() for answer in answers]
     assert [answer.status_code for answer in answers] == [200] * 32
     assert contents.count({"success": True}) == 1
@@ -57,8 +57,8 @@ async def test_late_news_changes_nothing(gateway: RunningGateway, ada: Person) -
     request_id = await gateway.submitted(ada.id)
     await gateway.callback({"requestId": request_id, **COMPLETED})
     before = await gateway.body(ada.id, request_id)
-    for news in ({"status": "processing", "progress": 99}, {"status": "failed", "error": "too late"}, {"error": "x"}):
-        answer = await gateway.callback({"requestId": request_id, **news})
+    for report in ({"status": "processing", "progress": 99}, {"status": "failed", "error": "too late"}, {"error": "x"}):
+        answer = await gateway.callback({"requestId": request_id, **report})
         assert (answer.status_code, answer.json()) == (200, {"success": True, "ignored": True})
     assert await gateway.body(ada.id, request_id) == before
 
@@ -76,9 +76,9 @@ async def test_a_completion_after_a_failure_wins(gateway: RunningGateway, ada: P
 
 async def test_a_repeated_failure_is_a_duplicate(gateway: RunningGateway, ada: Person) -> None:
     request_id = await gateway.submitted(ada.id)
-    news = {"requestId": request_id, "status": "failed", "error": "out of credits"}
-    assert (await gateway.callback(news)).json() == {"success": True}
-    assert (await gateway.callback(news)).json() == {"success": True, "duplicate": True}
+    report = {"requestId": request_id, "status": "failed", "error": "out of credits"}
+    assert (await gateway.callback(report)).json() == {"success": True}
+    assert (await gateway.callback(report)).json() == {"success": True, "duplicate": True}
     assert (await gateway.body(ada.id, request_id))["errorMessage"] == "out of credits"
 
 
@@ -197,14 +197,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @parsing_only
-@pytest.mark.parametrize(("news", "code"), WRONG)
+@pytest.mark.parametrize(("report", "code"), WRONG)
 async def test_what_cannot_be_understood_is_refused(
-    gateway: RunningGateway, ada: Person, news: dict[str, Any], code: str
+    gateway: RunningGateway, ada: Person, report: dict[str, Any], code: str
 ) -> None:
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
     before = await gateway.body(ada.id, request_id)
-    answer = await gateway.callback({"requestId": request_id, **news})
+    answer = await gateway.callback({"requestId": request_id, **report})
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert await gateway.body(ada.id, request_id) == before
 
@@ -245,7 +245,7 @@ async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
     database = gateway.gateway.database
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
-    news: list[dict[str, Any]] = [
+    report: list[dict[str, Any]] = [
         {"requestId": request_id, "status": "processing", "progress": 50, "executionId": "4711"},
         {"requestId": request_id, "status": "failed", "error": "out of credits"},
         {"requestId": request_id, **COMPLETED},
@@ -258,7 +258,7 @@ async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
     with monkeypatch.context() as patch:
         for way in ("_in_transaction", "_statement"):
             patch.setattr(database, way, gone)
-        for body in [*news, {"executionId": "4711", **COMPLETED}]:
+        for body in [*report, {"executionId": "4711", **COMPLETED}]:
             answer = await gateway.callback(body)
             assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/json")
             assert int(answer.headers["Retry-After"]) > 0
@@ -267,7 +267,7 @@ async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
     assert (await gateway.body(ada.id, request_id), await kinds(database, request_id)) == before
     assert await assets(gateway) == 0
 
-    for body in news:
+    for body in report:
         assert (await gateway.callback(body)).json() == {"success": True}
     body = await gateway.body(ada.id, request_id)
     assert (body["status"], body["version"], await assets(gateway)) == ("completed", before[0]["version"] + 3, 1)
@@ -368,8 +368,8 @@ async def test_an_execution_id_in_a_progress_callback_is_remembered(gateway: Run
 async def test_no_success_has_an_error_key(gateway: RunningGateway, ada: Person) -> None:
     """n8n takes a 2xx with a top-level `error`, even null, for a failure."""
     request_id = await gateway.submitted(ada.id)
-    for news in ({"status": "processing"}, {"status": "failed", "error": "x"}, COMPLETED, COMPLETED, {"error": "y"}):
-        answer = await gateway.callback({"requestId": request_id, **news})
+    for report in ({"status": "processing"}, {"status": "failed", "error": "x"}, COMPLETED, COMPLETED, {"error": "y"}):
+        answer = await gateway.callback({"requestId": request_id, **report})
         assert answer.status_code == 200
         assert "error" not in answer.json()
     assert "error" not in await gateway.body(ada.id, request_id)

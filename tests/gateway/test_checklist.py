@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.auth import CallbackSecrets
+from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.settings import Settings
 from storage import migrations
-from storage.database import open_database
-from storage.schema import check_schema
+from storage.database.base import open_database
+from storage.database.schema import check_schema
 from tests.conftest import Person
 from tests.running import RunningGateway, receive, send
 from tests.scripted_n8n import ERROR_IN_WORKFLOW, ScriptedN8n

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.auth import Authenticator
+from gateway.auth.tokens import Authenticator
 from gateway.cli import main
 from gateway.settings import Settings
-from storage import migrations, schema
+from storage import migrations
+from storage.database import schema
 from tests.servers import Postgres, Valkey, free_port
 
 

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from gateway import client as client_module
 from gateway.client import GatewayClient, GatewayError
 from gateway.realtime.close_codes import CloseCode
-from gateway.server import bind, server_config
+from gateway.server.processes import bind, server_config
 from gateway.settings import Settings
 from tests.conftest import People, Person
 from tests.running import RunningGateway, eventually, running_gateway, serving

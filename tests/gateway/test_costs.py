@@ -8,7 +8,7 @@ import pytest
 
 from gateway.settings import Settings
 from storage import costs
-from storage.database import Database
+from storage.database.base import Database
 from storage.errors import BudgetSpent
 from storage.submissions import Submission, submit
 from tests.conftest import People, Person

@@ -9,8 +9,8 @@ import pytest
 from openapi_spec_validator import validate
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from gateway.api.documents import asyncapi
-from gateway.api.openapi import openapi
+from gateway.api.documents.openapi import openapi
+from gateway.api.documents.routes import asyncapi
 from gateway.app import create_app
 from gateway.realtime.close_codes import CloseCode
 from gateway.settings import Settings

@@ -18,13 +18,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway.auth import CallbackSecrets
-from gateway.n8n import executions, watch
+from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.n8n import executions, recovery
 from gateway.n8n.executions import outcome_of
-from gateway.n8n.news import Completed, Failed
-from gateway.server import bind
+from gateway.n8n.reports import Completed, Failed
+from gateway.server.processes import bind
 from gateway.settings import Settings
-from storage import dispatching, questions
+from storage import dispatch, probes
 from tests import n8n_recordings, scripted_n8n
 from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway, eventually, serving
@@ -112,9 +112,9 @@ async def running_api() -> AsyncIterator[ExecutionsApi]:
 
 @pytest.fixture
 def settings(settings: Settings, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "AGAIN_SECONDS", 0.2)
-    monkeypatch.setattr(dispatching, "IN_DOUBT_SECONDS", 0.1)
+    monkeypatch.setattr(recovery, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(recovery, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(dispatch, "IN_DOUBT_SECONDS", 0.1)
     key = Settings.load({"n8n_api_url": api.url, "n8n_api_key": KEY}).n8n_api_key
     return settings.model_copy(update={"n8n_api_url": api.url, "n8n_api_key": key, "n8n_timeout_seconds": 5})
 
@@ -194,7 +194,7 @@ async def test_more_time_is_not_for_ever(
     request_id = await in_doubt(gateway, ada, n8n)
     api.put("7", "running", request_id)
     await gateway.until(ada.id, request_id, "processing")
-    seconds = watch.LONGEST_FACTOR * gateway.settings.ai_deadline_seconds
+    seconds = recovery.LONGEST_FACTOR * gateway.settings.ai_deadline_seconds
     await gateway.gateway.database.all(
         "UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:seconds), deadline_at = NOW(), ask_at = NULL",
         seconds=-seconds - 1,
@@ -241,7 +241,7 @@ async def test_an_n8n_that_cannot_be_asked_gets_a_while(
     before = await asked(gateway, request_id)
     await eventually(lambda: different(gateway, request_id, before))
     assert (await gateway.body(ada.id, request_id))["status"] == "pending"
-    await let_expire(gateway, request_id, watch.UNREACHABLE_SECONDS + 1)
+    await let_expire(gateway, request_id, recovery.UNREACHABLE_SECONDS + 1)
     body = await gateway.until(ada.id, request_id, "failed")
     assert "could not be asked" in body["errorMessage"]
 
@@ -264,7 +264,7 @@ async def test_answers_are_bounded(
     before = await asked(gateway, request_id)
     api.put("7", "completed", request_id, padding="x" * 20_000)
     await eventually(lambda: different(gateway, request_id, before))
-    await let_expire(gateway, request_id, watch.UNREACHABLE_SECONDS + 1)
+    await let_expire(gateway, request_id, recovery.UNREACHABLE_SECONDS + 1)
     await gateway.until(ada.id, request_id, "failed")
 
 
@@ -318,12 +318,12 @@ async def test_one_process_asks(
 ) -> None:
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(recovery, "LOOK_SECONDS", 3600)
     database = gateway.gateway.database
     await database.all("UPDATE ai_image_requests SET deadline_at = AFTER(:seconds)", seconds=3600.0)
     await asyncio.sleep(0.1)  # a look that had begun has ended
     await let_expire(gateway, request_id)
-    taken = await asyncio.gather(*(questions.take_questions(database, 10) for _ in range(5)))
+    taken = await asyncio.gather(*(probes.claim_probes(database, 10) for _ in range(5)))
     assert [len(share) for share in taken if share] == [1]
 
 
@@ -362,7 +362,7 @@ def without_picture() -> dict[str, Any]:
     return dict(data)
 
 
-async def test_a_workflow_that_ended_well_without_a_picture_may_have_handed_over(
+async def test_a_workflow_that_ended_well_without_a_picture_may_have_record_delivery(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
 ) -> None:
     request_id = await in_doubt(gateway, ada, n8n)
@@ -443,7 +443,7 @@ async def test_a_dripping_n8n_delays_nobody_else(
     await gateway.until(ada.id, unsent, "failed")
     before = await asked(gateway, doubtful)
     await eventually(lambda: different(gateway, doubtful, before))
-    await let_expire(gateway, doubtful, watch.UNREACHABLE_SECONDS + 1)
+    await let_expire(gateway, doubtful, recovery.UNREACHABLE_SECONDS + 1)
     body = await gateway.until(ada.id, doubtful, "failed")
     assert "could not be asked" in body["errorMessage"]
 
@@ -453,7 +453,7 @@ async def test_json_that_is_nested_too_deeply_is_no_poison(
 ) -> None:
     request_id = await in_doubt(gateway, ada, n8n)
     api.answer = PlainTextResponse('{"data":' + "[" * 20_000)
-    await let_expire(gateway, request_id, watch.UNREACHABLE_SECONDS + 1)
+    await let_expire(gateway, request_id, recovery.UNREACHABLE_SECONDS + 1)
     await gateway.until(ada.id, request_id, "failed")
 
 

@@ -5,8 +5,8 @@ import re
 import pytest
 import yaml
 
-from gateway.operations import telemetry
 from gateway.settings import Settings
+from gateway.telemetry import metrics
 from tests.conftest import People, Person
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
 from tests.scripted_n8n import ScriptedN8n
@@ -62,9 +62,9 @@ async def test_a_token_may_guard_them(settings: Settings, users_table: str) -> N
 def test_the_rules_ask_for_metrics_that_exist() -> None:
     from pathlib import Path
 
-    rules = yaml.safe_load((Path(telemetry.__file__).parent / "prometheus_rules.yml").read_text())
-    exposed = {sample.name for family in telemetry.REGISTRY.collect() for sample in family.samples} | {
-        family.name for family in telemetry.REGISTRY.collect()
+    rules = yaml.safe_load((Path(metrics.__file__).parent / "prometheus_rules.yml").read_text())
+    exposed = {sample.name for family in metrics.REGISTRY.collect() for sample in family.samples} | {
+        family.name for family in metrics.REGISTRY.collect()
     }
     named = set()
     for rule in rules["groups"][0]["rules"]:
@@ -76,6 +76,6 @@ def test_the_rules_ask_for_metrics_that_exist() -> None:
         assert name.removesuffix("_total").removesuffix("_bucket") in exposed, name
 
 
-@pytest.mark.parametrize("metric", [telemetry.BUS_HEALTHY, telemetry.CONNECTIONS, telemetry.WATCHERS])
+@pytest.mark.parametrize("metric", [metrics.BUS_HEALTHY, metrics.CONNECTIONS, metrics.WATCHERS])
 def test_gauges_count_live_processes_only(metric: object) -> None:
     assert getattr(metric, "_multiprocess_mode").startswith("live")  # noqa: B009

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import serialization
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from websockets.exceptions import ConnectionClosed
 
-from gateway import jwks
-from gateway.auth import Authenticator, InvalidToken
-from gateway.jwks import KeysUnavailable
+from gateway.auth import signing_keys
+from gateway.auth.signing_keys import KeysUnavailable
+from gateway.auth.tokens import Authenticator, InvalidToken
 from gateway.settings import Settings
 from tests.conftest import Person
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
@@ -40,8 +40,8 @@ async def authenticator(project: SupabaseProject) -> AsyncIterator[Authenticator
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between two fetches."""
-    monkeypatch.setattr(jwks, "COOLDOWN_SECONDS", 0.0)
-    monkeypatch.setattr(jwks, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "COOLDOWN_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "RETRY_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
@@ -85,7 +85,7 @@ async def test_a_new_key_is_fetched_when_a_token_first_names_it(
     project: SupabaseProject, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await authenticator.user_of_token(project.token(project.publish("ES256"), USER))
-    monkeypatch.setattr(jwks, "COOLDOWN_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "COOLDOWN_SECONDS", 0.0)
     await authenticator.user_of_token(project.token(project.publish("RS256"), USER))
     assert project.fetches == 2
 
@@ -110,7 +110,7 @@ async def test_a_key_that_is_newer_than_the_last_look_is_not_called_bad(
     token = project.token(project.publish("ES256"), USER)
     with pytest.raises(KeysUnavailable):
         await authenticator.user_of_token(token)
-    monkeypatch.setattr(jwks, "COOLDOWN_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "COOLDOWN_SECONDS", 0.0)
     assert (await authenticator.user_of_token(token)).id == USER
 
 
@@ -121,8 +121,8 @@ async def test_after_a_long_rest_the_set_is_looked_at_first(
     token = project.token(kid, USER)
     await authenticator.user_of_token(token)
     del project.published[kid]
-    monkeypatch.setattr(jwks, "COOLDOWN_SECONDS", 0.0)
-    monkeypatch.setattr(jwks, "STALE_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "COOLDOWN_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "STALE_SECONDS", 0.0)
     with pytest.raises(InvalidToken):
         await authenticator.user_of_token(token)
 
@@ -133,7 +133,7 @@ BROKEN = [
     JSONResponse({"keys": "none"}),
     JSONResponse([1]),
     RedirectResponse("/elsewhere", 302),
-    Response(b'{"keys":[' + b" " * jwks.MAX_BYTES + b"]}"),
+    Response(b'{"keys":[' + b" " * signing_keys.MAX_BYTES + b"]}"),
     Response(b"[" * 20_000),
 ]
 
@@ -146,7 +146,7 @@ async def test_known_keys_are_kept_while_the_endpoint_is_away(
     token = project.token(project.publish("ES256"), USER)
     await authenticator.user_of_token(token)
     project.answer = answer
-    monkeypatch.setattr(jwks, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "FRESH_SECONDS", 0.0)
     assert (await authenticator.user_of_token(token)).id == USER
     await eventually(lambda: asyncio.sleep(0, project.fetches >= 2))
     unknown = project.token(project.publish("ES256"), USER)
@@ -165,7 +165,7 @@ async def test_a_revoked_key_is_forgotten_at_the_next_look(
     token = project.token(kid, USER)
     await authenticator.user_of_token(token)
     del project.published[kid]
-    monkeypatch.setattr(jwks, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "FRESH_SECONDS", 0.0)
 
     async def refused() -> bool:
         try:

@@ -14,8 +14,8 @@ import pytest
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from gateway import protocols
 from gateway.realtime.update import Update
+from gateway.server import protocols
 from gateway.settings import Settings
 from storage.lifecycle import Status
 from tests.conftest import People
@@ -49,7 +49,7 @@ async def subscribe_and_stop_reading(gateway: RunningGateway, connection: socket
         await loop.sock_sendall(connection, data)
 
     async def subscribed() -> bool:
-        return any(w.mine for watchers in gateway.gateway.hub._topics.values() for w in watchers)
+        return any(w.mine for subscribers in gateway.gateway.hub._topics.values() for w in subscribers)
 
     await eventually(subscribed)
 
@@ -71,20 +71,20 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_little(settings: S
             await subscribe_and_stop_reading(gateway, connection, slow.id)
             await send(reader, type="subscribe", scope="mine")
             await receive(reader)
-            (watcher,) = [w for ws in gateway.gateway.hub._topics.values() for w in ws if w.user_id == slow.id]
+            (subscriber,) = [w for ws in gateway.gateway.hub._topics.values() for w in ws if w.user_id == slow.id]
             before = psutil.Process(os.getpid()).memory_info().rss
             for start in range(1, 2001, 10):  # 2,000 × 50 updates of 4 KB: 400 MB, if they were queued
                 flood(gateway, slow.id, range(start, start + 10))
                 await asyncio.sleep(0)
-                assert len(watcher._unsent) <= 50
+                assert len(subscriber._unsent) <= 50
             assert psutil.Process(os.getpid()).memory_info().rss - before < 20_000_000
             flood(gateway, quick.id, range(1, 2), requests=20)
             for _ in range(20):
                 assert (await receive(reader))["type"] == "update"
-            assert gateway.gateway.hub.watchers == 2, "one that stalls, and is still held, delays nobody else"
+            assert gateway.gateway.hub.subscribers == 2, "one that stalls, and is still held, delays nobody else"
 
             async def dropped() -> bool:
-                return gateway.gateway.hub.watchers == 1
+                return gateway.gateway.hub.subscribers == 1
 
             await eventually(dropped)
 
@@ -97,7 +97,7 @@ async def test_a_half_open_connection_is_found_by_ping(settings: Settings, users
             await subscribe_and_stop_reading(gateway, connection, ada.id)
 
             async def gone() -> bool:
-                return gateway.gateway.hub.watchers == 0
+                return gateway.gateway.hub.subscribers == 0
 
             await eventually(gone)
 
@@ -202,6 +202,6 @@ async def test_who_is_closed_without_reading_is_freed(
         await asyncio.get_running_loop().sock_sendall(connection, b"\x81\x81\x00\x00\x00\x00[")  # a bad frame
 
         async def freed() -> bool:
-            return gateway.gateway.hub.watchers == 0 and open_sockets() < held
+            return gateway.gateway.hub.subscribers == 0 and open_sockets() < held
 
         await eventually(freed)

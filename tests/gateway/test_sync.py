@@ -86,9 +86,9 @@ async def test_a_client_that_leaves_early_loses_nothing_and_holds_nothing(
 ) -> None:
     answering = generating(gateway, ada, **{"Idempotency-Key": "once"})
     received = await first_received(n8n)
-    await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.watchers == 1))
+    await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.subscribers == 1))
     answering.cancel()
-    await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.watchers == 0))
+    await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.subscribers == 0))
     await n8n.call_back(received, status="completed", Key="b/a.png", Id="1")
     again = await generating(gateway, ada, **{"Idempotency-Key": "once"})
     assert (again.status_code, again.json()["requestId"]) == (200, received.request_id)
@@ -100,7 +100,7 @@ async def test_refusals_come_before_anything_is_written(settings: Settings, user
     async with running_gateway(settings, worker=False) as gateway:
         ada = await People(gateway.gateway.database, users_table).person()
         waiting = generating(gateway, ada)
-        await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.watchers == 1))
+        await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.subscribers == 1))
         refused = await generating(gateway, ada)
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_connections")
         waiting.cancel()

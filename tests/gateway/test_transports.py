@@ -189,10 +189,10 @@ async def test_hints_that_come_twice_and_backwards_are_dropped(
     gateway: RunningGateway, ada: Person, watch: Watch
 ) -> None:
     from gateway.realtime.update import Update
-    from storage import requests
+    from storage import reads
 
     request_id = await started(gateway, ada)
-    old = await requests.read(gateway.gateway.database, request_id)
+    old = await reads.read(gateway.gateway.database, request_id)
     assert old is not None
     async with watch(gateway, ada.id, request_id) as bodies:
         seen = [await anext(bodies)]
@@ -215,7 +215,7 @@ async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person, watc
         await until_final(bodies)
 
     async def empty() -> bool:
-        return not gateway.gateway.hub.watchers and not gateway.gateway.admission._held
+        return not gateway.gateway.hub.subscribers and not gateway.gateway.admission._held
 
     await eventually(empty)
 
@@ -303,4 +303,4 @@ async def test_a_head_request_opens_no_stream(gateway: RunningGateway, ada: Pers
     request_id = await started(gateway, ada)
     answer = await gateway.http.head(f"/api/ai-status/{request_id}/events", headers=gateway.bearer(ada.id))
     assert (answer.status_code, answer.content) == (200, b"")
-    assert gateway.gateway.hub.watchers == 0
+    assert gateway.gateway.hub.subscribers == 0

@@ -1,12 +1,12 @@
-"""A watcher's memory: versions only rise, the newest wins, and nothing grows without a bound."""
+"""A subscriber's memory: versions only rise, the newest wins, and nothing grows without a bound."""
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.realtime import watcher as watcher_module
+from gateway.realtime import subscriber as watcher_module
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update, decode_update, encode_update
-from gateway.realtime.watcher import Watcher
 from storage.lifecycle import Status
 
 
@@ -16,13 +16,13 @@ def update(request_id: str, version: int, user_id: str = "ada") -> Update:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 6), st.booleans()), max_size=60))
 def test_versions_only_rise_and_the_newest_is_seen(offers: list[tuple[str, int, bool]]) -> None:
-    watcher = Watcher("ada")
-    watcher.mine = True
+    subscriber = Subscriber("ada")
+    subscriber.mine = True
     sent: dict[str, list[int]] = {}
     for request_id, version, take in [*offers, *(("", 0, True) for _ in range(10))]:
         if request_id:
-            watcher.offer(update(request_id, version))
-        if take and (taken := watcher.take()) is not None:
+            subscriber.offer(update(request_id, version))
+        if take and (taken := subscriber.take()) is not None:
             sent.setdefault(taken.request_id, []).append(taken.version)
     for request_id, versions in sent.items():
         assert versions == sorted(set(versions))
@@ -31,37 +31,37 @@ def test_versions_only_rise_and_the_newest_is_seen(offers: list[tuple[str, int, 
 
 
 def test_a_slow_reader_holds_one_update_a_request() -> None:
-    watcher = Watcher("ada")
-    watcher.mine = True
+    subscriber = Subscriber("ada")
+    subscriber.mine = True
     for version in range(1, 1001):
-        watcher.offer(update("a", version))
-        watcher.offer(update("b", version))
-    assert [(u.request_id, u.version) for u in iter(watcher.take, None)] == [("a", 1000), ("b", 1000)]
+        subscriber.offer(update("a", version))
+        subscriber.offer(update("b", version))
+    assert [(u.request_id, u.version) for u in iter(subscriber.take, None)] == [("a", 1000), ("b", 1000)]
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    watcher = Watcher("ada")
+    subscriber = Subscriber("ada")
     for number in range(watcher_module.MAX_SEEN + 100):
-        watcher.seen(str(number), 1)
-    assert len(watcher._seen) == watcher_module.MAX_SEEN
-    assert "99" not in watcher._seen
-    assert "100" in watcher._seen
+        subscriber.seen(str(number), 1)
+    assert len(subscriber._seen) == watcher_module.MAX_SEEN
+    assert "99" not in subscriber._seen
+    assert "100" in subscriber._seen
 
 
 def test_what_was_unsubscribed_meanwhile_is_not_sent() -> None:
-    watcher = Watcher("ada")
-    watcher.ids = {"a"}
-    watcher.offer(update("a", 1))
-    watcher.ids.clear()
-    assert watcher.take() is None
+    subscriber = Subscriber("ada")
+    subscriber.ids = {"a"}
+    subscriber.offer(update("a", 1))
+    subscriber.ids.clear()
+    assert subscriber.take() is None
 
 
 def test_nothing_of_another_user_is_wanted() -> None:
-    watcher = Watcher("ada")
-    watcher.mine = True
-    watcher.ids = {"a"}
-    assert watcher.wants(update("a", 1))
-    assert not watcher.wants(update("a", 1, user_id="eve"))
+    subscriber = Subscriber("ada")
+    subscriber.mine = True
+    subscriber.ids = {"a"}
+    assert subscriber.wants(update("a", 1))
+    assert not subscriber.wants(update("a", 1, user_id="eve"))
 
 
 def test_an_update_survives_the_bus_unchanged() -> None:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway.n8n import dispatcher
 from gateway.n8n.dispatcher import retry_delay
-from gateway.n8n.news import Completed, Failed
+from gateway.n8n.reports import Completed, Failed
 from gateway.n8n.webhook import Verdict, classify
 from gateway.settings import Settings
 from tests import scripted_n8n
@@ -71,7 +71,7 @@ NEWS: list[tuple[Any, type | None]] = [
 def test_what_an_answer_already_reports(content: Any, kind: type | None) -> None:
     answer = classify(200, "text/html", json.dumps(content).encode())
     assert answer.verdict is Verdict.ACCEPTED
-    assert (None if answer.news is None else type(answer.news)) is kind
+    assert (None if answer.report is None else type(answer.report)) is kind
 
 
 @pytest.fixture
@@ -258,9 +258,9 @@ async def test_stopped_between_the_mark_and_the_sending_it_is_given_back(
     settings: Settings, users_table: str, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without any grace: what was marked and not sent is sent by the next process, once."""
-    from storage import dispatching
+    from storage import dispatch
 
-    marked, mark = asyncio.Event(), dispatching.mark_sending
+    marked, mark = asyncio.Event(), dispatch.mark_sending
 
     async def mark_slowly(*arguments: Any) -> Any:
         request = await mark(*arguments)
@@ -268,14 +268,14 @@ async def test_stopped_between_the_mark_and_the_sending_it_is_given_back(
         await asyncio.sleep(0.3)
         return request
 
-    monkeypatch.setattr(dispatching, "mark_sending", mark_slowly)
+    monkeypatch.setattr(dispatch, "mark_sending", mark_slowly)
     settings = settings.model_copy(update={"drain_seconds": 0.0})
     async with running_gateway(settings) as gateway:
         ada = await People(gateway.gateway.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await marked.wait()
     assert n8n.received == []
-    monkeypatch.setattr(dispatching, "mark_sending", mark)
+    monkeypatch.setattr(dispatch, "mark_sending", mark)
     async with running_gateway(settings) as gateway:
         await gateway.until(ada.id, request_id, "processing")
     assert n8n.times(request_id) == 1

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from gateway.realtime.close_codes import CloseCode
 from gateway.settings import Settings
+from storage import reads
 from tests.conftest import People, Person, parsing_only
 from tests.gateway.test_auth import cookie
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
@@ -200,10 +201,10 @@ async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person) -> N
     async with gateway.watching(ada.id) as websocket:
         await send(websocket, type="subscribe", scope="mine")
         await receive(websocket)
-        assert gateway.gateway.hub.watchers == 1
+        assert gateway.gateway.hub.subscribers == 1
 
     async def empty() -> bool:
-        return gateway.gateway.hub.watchers == 0 and not gateway.gateway.hub._topics
+        return gateway.gateway.hub.subscribers == 0 and not gateway.gateway.hub._topics
 
     await eventually(empty)
 
@@ -372,7 +373,6 @@ async def test_frames_a_second_are_bounded(settings: Settings, users_table: str)
 async def test_a_repeated_subscription_that_fails_takes_nothing_away(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from storage import requests
     from storage.errors import DatabaseUnavailable
 
     async def unavailable(*arguments: object) -> list[object]:
@@ -381,7 +381,7 @@ async def test_a_repeated_subscription_that_fails_takes_nothing_away(
     async with gateway.watching(ada.id) as websocket:
         await send(websocket, type="subscribe", scope="mine")
         assert (await receive(websocket))["type"] == "subscribed"
-        monkeypatch.setattr(requests, "recent", unavailable)
+        monkeypatch.setattr(reads, "recent", unavailable)
         await send(websocket, type="subscribe", ref=2, scope="mine")
         refusal = await receive(websocket)
         assert (refusal["ref"], refusal["code"]) == (2, "unavailable")
@@ -395,9 +395,9 @@ async def test_a_token_that_ends_ends_the_updates_too(
     """There is always one more update to send, as for a slow reader of a busy scope; it closes all the same."""
     import msgspec
 
-    from gateway.realtime import websocket as websocket_module
+    from gateway.realtime.subscriber import Subscriber
     from gateway.realtime.update import Update
-    from gateway.realtime.watcher import Watcher
+    from gateway.realtime.websocket import transport as websocket_module
     from storage.lifecycle import Status
 
     one_more = Update("a", ada.id, 1, Status.PROCESSING, msgspec.Raw(b"{}"))
@@ -407,7 +407,7 @@ async def test_a_token_that_ends_ends_the_updates_too(
         await send_at_once(connection, text)
         await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(Watcher, "take", lambda watcher: one_more)
+    monkeypatch.setattr(Subscriber, "take", lambda subscriber: one_more)
     monkeypatch.setattr(websocket_module._Connection, "_send", send_slowly)
     async with gateway.watching(ada.id, lifetime=1) as websocket:
         assert await closed(websocket) == CloseCode.UNAUTHORIZED

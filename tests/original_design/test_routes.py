@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from gateway.auth import issue_token
-from gateway.server import bind
+from gateway.auth.tokens import issue_token
+from gateway.server.processes import bind
 from gateway.settings import Settings, SettingsError
 from storage import migrations, queries
 from tests.original_design import document

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auth import issue_token
+from gateway.auth.tokens import issue_token
 from gateway.settings import DEVELOPMENT_SECRETS
-from storage.database import Database, open_database
-from storage.sqlite import SqliteDatabase
+from storage.database.base import Database, open_database
+from storage.database.sqlite import SqliteDatabase
 from tests.conftest import People, Person
 from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all
 from tests.scripted_n8n import ScriptedN8n

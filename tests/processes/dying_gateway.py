@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from gateway.cli import main
 from gateway.n8n import webhook
-from storage import dispatching
+from storage import dispatch
 
 
 def die(*arguments: Any, **options: Any) -> NoReturn:
@@ -23,10 +23,10 @@ async def sent_then_die(self: webhook.Webhook, request: Any) -> Any:
 
 
 send = webhook.Webhook.send
-dispatching.LEASE_SECONDS = 1.0
+dispatch.LEASE_SECONDS = 1.0
 match os.environ.get("DIE_AT"):
     case "before-mark":
-        dispatching.mark_sending = die
+        dispatch.mark_sending = die
     case "after-mark":
         webhook.Webhook.send = die  # type: ignore[method-assign]
     case "after-sending":

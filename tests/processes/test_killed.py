@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from storage import dispatching, requests
-from storage.database import Database
+from storage import dispatch, reads
+from storage.database.base import Database
 from storage.lifecycle import Status
 from tests.conftest import Person
 from tests.processes.conftest import Serve, bearer
@@ -27,7 +27,7 @@ async def submit(url: str, ada: Person) -> str:
 
 
 async def status_of(outside: Database, request_id: str) -> Status:
-    request = await requests.read(outside, request_id)
+    request = await reads.read(outside, request_id)
     assert request is not None
     return request.status
 
@@ -62,7 +62,7 @@ async def test_killed_after_the_mark_nobody_sends_it_again(
         return await status_of(outside, request_id) is Status.FAILED
 
     await eventually(failed, 30)  # by its deadline; long after the lease, so a second sending would have shown
-    request = await requests.read(outside, request_id)
+    request = await reads.read(outside, request_id)
     assert request is not None
     assert request.error_code == "deadline"
     assert n8n.times(request_id) == times
@@ -76,4 +76,4 @@ async def test_stopped_politely_what_was_claimed_is_free_at_once(
     await n8n.until_received(request_id)
     assert await asyncio.to_thread(process.terminate) in (0, -15)
     assert await status_of(outside, request_id) is Status.PROCESSING
-    assert await dispatching.claim(outside, "test", 10) == []
+    assert await dispatch.claim(outside, "test", 10) == []

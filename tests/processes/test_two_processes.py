@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 
 from gateway.settings import DEVELOPMENT_SECRETS
 from storage import migrations
-from storage.database import Database
+from storage.database.base import Database
 from tests.alert_receiver import alert_receiver
 from tests.conftest import Person
 from tests.processes.conftest import Serve, bearer
@@ -169,7 +169,7 @@ async def test_logs_are_json_in_production_and_say_no_secret(serve: Serve, ada: 
         "AI_CALLBACK_SECRET": "production-callback-secret-" + "c" * 20,
         "SUPABASE_JWT_SECRET": DEVELOPMENT_SECRETS["supabase_jwt_secret"][:-1] + "X",
     }
-    from gateway.auth import issue_token
+    from gateway.auth.tokens import issue_token
 
     token = issue_token(secrets["SUPABASE_JWT_SECRET"], ada.id, admin=False, lifetime=600)
     process = await asyncio.to_thread(

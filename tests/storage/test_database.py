@@ -8,12 +8,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from storage import database as database_module
 from storage import queries
-from storage.database import Database, Transaction, open_database
+from storage.database import base as database_module
+from storage.database.base import Database, Transaction, open_database
+from storage.database.postgres import pool_options, translate
+from storage.database.sqlite import path_of
 from storage.errors import DatabaseBusy, DatabaseUnavailable
-from storage.postgres import pool_options, translate
-from storage.sqlite import path_of
 from tests.servers import Postgres
 
 INSERT = "INSERT INTO organizations (id, name) VALUES (:id, :name)"

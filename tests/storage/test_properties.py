@@ -6,13 +6,13 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import dispatching, requests
-from storage.database import Database, open_database
+from storage import dispatch, reads, transitions
+from storage.database.base import Database, open_database
 from storage.lifecycle import Event, Status, target
 from storage.public_urls import PublicUrls
 from storage.request import Request
-from storage.requests import Applied, Completion, Outcome
 from storage.submissions import Submission, submit
+from storage.transitions import Applied, Completion, Outcome
 from tests.conftest import People
 
 URLS = PublicUrls("https://store.example.com", "https://gateway.example.com")
@@ -34,7 +34,7 @@ FAILURES = {
 
 
 async def now(database: Database, request_id: str) -> Request:
-    request = await requests.read(database, request_id)
+    request = await reads.read(database, request_id)
     assert request is not None
     return request
 
@@ -44,24 +44,24 @@ async def act(database: Database, request_id: str, what: object) -> Applied | No
     match what:
         case ("progress", progress):
             assert progress is None or isinstance(progress, int)
-            return await requests.start(database, request_id, Event.PROGRESSED, actor="n8n", progress=progress)
+            return await transitions.start(database, request_id, Event.PROGRESSED, actor="n8n", progress=progress)
         case ("completed", picture):
             completion = Completion(f"ai-images/{picture}.png", str(picture), Decimal("0.04"))
-            return await requests.complete(database, request_id, completion, URLS, actor="n8n")
+            return await transitions.complete(database, request_id, completion, URLS, actor="n8n")
         case "accepted":
-            return await requests.start(database, request_id, Event.ACCEPTED, actor="dispatcher")
+            return await transitions.start(database, request_id, Event.ACCEPTED, actor="dispatcher")
         case "claim":
-            await dispatching.claim(database, "worker", 10)
+            await dispatch.claim(database, "worker", 10)
         case "mark":
-            await dispatching.mark_sending(database, request_id, "worker", -1)
+            await dispatch.mark_sending(database, request_id, "worker", -1)
         case "send_again":
-            await dispatching.send_again(database, request_id, "worker", delay=0, reason="refused", unregistered=False)
+            await dispatch.send_again(database, request_id, "worker", delay=0, reason="refused", unregistered=False)
         case "in_doubt":
-            await dispatching.note_in_doubt(database, await now(database, request_id), "worker", "reset")
+            await dispatch.record_in_doubt(database, await now(database, request_id), "worker", "reset")
         case "release":
-            await dispatching.release(database, request_id, "worker")
+            await dispatch.release(database, request_id, "worker")
         case str():
-            return await requests.fail(database, request_id, FAILURES[what], "It broke", actor="test")
+            return await transitions.fail(database, request_id, FAILURES[what], "It broke", actor="test")
     return None
 
 
@@ -77,7 +77,7 @@ async def check_life(database: Database, users_table: str, acts: list[object], *
     else:
         for what in acts:
             one = await act(database, request_id, what)
-            request = await requests.read(database, request_id)
+            request = await reads.read(database, request_id)
             assert request is not None
             changed = one is not None and one.outcome is Outcome.CHANGED
             assert (request.version > versions[-1]) == changed
@@ -86,7 +86,7 @@ async def check_life(database: Database, users_table: str, acts: list[object], *
             versions.append(request.version)
             statuses.append(request.status)
         versions = sorted(set(versions))
-    final = await requests.read(database, request_id)
+    final = await reads.read(database, request_id)
     assert final is not None
     assert versions == list(range(1, final.version + 1)), "the version rises by one at every change"
     completed = [what for what in acts if isinstance(what, tuple) and what[0] == "completed"]

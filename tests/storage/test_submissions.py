@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage.database import Database
+from storage.database.base import Database
 from storage.errors import IdempotencyConflict, NoOrganization, NotAMember, OrganizationRequired, RateLimited
 from storage.submissions import Submission, Submitted, submit
 from tests.conftest import People

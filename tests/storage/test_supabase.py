@@ -15,15 +15,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.alert_watch import AlertWatch
-from gateway.operations.incidents import Incident
+from gateway.alerting.monitor import AlertMonitor
 from gateway.settings import Settings
+from gateway.telemetry.incidents import Incident
 from storage import migrations
-from storage.database import open_database
+from storage.database.base import open_database
+from storage.database.schema import check_schema
 from storage.listing import START, assets_of
+from storage.reads import read
 from storage.request import Request
-from storage.requests import read
-from storage.schema import check_schema
 from tests.conftest import Person
 from tests.running import running_gateway
 from tests.scripted_n8n import ScriptedN8n
@@ -328,7 +328,7 @@ async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: Scrip
         await gateway.callback({"requestId": failing, "status": "failed", "error": "x"})
         await gateway.gateway.hub.reconcile()
         gateway.gateway.incidents.count(Incident.UNKNOWN_REQUEST)
-        await AlertWatch(gateway.gateway).look()
+        await AlertMonitor(gateway.gateway).look()
         async with gateway.watching(ada.id):
             pass
         assert (await gateway.body(ada.id, request_id))["status"] == "completed"

@@ -1,0 +1,176 @@
+"""`/api/admin/requests`: everyone's requests, and what administrators do to them, recorded with who did it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api.errors import ApiError
+from gateway.api.generate import refused_submission
+from gateway.api.history import cursor_of, page_asked_for, status_asked_for
+from gateway.api.parsing import admin_of, read_json_object, text_field
+from gateway.api.responses import json_response
+from gateway.ids import parse_id
+from gateway.state import Gateway, gateway_of, log_fields
+from storage import administration, transitions
+from storage.errors import NotRetriable, Refusal
+from storage.lifecycle import Event
+from storage.listing import Position
+from storage.request import Request as AiRequest
+from storage.request import encode_body
+from storage.times import rfc3339
+from storage.transitions import Outcome
+
+log = structlog.get_logger(__name__)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+async def list_requests(request: Request) -> Response:
+    """A page of everyone's requests, newest first, by any of the filters together."""
+    await admin_of(request)
+    gateway = gateway_of(request)
+    limit, after = page_asked_for(request)
+    found = await administration.requests_of_everyone(gateway.database, _filters(request, gateway), after, limit)
+    last = Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
+    return json_response({"requests": [_shown(one, gateway) for one in found], "nextCursor": cursor_of(last)})
+
+
+async def one_request(request: Request) -> Response:
+    """A request and everything that happened to it."""
+    await admin_of(request)
+    gateway = gateway_of(request)
+    request_id = _request_id(request)
+    found = await administration.timeline(gateway.database, request_id)
+    if found is None:
+        raise _not_found()
+    content = {
+        "request": _shown(found.request, gateway),
+        "costEstimate": None if found.cost_estimate is None else f"{found.cost_estimate:f}",
+        "sentAt": None if found.sent_at is None else rfc3339(found.sent_at),
+        "deadlineAt": None if found.deadline_at is None else rfc3339(found.deadline_at),
+        "events": [
+            {
+                "at": rfc3339(event.at),
+                "version": event.version,
+                "kind": event.kind,
+                "actor": event.actor,
+                "detail": event.detail,
+            }
+            for event in found.events
+        ],
+    }
+    return json_response(content)
+
+
+# -- doing ------------------------------------------------------------------------------------------------------------
+
+
+async def retry(request: Request) -> Response:
+    """Submit a failed request anew, for the same user and organization."""
+    admin = await admin_of(request)
+    gateway = gateway_of(request)
+    request_id = _request_id(request)
+    try:
+        made = await administration.retry(
+            gateway.database,
+            request_id,
+            actor=f"admin:{admin.id}",
+            deadline_seconds=gateway.settings.ai_deadline_seconds,
+            pricing=gateway.settings.pricing,
+        )
+    except NotRetriable as error:
+        raise ApiError(409, error.code, str(error)) from error
+    except Refusal as refusal:
+        raise refused_submission(refusal) from refusal
+    if made is None:
+        raise _not_found()
+    log.info("retried", **log_fields(made), retry_of=request_id, actor=f"admin:{admin.id}")
+    gateway.announce(made)
+    gateway.wake_dispatcher()
+    headers = {"Location": f"/api/admin/requests/{made.id}"}
+    return json_response({"requestId": made.id, "retryOf": request_id, "status": made.status}, 202, headers)
+
+
+async def fail(request: Request) -> Response:
+    """End an unfinished request as failed. A picture that comes later still wins."""
+    admin = await admin_of(request)
+    gateway = gateway_of(request)
+    request_id = _request_id(request)
+    body = await read_json_object(request) if request.headers.get("content-type") else {}
+    reason = text_field(body.get("reason") or "", "reason") or "The request was ended by an administrator."
+    actor = f"admin:{admin.id}"
+    applied = await transitions.fail(gateway.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
+    if applied.request is None:
+        raise _not_found()
+    if applied.outcome is not Outcome.CHANGED:
+        raise ApiError(409, "already_final", f"The request is already {applied.request.status}.")
+    gateway.announce_change(applied, actor=actor)
+    return json_response(encode_body(applied.request, gateway.urls))
+
+
+# -- what is asked and shown ------------------------------------------------------------------------------------------
+
+
+def _filters(request: Request, gateway: Gateway) -> dict[str, object]:
+    query = request.query_params
+    filters: dict[str, object] = {}
+    if query.get("status") == "stuck":
+        filters["minus_stuck"] = -gateway.settings.ai_stuck_after_seconds
+    elif (status := status_asked_for(request)) is not None:
+        filters["status"] = str(status)
+    for name, column in (("organizationId", "organization_id"), ("userId", "user_id")):
+        if text := query.get(name):
+            if (parsed := parse_id(text)) is None:
+                raise ApiError(400, "invalid_parameter", f"{name} must be a UUID.")
+            filters[column] = parsed
+    if text := text_field(query.get("q") or "", "q"):
+        filters["text"] = administration.like(text)
+    for name in ("since", "until"):
+        if text := query.get(name):
+            filters[name] = _moment(text, name)
+    return filters
+
+
+def _moment(text: str, name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ApiError(400, "invalid_parameter", f"{name} must be a time such as 2026-01-31T12:00:00Z.") from error
+
+
+def _request_id(request: Request) -> str:
+    parsed = parse_id(request.path_params["request_id"])
+    if parsed is None:
+        raise _not_found()
+    return parsed
+
+
+def _not_found() -> ApiError:
+    return ApiError(404, "not_found", "Request not found")
+
+
+def _shown(request: AiRequest, gateway: Gateway) -> dict[str, Any]:
+    """The Body, and what only administrators see."""
+    body: dict[str, Any] = msgspec.json.decode(encode_body(request, gateway.urls))
+    return body | {
+        "userId": request.user_id,
+        "organizationId": request.organization_id,
+        "executionId": request.n8n_execution_id,
+        "retryOf": request.retry_of,
+        "attempts": request.dispatch_attempts,
+    }
+
+
+routes = [
+    Route("/api/admin/requests", list_requests, methods=["GET"]),
+    Route("/api/admin/requests/{request_id}", one_request, methods=["GET"]),
+    Route("/api/admin/requests/{request_id}/retry", retry, methods=["POST"]),
+    Route("/api/admin/requests/{request_id}/fail", fail, methods=["POST"]),
+]

@@ -1,0 +1,204 @@
+"""`/api/admin/stats` and its charts: the numbers of the last days, and what is going on now."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from async_lru import alru_cache
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api.admin import charts
+from gateway.api.errors import ApiError
+from gateway.api.parsing import admin_of, number_parameter
+from gateway.api.responses import json_response
+from gateway.state import Gateway, gateway_of
+from gateway.telemetry.incidents import CALLBACK_INCIDENTS, Incident
+from storage import alerts, statistics
+from storage.database.base import Database
+from storage.lifecycle import Status
+from storage.statistics import Span, Statistics
+from storage.times import rfc3339
+
+DAYS = 7
+MAX_DAYS = 90
+
+FRESH_SECONDS = 5.0
+"""How long statistics are good: open dashboards must not become load."""
+
+HOURS_SHOWN = 48
+LABELLED_HOURS = (1, 2, 3, 6, 12, 24)
+LABEL_WIDTH = 48
+"""Room for a chart's label, in pixels."""
+
+MIN_WIDTH, MAX_WIDTH, WIDTH_STEP = 280, 800, 40
+MAX_WIDTH_ASKED = 10_000
+MAX_ALERTS = 100
+CHARTS_KEPT = 32
+"""Most drawings that are remembered, of some 20 KB each."""
+
+
+class Numbers:
+    """What the dashboard shows, remembered for a moment: who asks at once waits for the one answer."""
+
+    def __init__(self) -> None:
+        self._statistics = alru_cache(maxsize=MAX_DAYS, ttl=FRESH_SECONDS)(_statistics)
+        self._drawn = alru_cache(maxsize=CHARTS_KEPT, ttl=FRESH_SECONDS)(self._draw)
+
+    async def stats(self, request: Request) -> Response:
+        """Counts, durations and costs of the last days, and what is going on now."""
+        await admin_of(request)
+        gateway, days = gateway_of(request), _days(request)
+        found = await self._statistics(gateway.database, days)
+        now = await _now(gateway)
+        return json_response({"days": days, **_of_the_span(found, days), **now})
+
+    async def chart(self, request: Request) -> Response:
+        """One of the charts, as SVG."""
+        await admin_of(request)
+        if (name := request.path_params["name"]) not in CHARTS:
+            raise ApiError(404, "not_found", "There is no such chart.")
+        drawn = await self._drawn(gateway_of(request).database, name, _days(request), _width(request))
+        return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "private, no-store"})
+
+    async def _draw(self, database: Database, name: str, days: int, width: int) -> bytes:
+        found = await self._statistics(database, days)
+        return await asyncio.to_thread(_drawing, name, found, days, width)  # it takes up to a tenth of a second
+
+
+async def _statistics(database: Database, days: int) -> Statistics:
+    return await statistics.statistics(database, days * 24 * 3600.0)
+
+
+async def _now(gateway: Gateway) -> dict[str, Any]:
+    """What is going on, by the database's word: the same in every process."""
+    queue = await statistics.queue(gateway.database, gateway.settings.ai_stuck_after_seconds)
+    process_count, connections = await alerts.processes(gateway.database)
+    counted = await alerts.counts(gateway.database, 24 * 3600.0)
+    shown_alerts = await alerts.recent_alerts(gateway.database, 24 * 3600.0, MAX_ALERTS)
+    return {
+        "queue": {
+            "waiting": queue.waiting,
+            "sending": queue.sending,
+            "processing": queue.processing,
+            "stuck": queue.stuck,
+            "oldestSeconds": round(queue.oldest_seconds, 1),
+        },
+        "connections": connections,
+        "processes": process_count,
+        "callbackFailures": sum(counted.get(str(incident), 0) for incident in CALLBACK_INCIDENTS),
+        "dispatchFailures": counted.get(str(Incident.DISPATCH_FAILED), 0),
+        "alerts": [
+            {
+                "name": alert.name,
+                "summary": alert.summary,
+                "count": alert.count,
+                "since": rfc3339(alert.since),
+                "endedAt": None if alert.ended_at is None else rfc3339(alert.ended_at),
+            }
+            for alert in shown_alerts
+        ],
+    }
+
+
+def _of_the_span(found: Statistics, days: int) -> dict[str, Any]:
+    whole = _together(list(found.by_hour.values()))
+    return {
+        "totals": _entry(whole),
+        "successRate": _success_rate(whole),
+        "seconds": {"mean": found.durations.mean, "p50": found.durations.p50, "p95": found.durations.p95},
+        "errors": found.errors,
+        "byHour": [{"hour": label, **_entry(span)} for label, span in _hours(found, days)],
+        "byDay": [{"day": label, **_entry(span)} for label, span in _days_of(found, days)],
+        "byUser": [{"userId": one.id, "requests": one.requests, "cost": f"{one.cost:f}"} for one in found.users],
+        "byOrganization": [
+            {"organizationId": one.id, "requests": one.requests, "cost": f"{one.cost:f}"} for one in found.organizations
+        ],
+    }
+
+
+CHARTS = ("hours", "days", "costs")
+
+
+def _drawing(name: str, found: Statistics, days: int, width: int) -> bytes:
+    most_labels = width / LABEL_WIDTH
+    if name == "hours":
+        hours = [(f"{label[11:]}:00", span) for label, span in _hours(found, days)]
+        every = next(step for step in LABELLED_HOURS if len(hours) / step <= most_labels)
+        return _requests_chart(hours, [label for label, _ in hours if int(label[:2]) % every == 0], width)
+    spans = [(label[5:], span) for label, span in _days_of(found, days)]
+    labels = [label for label, _ in spans]
+    shown_labels = labels[:: math.ceil(len(labels) / most_labels)]
+    if name == "days":
+        return _requests_chart(spans, shown_labels, width)
+    return charts.bars(labels, "cost", [float(span.cost) for _, span in spans], shown_labels, width)
+
+
+def _requests_chart(spans: Sequence[tuple[str, Span]], shown_labels: Sequence[str], width: int) -> bytes:
+    labels = [label for label, _ in spans]
+    series = {status: [span.statuses[status] for _, span in spans] for status in charts.STATUSES}
+    return charts.stacked_bars(labels, series, shown_labels, width)
+
+
+def _days(request: Request) -> int:
+    days = number_parameter(request, "days", MAX_DAYS)
+    if days == 0:
+        raise ApiError(400, "invalid_parameter", f"days must be a whole number from 1 to {MAX_DAYS}.")
+    return days or DAYS
+
+
+def _width(request: Request) -> int:
+    """How wide a chart is drawn: in steps, so that there are few different drawings."""
+    width = number_parameter(request, "width", MAX_WIDTH_ASKED)
+    if width is None:
+        return charts.WIDTH
+    return max(MIN_WIDTH, min(width, MAX_WIDTH)) // WIDTH_STEP * WIDTH_STEP
+
+
+def _hours(found: Statistics, days: int) -> list[tuple[str, Span]]:
+    """The last hours, empty ones too, oldest first."""
+    now = datetime.now(UTC)
+    shown = min(HOURS_SHOWN, 24 * days + 1)
+    labels = [(now - timedelta(hours=back)).isoformat()[:13] for back in reversed(range(shown))]
+    return [(label, found.by_hour.get(label, Span())) for label in labels]
+
+
+def _days_of(found: Statistics, days: int) -> list[tuple[str, Span]]:
+    """The calendar days (UTC) that the last `days` times 24 hours touch: the first of them only in part."""
+    now = datetime.now(UTC)
+    labels = [(now - timedelta(days=back)).isoformat()[:10] for back in reversed(range(days + 1))]
+    by_day = {label: _together([s for hour, s in found.by_hour.items() if hour[:10] == label]) for label in labels}
+    return list(by_day.items())
+
+
+def _together(spans: list[Span]) -> Span:
+    whole = Span()
+    for span in spans:
+        whole.statuses.update(span.statuses)
+        whole.cost += span.cost
+    return whole
+
+
+def _counted(span: Span) -> dict[str, int]:
+    return {"requests": span.statuses.total(), **{str(status): span.statuses[status] for status in Status}}
+
+
+def _entry(span: Span) -> dict[str, Any]:
+    return _counted(span) | {"cost": f"{span.cost:f}"}
+
+
+def _success_rate(span: Span) -> float | None:
+    ended = span.statuses[Status.COMPLETED] + span.statuses[Status.FAILED]
+    return round(span.statuses[Status.COMPLETED] / ended, 4) if ended else None
+
+
+def routes() -> list[Route]:
+    """Routes of one application, with a memory of their own."""
+    numbers = Numbers()
+    return [
+        Route("/api/admin/stats", numbers.stats, methods=["GET"]),
+        Route("/api/admin/charts/{name}.svg", numbers.chart, methods=["GET"]),
+    ]

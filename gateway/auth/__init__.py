@@ -1,0 +1,1 @@
+"""Who is asking: a user, an administrator, or n8n."""

@@ -1,0 +1,46 @@
+"""What opens the callback: one secret for everything, and one for each request."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from gateway.settings import Settings
+
+
+class CallbackSecrets:
+    """n8n's secrets: the global one, and one for each request that opens this request only.
+
+    While a secret is being changed, the previous one is good too.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        previous = settings.ai_callback_secret_previous
+        self._secrets = [settings.ai_callback_secret.get_secret_value()]
+        if previous is not None:
+            self._secrets.append(previous.get_secret_value())
+
+    def token_for(self, request_id: str) -> str:
+        """The request's own secret: unpadded base64url(HMAC-SHA256(secret, lower-case id))."""
+        return _request_token(self._secrets[0], request_id)
+
+    def is_global(self, provided: str) -> bool:
+        """Whether `provided` opens every request."""
+        return _matches_any(provided, self._secrets)
+
+    def opens(self, provided: str, request_id: str) -> bool:
+        """Whether `provided` opens this request."""
+        own = [_request_token(secret, request_id) for secret in self._secrets]
+        return _matches_any(provided, [*self._secrets, *own])
+
+
+def _request_token(secret: str, request_id: str) -> str:
+    digest = hmac.digest(secret.encode(), request_id.lower().encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _matches_any(provided: str, secrets: Iterable[str]) -> bool:
+    # Every comparison is made, so that the time says nothing about which one matched.
+    given = provided.encode(errors="surrogateescape")
+    matches = [hmac.compare_digest(given, secret.encode()) for secret in secrets]
+    return any(matches)

@@ -1,0 +1,117 @@
+"""The uvicorn server of one process, and how several share a port."""
+
+import asyncio
+import signal
+import socket
+import time
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.supervisors import multiprocess
+
+from gateway.realtime.websocket.transport import DRAIN_PATIENCE_SECONDS
+from gateway.server.protocols import AbortingWebSocketProtocol, BoundedHttpProtocol
+from gateway.settings import Settings
+from gateway.state import Gateway
+from gateway.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+WORKER_SECONDS = 30
+"""How long a server process may take to start, or hang, before it is replaced: a busy machine needs its time."""
+
+CLOSING_SECONDS = 5
+"""How long requests that are still being answered may take once `DRAIN_SECONDS` are over."""
+
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection is kept for the next request: longer than a proxy keeps it (60 seconds for most), or the
+proxy would sometimes send one just as it is closed, and answer 502."""
+
+LOOK_SECONDS = 0.05
+"""How often a stopping process looks whether everyone has left."""
+
+
+class GatewayServer(uvicorn.Server):
+    """A server that lets the gateway begin to stop before its connections are closed."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        gateway = self.lifespan.state.get("gateway")
+        if isinstance(gateway, Gateway):
+            # Still listening, but no longer ready: load balancers look elsewhere while clients leave one by one.
+            gateway.drain()
+            deadline = time.monotonic() + gateway.settings.drain_seconds + DRAIN_PATIENCE_SECONDS
+            # A signal handler sets force_exit, so there is no event to wait for.
+            while gateway.hub.subscribers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
+        await super().shutdown(sockets)
+
+
+def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -> uvicorn.Config:
+    """How uvicorn is to serve `app` (an import string of a factory when there are several workers)."""
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        http=BoundedHttpProtocol,
+        ws=AbortingWebSocketProtocol,
+        ws_max_size=settings.ws_frame_bytes,
+        ws_per_message_deflate=False,  # 45 KiB a connection, for messages of 400 bytes
+        ws_ping_interval=settings.ws_ping_seconds,
+        ws_ping_timeout=settings.ws_ping_seconds,
+        timeout_worker_healthcheck=WORKER_SECONDS,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        OSError: the address is in use or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    listener.set_inheritable(True)
+    return listener
+
+
+def serve(app: ASGIApp, settings: Settings, listener: socket.socket) -> None:
+    """Serve `app` on `listener` until a signal says to stop."""
+    GatewayServer(server_config(app, settings)).run(sockets=[listener])
+
+
+class _GatewayProcess(multiprocess.Process):
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = GatewayServer(self.config)
+        return self._server
+
+    def join(self) -> None:
+        """Wait for the process's end; whatever ended it, its gauges count no more."""
+        super().join()
+        if self.pid is not None:
+            metrics.forget_process(self.pid)
+        if self.exitcode not in (0, -signal.SIGTERM):
+            log.error("worker_died", pid=self.pid, exitcode=self.exitcode)
+
+
+# uvicorn's supervisor starts processes in several places (at first, for one that died, on SIGHUP, on SIGTTIN) and looks
+# their class up here.
+multiprocess.Process = _GatewayProcess  # type: ignore[misc]
+
+
+def serve_in_processes(settings: Settings, listener: socket.socket, workers: int, *, factory: str) -> None:
+    """Serve what `factory` (``module:function``) makes from the environment in `workers` processes on `listener`."""
+    config = server_config(factory, settings, workers=workers)
+    folder = metrics.share_between_processes()
+    try:
+        multiprocess.Multiprocess(config, [listener]).run()
+    finally:
+        metrics.forget_all(folder)

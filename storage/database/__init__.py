@@ -1,0 +1,1 @@
+"""The narrow interface to the database, the same on SQLite and PostgreSQL."""

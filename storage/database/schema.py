@@ -1,0 +1,29 @@
+"""Whether the database has the schema that this code was written for."""
+
+from storage.database.base import Database
+from storage.errors import StorageError
+
+VERSION = "0004"
+"""The newest migration. Each only adds to what the one before it made, so older code serves a newer database too:
+migrate first, then replace the processes one by one."""
+
+_VERSION_OF_DATABASE = "SELECT version_num FROM ai_gateway_schema"
+
+
+class SchemaOutdated(StorageError):
+    """The migrations have not been run; its text says what to do."""
+
+
+async def check_schema(database: Database) -> None:
+    """Return if the newest migration has been applied.
+
+    Raises:
+        SchemaOutdated: it has not.
+    """
+    try:
+        row = await database.one(_VERSION_OF_DATABASE)
+    except Exception as error:
+        raise SchemaOutdated(f"The database has no gateway tables: run `gateway migrate`. ({error})") from error
+    found = None if row is None else row["version_num"]
+    if found is None or found < VERSION:
+        raise SchemaOutdated(f"The database is at migration {found}, this gateway needs {VERSION}: `gateway migrate`.")

@@ -1,0 +1,156 @@
+"""The database in one SQLite file.
+
+`databases` opens a connection and a thread for every query on SQLite, and forgets PRAGMAs with each. So two
+connections are held instead: one writes (one transaction at a time, BEGIN IMMEDIATE), one reads (WAL readers see the
+last commit and never wait for a writer).
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import aiosqlite
+from databases import Database as ConnectionPool
+from filelock import FileLock, Timeout
+
+from storage.database.base import Database, Row, Transaction
+from storage.errors import DatabaseBusy
+
+T = TypeVar("T")
+
+_AFTER = re.compile(r"AFTER\((:\w+)\)")
+_SECONDS = re.compile(r"SECONDS\((\w+)\)")
+_TOTAL = re.compile(r"TOTAL\((\w+)\)")
+_HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
+_ANY = re.compile(r"= ANY\((:\w+)\)")
+_TIME = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now'{})"
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a 202 promises that the row survives a power cut
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",  # other tools may write meanwhile
+)
+
+
+@lru_cache(maxsize=256)
+def translate(sql: str) -> str:
+    """`sql` of the queries page in SQLite's words. Times are UTC text of one width, so their order is the time's."""
+    sql = _AFTER.sub(lambda match: _TIME.format(f", {match[1]} || ' seconds'"), sql)
+    sql = _SECONDS.sub(r"((julianday(\1) - julianday(created_at)) * 86400)", sql)
+    sql = _TOTAL.sub(r"group_concat(\1, ' ')", sql)
+    sql = _HOUR_OF.sub(r"substr(\1, 1, 13)", sql)
+    sql = sql.replace("MONTH()", "strftime('%Y-%m-01T00:00:00.000Z', 'now')")
+    sql = _ANY.sub(r"IN (SELECT value FROM json_each(\1))", sql)
+    return sql.replace("NOW()", _TIME.format("")).replace("FOR UPDATE SKIP LOCKED", "")
+
+
+def path_of(url: str) -> Path:
+    """The file that `url` names: ``sqlite:///relative`` or ``sqlite:////absolute``."""
+    return Path(unquote(urlsplit(url).path.removeprefix("/")))
+
+
+def _bindable(value: object) -> object:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        from storage.times import rfc3339
+
+        return rfc3339(value)
+    if isinstance(value, list):
+        return json.dumps(value)
+    return value
+
+
+async def _fetch(connection: aiosqlite.Connection, sql: str, values: dict[str, object]) -> list[Row]:
+    bound = {name: _bindable(value) for name, value in values.items()}
+    return list(await connection.execute_fetchall(translate(sql), bound))
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class _SqliteTransaction(Transaction):
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def one(self, sql: str, **values: object) -> Row | None:
+        rows = await self.all(sql, **values)
+        return rows[0] if rows else None
+
+    async def all(self, sql: str, **values: object) -> list[Row]:
+        return await _fetch(self._connection, sql, values)
+
+    async def lock(self, name: str) -> None:
+        """Nothing to do: BEGIN IMMEDIATE already lets one writer in at a time."""
+
+
+class SqliteDatabase(Database):
+    """One file, served by one gateway process (a lock file beside it says so)."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(connections=64)  # units queue at the writer's lock; the reader interleaves them
+        self._path = path_of(url)
+        self._pools = [ConnectionPool(f"sqlite:///{self._path}") for _ in ("writer", "reader")]
+        self._connections: list[Any] = []
+        self._writing = asyncio.Lock()
+        self._lock = FileLock(f"{self._path}.lock", thread_local=False)
+
+    async def _connect(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise DatabaseBusy(
+                f"Another gateway process already serves {self._path}. SQLite carries one process; stop the other one, "
+                "or set DATABASE_URL to PostgreSQL and REDIS_URL to Redis to run several."
+            ) from error
+        try:
+            for pool in self._pools:
+                connection = await pool.connection().__aenter__()
+                self._connections.append(connection)
+                raw: aiosqlite.Connection = connection.raw_connection
+                raw.row_factory = aiosqlite.Row
+                await raw.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII alone
+                for pragma in _PRAGMAS:
+                    await raw.execute_fetchall(pragma)
+        except BaseException:
+            await self._disconnect()
+            raise
+
+    async def _disconnect(self) -> None:
+        for connection in self._connections:
+            await connection.__aexit__(None, None, None)  # an open one would hang the interpreter's exit
+        self._connections.clear()
+        self._lock.release()
+
+    async def _in_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        raw: aiosqlite.Connection = self._connections[0].raw_connection
+        async with self._writing:
+            await raw.execute_fetchall("BEGIN IMMEDIATE")
+            try:
+                result = await work(_SqliteTransaction(raw))
+                await raw.execute_fetchall("COMMIT")
+            except BaseException:
+                if raw.in_transaction:
+                    await raw.execute_fetchall("ROLLBACK")
+                raise
+            return result
+
+    async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]:
+        if sql.lstrip().startswith("SELECT"):
+            return await _fetch(self._connections[1].raw_connection, sql, values)
+        return await self._in_transaction(lambda tx: tx.all(sql, **values))
+
+    def _unavailable_errors(self) -> tuple[type[Exception], ...]:
+        import sqlite3
+
+        return (sqlite3.OperationalError, OSError)

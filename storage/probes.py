@@ -1,0 +1,64 @@
+"""Requests about which n8n is to be asked, and what is written down of its answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage import queries
+from storage.database.base import Database, Transaction
+from storage.events import record
+from storage.request import Request
+from storage.times import instant
+
+LEASE_SECONDS = 60.0
+"""How long one process may ask before another one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What became of this request? All times are the database's."""
+
+    request: Request
+    sent_at: datetime
+    deadline_at: datetime
+    now: datetime
+
+    @property
+    def overdue_seconds(self) -> float:
+        """How long the deadline has passed; negative before it."""
+        return (self.now - self.deadline_at).total_seconds()
+
+
+async def claim_probes(database: Database, limit: int) -> list[Probe]:
+    """Up to `limit` requests that are overdue or in doubt, for `LEASE_SECONDS`."""
+    rows = await database.all(queries.CLAIM_PROBES, seconds=LEASE_SECONDS, limit=limit)
+    return [
+        Probe(
+            Request.from_row(row),
+            instant(row["dispatch_sending_at"]),
+            instant(row["deadline_at"]),
+            instant(row["now"]),
+        )
+        for row in rows
+        if row["deadline_at"] is not None
+    ]
+
+
+async def postpone_probe(database: Database, request_id: str, seconds: float) -> None:
+    """Put the question off."""
+    await database.all(queries.POSTPONE_PROBE, id=request_id, seconds=seconds)
+
+
+async def extend_deadline(
+    database: Database, request_id: str, seconds: float, *, actor: str, execution_id: str
+) -> bool:
+    """Move the deadline of an overdue request whose execution runs; whether it was still overdue."""
+
+    async def work(tx: Transaction) -> bool:
+        row = await tx.one(queries.EXTEND_DEADLINE, id=request_id, seconds=seconds)
+        if row is None:
+            return False
+        detail = {"executionId": execution_id, "seconds": round(seconds)}
+        await record(tx, Request.from_row(row), "more_time", actor, detail)
+        return True
+
+    return await database.transaction(work)
