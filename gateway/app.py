@@ -1,6 +1,10 @@
 """What is wired to what, and the lifespan; nothing else."""
 
+import asyncio
 import contextlib
+import os
+import socket
+import uuid
 from collections.abc import AsyncIterator, Sequence
 
 from starlette.applications import Starlette
@@ -17,10 +21,12 @@ from gateway.api.errors import HANDLERS, UNEXPECTED
 from gateway.api.security_headers import SecurityHeaders
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.auth.tokens import Authenticator
+from gateway.drain import Drain
 from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
 from gateway.n8n.recovery import DeadlineSweeper
 from gateway.n8n.webhook import Webhook
+from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus, InProcessBus
 from gateway.realtime.connection_limits import ConnectionLimits
 from gateway.realtime.hub import Hub
@@ -28,79 +34,93 @@ from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.websocket.transport import WebSocketTransport
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
-from gateway.state import Gateway
+from gateway.state import State
 from gateway.tasks import keep_running, stop_all
 from gateway.telemetry.incidents import Incidents
 from gateway.telemetry.logging import configure_logging
-from gateway.typical_time import TypicalTime
 from storage.database.base import open_database
 from storage.database.schema import check_schema
 from storage.public_urls import PublicUrls
 
 
-def build_gateway(settings: Settings) -> Gateway:
+def build_state(settings: Settings) -> State:
     """The parts of a process, wired together and not yet started."""
     database = open_database(settings.database_url.get_secret_value())
     bus: Bus = InProcessBus() if settings.redis_url is None else RedisBus(settings.redis_url.get_secret_value())
     urls = PublicUrls(settings.storage_base, settings.app_url, frozenset(settings.storage_private_buckets))
-    return Gateway(
+    hub = Hub(database, bus, urls, settings.reconcile_seconds)
+    drain = Drain(settings.drain_seconds)
+    drain.on_begin(lambda: hub.drain(settings.drain_seconds))
+    return State(
+        process=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
         settings=settings,
         database=database,
         bus=bus,
-        hub=Hub(database, bus, urls, settings.reconcile_seconds),
-        admission=ConnectionLimits(
+        hub=hub,
+        announcer=Announcer(bus, urls),
+        limits=ConnectionLimits(
             per_user=settings.ws_connections_per_user,
             per_address=settings.ws_connections_per_address,
             in_total=settings.ws_connections,
         ),
+        drain=drain,
+        dispatch_due=asyncio.Event(),
         urls=urls,
         signed_urls=SignedUrls(settings),
         incidents=Incidents(),
-        typical_time=TypicalTime(database),
         authenticator=Authenticator(settings),
         callback_secrets=CallbackSecrets(settings),
     )
 
 
 @contextlib.asynccontextmanager
-async def running(gateway: Gateway, *, worker: bool) -> AsyncIterator[None]:
-    """Keep the gateway's parts running; with `worker`, the dispatcher and the deadline watch too."""
-    async with gateway.database:
-        await check_schema(gateway.database)
-        await gateway.bus.start()
-        await gateway.hub.start()
-        alert_watch = AlertMonitor(gateway)
+async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
+    """Keep the parts running; with `worker`, the dispatcher and the sweeper too."""
+    async with state.database:
+        await check_schema(state.database)
+        await state.bus.start()
+        await state.hub.start()
+        monitor = AlertMonitor(state)
         alerting = (
-            keep_running(alert_watch.keep_looking, "alert-look"),
-            keep_running(alert_watch.keep_telling, "alert-tell"),
+            keep_running(monitor.keep_looking, "alert-look"),
+            keep_running(monitor.keep_telling, "alert-tell"),
         )
         try:
-            async with working(gateway) if worker else contextlib.nullcontext():
+            async with working(state) if worker else contextlib.nullcontext():
                 yield
         finally:
-            gateway.drain()
+            state.drain.begin()
             await stop_all(*alerting)
-            await alert_watch.stop()
-            await gateway.hub.stop()
-            await gateway.bus.stop()
-            await gateway.authenticator.aclose()
-            await gateway.signed_urls.aclose()
+            await monitor.stop()
+            await state.hub.stop()
+            await state.bus.stop()
+            await state.authenticator.aclose()
+            await state.signed_urls.aclose()
 
 
 @contextlib.asynccontextmanager
-async def working(gateway: Gateway) -> AsyncIterator[None]:
-    """Run the dispatcher and the deadline watch."""
-    dispatcher = Dispatcher(gateway, Webhook(gateway.settings, gateway.callback_secrets))
-    gateway.wake_dispatcher, gateway.stop_dispatcher = dispatcher.wake, dispatcher.claim_no_more
-    dispatching = keep_running(dispatcher.run, "dispatcher")
-    executions = Executions(gateway.settings, gateway.callback_secrets) if gateway.settings.n8n_api_url else None
-    watching = keep_running(DeadlineSweeper(gateway, executions).run, "deadline-watch")
+async def working(state: State) -> AsyncIterator[None]:
+    """Run the dispatcher and the sweeper."""
+    settings = state.settings
+    dispatcher = Dispatcher(
+        settings,
+        state.database,
+        state.announcer,
+        state.incidents,
+        Webhook(settings, state.callback_secrets),
+        process=state.process,
+        due=state.dispatch_due,
+    )
+    state.drain.on_begin(dispatcher.claim_no_more)
+    executions = Executions(settings, state.callback_secrets) if settings.n8n_api_url else None
+    sweeper = DeadlineSweeper(state.database, state.announcer, settings.ai_deadline_seconds, executions)
+    tasks = keep_running(dispatcher.run, "dispatcher"), keep_running(sweeper.run, "deadline-sweeper")
     try:
         yield
     finally:
-        gateway.drain()
-        await dispatcher.stop(gateway.drain_seconds_left)
-        await stop_all(dispatching, watching)
+        state.drain.begin()
+        await dispatcher.stop(state.drain.seconds_left())
+        await stop_all(*tasks)
         if executions is not None:
             await executions.aclose()
 
@@ -113,12 +133,10 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         worker: whether this process also sends requests to n8n and watches deadlines.
         extra_routes: routes that come before ours (the demo's stand-ins).
     """
-    gateway = build_gateway(settings)
-    transport = WebSocketTransport(
-        settings, gateway.authenticator, gateway.hub, gateway.admission, gateway.database, gateway.urls
-    )
+    state = build_state(settings)
+    transport = WebSocketTransport(settings, state.authenticator, state.hub, state.limits, state.database, state.urls)
     return _application(
-        gateway,
+        state,
         worker=worker,
         routes=[
             *extra_routes,
@@ -126,7 +144,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *callback.routes,
             *status.routes,
             *images.routes,
-            *history.routes,
+            *history.routes(),
             *admin_statistics.routes(),
             *admin_requests.routes,
             *health.routes(),
@@ -153,20 +171,18 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
 def create_worker_app(settings: Settings) -> Starlette:
     """The worker as an application that tells operators how it is, and nobody anything else."""
     routes = [*health.routes(), *metrics.routes]
-    return _application(build_gateway(settings), worker=True, routes=routes, middleware=[UNEXPECTED])
+    return _application(build_state(settings), worker=True, routes=routes, middleware=[UNEXPECTED])
 
 
 def _application(
-    gateway: Gateway, *, worker: bool, routes: Sequence[BaseRoute], middleware: Sequence[Middleware] = ()
+    state: State, *, worker: bool, routes: Sequence[BaseRoute], middleware: Sequence[Middleware] = ()
 ) -> Starlette:
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
-        async with running(gateway, worker=worker):
-            yield {"gateway": gateway}  # the server reads it from the lifespan's state, to drain
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, State]]:
+        async with running(state, worker=worker):
+            yield {"gateway": state}  # in every connection's state, and in the server's
 
-    app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
-    app.state.gateway = gateway
-    return app
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
 
 
 def app_with_worker() -> Starlette:

@@ -156,7 +156,7 @@ async def gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
 @pytest.fixture
 async def people(gateway: RunningGateway, users_table: str) -> People:
     """Makes users in the running gateway's database."""
-    return People(gateway.gateway.database, users_table)
+    return People(gateway.state.database, users_table)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import uvicorn
 import uvicorn.server
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -16,7 +15,7 @@ from gateway.app import create_app
 from gateway.auth.tokens import issue_token
 from gateway.server.processes import GatewayServer, bind, server_config
 from gateway.settings import Settings
-from gateway.state import Gateway
+from gateway.state import State
 
 SECONDS = 15.0
 """Longest wait for anything that should happen at once. A condition is waited for, never a time."""
@@ -54,7 +53,7 @@ class _QuietServer(GatewayServer):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, config: uvicorn.Config, listener: Any) -> AsyncIterator[None]:
+async def serving(app: ASGIApp, config: uvicorn.Config, listener: Any) -> AsyncIterator[uvicorn.Server]:
     """Run a server until the end of the block."""
     server = _QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -65,7 +64,7 @@ async def serving(app: ASGIApp, config: uvicorn.Config, listener: Any) -> AsyncI
                     task.result()
                     raise RuntimeError("the server ended before it started")
                 await asyncio.sleep(0.005)
-        yield
+        yield server
     finally:
         server.should_exit = True
         async with asyncio.timeout(SECONDS):
@@ -75,8 +74,8 @@ async def serving(app: ASGIApp, config: uvicorn.Config, listener: Any) -> AsyncI
 class RunningGateway:
     """A gateway process's worth of code, reached as a client would reach it."""
 
-    def __init__(self, app: Starlette, settings: Settings, url: str, http: httpx.AsyncClient) -> None:
-        self.gateway: Gateway = app.state.gateway
+    def __init__(self, state: State, settings: Settings, url: str, http: httpx.AsyncClient) -> None:
+        self.state = state
         self.settings = settings
         self.url = url
         self.http = http
@@ -155,7 +154,7 @@ async def running_gateway(settings: Settings, *, worker: bool = True) -> AsyncIt
     settings = settings.model_copy(update={"app_url": url})
     app = create_app(settings, worker=worker)
     async with (
-        serving(app, server_config(app, settings), listener),
+        serving(app, server_config(app, settings), listener) as server,
         httpx.AsyncClient(base_url=url, timeout=SECONDS, verify=False) as http,
     ):
-        yield RunningGateway(app, settings, url, http)
+        yield RunningGateway(server.lifespan.state["gateway"], settings, url, http)

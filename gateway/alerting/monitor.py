@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 import httpx
 import structlog
 
+from gateway.alerting.gauges import refresh_gauges
 from gateway.http_client import new_client
-from gateway.state import Gateway
+from gateway.state import State
 from gateway.telemetry import metrics
 from storage import alerts, statistics
 from storage.alerts import Alert
@@ -49,7 +50,7 @@ DATABASE_AWAY_SUMMARY = "The database is away. Nothing can be submitted, and cal
 class AlertMonitor:
     """One process's watch over itself and over what all share."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: State) -> None:
         self._gateway = gateway
         self._database_away_since: float | None = None
         self._bus_away_since: float | None = None
@@ -77,13 +78,14 @@ class AlertMonitor:
         """Write down what happened since the last look, and sign off."""
         try:
             await self._write_down()
-            await alerts.process_gone(self._gateway.database, self._gateway.name)
+            await alerts.process_gone(self._gateway.database, self._gateway.process)
         except DatabaseUnavailable as error:
             log.warning("process_not_signed_off", reason=str(error)[:200])
 
     async def look(self) -> None:
         """Refresh what this process knows, and raise what is wrong."""
-        self._gateway.refresh_gauges()
+        gateway = self._gateway
+        refresh_gauges(gateway.bus, gateway.hub, gateway.limits, gateway.drain)
         try:
             await self._look_at_database()
         except DatabaseUnavailable as error:
@@ -94,8 +96,8 @@ class AlertMonitor:
     async def _look_at_database(self) -> None:
         gateway, database = self._gateway, self._gateway.database
         healthy = self._bus_is_well()
-        connections = gateway.admission.held
-        await alerts.process_seen(database, gateway.name, connections=connections, bus_healthy=healthy)
+        connections = gateway.limits.held
+        await alerts.process_seen(database, gateway.process, connections=connections, bus_healthy=healthy)
         await self._write_down()
         if not healthy:
             await alerts.raise_alert(
@@ -128,7 +130,7 @@ class AlertMonitor:
 
     async def _write_down(self) -> None:
         await self._write_down_incidents()
-        await self._gateway.hub.delivered.write_down(self._gateway.database, self._gateway.name)
+        await self._gateway.hub.delivered.write_down(self._gateway.database, self._gateway.process)
 
     async def _write_down_incidents(self) -> None:
         taken = self._gateway.incidents.take()

@@ -15,9 +15,10 @@ from gateway.api.parsing import read_json_object
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
 from gateway.n8n.reports import InvalidReport, apply_report, execution_id_of, parse_report
-from gateway.state import Gateway, gateway_of, log_fields
+from gateway.state import State, state_of
 from gateway.telemetry import metrics
 from gateway.telemetry.incidents import Incident
+from gateway.telemetry.logging import log_fields
 from storage import reads
 from storage.errors import DatabaseUnavailable
 from storage.transitions import Applied, Outcome
@@ -27,11 +28,11 @@ log = structlog.get_logger(__name__)
 
 async def callback(request: Request) -> Response:
     """Apply a callback."""
-    gateway = gateway_of(request)
+    state = state_of(request)
     try:
-        applied = await _apply(request, gateway)
+        applied = await _apply(request, state)
     except ApiError as error:
-        _count_refusal(gateway, error)
+        _count_refusal(state, error)
         raise
     except DatabaseUnavailable:
         metrics.CALLBACKS.labels("unavailable").inc()
@@ -45,7 +46,7 @@ async def callback(request: Request) -> Response:
     return json_response({"success": True})
 
 
-async def _apply(request: Request, gateway: Gateway) -> Applied:
+async def _apply(request: Request, state: State) -> Applied:
     """What the callback did: `CHANGED`, `DUPLICATE` or `IGNORED`.
 
     Raises:
@@ -55,15 +56,15 @@ async def _apply(request: Request, gateway: Gateway) -> Applied:
     if not secret:
         log.warning("callback_unauthorized", reason="no secret")
         raise unauthorized()
-    body = await _authorized_body(request, gateway, secret)
-    request_id = await _request_id(gateway, body, may_use_execution=gateway.callback_secrets.is_global(secret))
+    body = await _authorized_body(request, state, secret)
+    request_id = await _request_id(state, body, may_use_execution=state.callback_secrets.is_global(secret))
     bind_contextvars(request_id=request_id)
     try:
-        report = parse_report(body, gateway.settings.allowed_buckets)
+        report = parse_report(body, state.settings.allowed_buckets)
     except InvalidReport as error:
-        log.warning("callback_refused", **await _fields_of(gateway, request_id), reason=error.code)
+        log.warning("callback_refused", **await _fields_of(state, request_id), reason=error.code)
         raise ApiError(400, error.code, str(error)) from error
-    applied = await apply_report(gateway, request_id, report, actor="n8n")
+    applied = await apply_report(state.database, state.announcer, request_id, report, actor="n8n")
     if applied.request is None:
         raise _unknown()
     if applied.outcome is Outcome.CONFLICT:
@@ -72,18 +73,18 @@ async def _apply(request: Request, gateway: Gateway) -> Applied:
     return applied
 
 
-async def _fields_of(gateway: Gateway, request_id: str) -> dict[str, str | None]:
+async def _fields_of(state: State, request_id: str) -> dict[str, str | None]:
     """What a log line says of the request, as far as that can be found out."""
     try:
-        found = await reads.read(gateway.database, request_id)
+        found = await reads.read(state.database, request_id)
     except DatabaseUnavailable:
         found = None
     return {"request_id": request_id} if found is None else log_fields(found)
 
 
-def _count_refusal(gateway: Gateway, error: ApiError) -> None:
+def _count_refusal(state: State, error: ApiError) -> None:
     incident, outcome = _REFUSALS.get(error.status, (Incident.REFUSED_REPORT, "refused"))
-    gateway.incidents.count(incident)
+    state.incidents.count(incident)
     metrics.CALLBACKS.labels(outcome).inc()
 
 
@@ -94,9 +95,9 @@ _REFUSALS = {
 }
 
 
-async def _authorized_body(request: Request, gateway: Gateway, secret: str) -> dict[str, object]:
+async def _authorized_body(request: Request, state: State, secret: str) -> dict[str, object]:
     """The body, once the secret has proved good for it. Whoever has no good secret learns nothing else."""
-    if gateway.callback_secrets.is_global(secret):
+    if state.callback_secrets.is_global(secret):
         return await read_json_object(request)
     try:
         body = await read_json_object(request)
@@ -104,13 +105,13 @@ async def _authorized_body(request: Request, gateway: Gateway, secret: str) -> d
         log.warning("callback_unauthorized", reason=error.code)
         raise unauthorized() from error
     request_id = body.get("requestId")
-    if not isinstance(request_id, str) or not gateway.callback_secrets.opens(secret, request_id):
+    if not isinstance(request_id, str) or not state.callback_secrets.opens(secret, request_id):
         log.warning("callback_unauthorized", reason="wrong secret", request_id=parse_id(str(request_id)))
         raise unauthorized()
     return body
 
 
-async def _request_id(gateway: Gateway, body: dict[str, object], *, may_use_execution: bool) -> str:
+async def _request_id(state: State, body: dict[str, object], *, may_use_execution: bool) -> str:
     named = body.get("requestId")
     if named is not None and named != "":
         if not isinstance(named, str):
@@ -122,7 +123,7 @@ async def _request_id(gateway: Gateway, body: dict[str, object], *, may_use_exec
     execution_id = execution_id_of(body.get("executionId"))
     if execution_id is None or not may_use_execution:
         raise ApiError(400, "request_id_required", "requestId is required")
-    found = await reads.of_execution(gateway.database, execution_id)
+    found = await reads.of_execution(state.database, execution_id)
     if found is None:
         raise _unknown()
     return found

@@ -22,8 +22,9 @@ from gateway.ids import parse_id
 from gateway.realtime.long_poll import wait_until_final
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.state import Gateway, gateway_of, log_fields
+from gateway.state import State, state_of
 from gateway.telemetry import metrics
+from gateway.telemetry.logging import log_fields
 from storage.errors import (
     BudgetSpent,
     DatabaseUnavailable,
@@ -51,30 +52,30 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-
 
 async def generate(request: Request) -> Response:
     """Take a submission: 202 once it is durable. `AI_GENERATION_MODE=sync` makes it wait for the end."""
-    gateway = gateway_of(request)
-    if gateway.settings.ai_generation_mode == "sync":
+    state = state_of(request)
+    if state.settings.ai_generation_mode == "sync":
         return await generate_sync(request)
     user = await user_of(request)
-    submitted = await submit_for(gateway, user, await _parse(request, user))
+    submitted = await submit_for(state, user, await _parse(request, user))
     content = {"requestId": submitted.request.id, "status": "pending", "message": MESSAGE}
-    headers = {"Location": f"/api/ai-status/{submitted.request.id}", **_limit_headers(gateway, submitted)}
+    headers = {"Location": f"/api/ai-status/{submitted.request.id}", **_limit_headers(state, submitted)}
     return json_response(content, 202, headers)
 
 
 async def generate_sync(request: Request) -> Response:
     """Take a submission and answer when it is final: 200 or 500; 202 when that takes too long, and it goes on."""
     user = await user_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     submission = await _parse(request, user)
-    with admitted(request, gateway, user):  # before anything is written
-        submitted = await submit_for(gateway, user, submission)
-        update = Update.of(submitted.request, gateway.urls)
-        waiting = _until_final(gateway, user, update)
+    with admitted(request, state, user):  # before anything is written
+        submitted = await submit_for(state, user, submission)
+        update = Update.of(submitted.request, state.urls)
+        waiting = _until_final(state, user, update)
         try:
             update = await while_connected(request, waiting)
         except ClientLeft:
             return Response(status_code=204)  # nobody reads it
-    headers = {"Location": f"/api/ai-status/{update.request_id}", **_limit_headers(gateway, submitted)}
+    headers = {"Location": f"/api/ai-status/{update.request_id}", **_limit_headers(state, submitted)}
     if update.status is Status.COMPLETED:
         return json_response(bytes(update.body), 200, headers)
     if not update.status.is_final:
@@ -84,17 +85,17 @@ async def generate_sync(request: Request) -> Response:
     return json_response(failure, 500, headers)
 
 
-async def _until_final(gateway: Gateway, user: User, submitted: Update) -> Update:
+async def _until_final(state: State, user: User, submitted: Update) -> Update:
     """The newest update within `AI_SYNC_TIMEOUT_SECONDS`; the one at hand when the database cannot tell a newer."""
     subscriber = Subscriber(user.id)
     subscriber.ids.add(submitted.request_id)
 
     async def read() -> Update | None:
-        found = await read_own(gateway.database, submitted.request_id, user.id)
-        return None if found is None else Update.of(found, gateway.urls)
+        found = await read_own(state.database, submitted.request_id, user.id)
+        return None if found is None else Update.of(found, state.urls)
 
     try:
-        found = await wait_until_final(gateway.hub, subscriber, read, wait=gateway.settings.ai_sync_timeout_seconds)
+        found = await wait_until_final(state.hub, subscriber, read, wait=state.settings.ai_sync_timeout_seconds)
     except DatabaseUnavailable as error:
         log.warning("sync_wait_failed", reason=str(error)[:200])
         return submitted
@@ -125,16 +126,16 @@ async def _parse(request: Request, user: User) -> Submission:
     )
 
 
-async def submit_for(gateway: Gateway, user: User, submission: Submission) -> Submitted:
+async def submit_for(state: State, user: User, submission: Submission) -> Submitted:
     """Make the submission durable and announce it.
 
     Raises:
         ApiError: a rule of the submission was broken.
     """
-    settings = gateway.settings
+    settings = state.settings
     try:
         submitted = await submit(
-            gateway.database,
+            state.database,
             submission,
             quota=settings.ai_generation_rate_limit_per_hour,
             deadline_seconds=settings.ai_deadline_seconds,
@@ -148,8 +149,8 @@ async def submit_for(gateway: Gateway, user: User, submission: Submission) -> Su
     if not submitted.repeated:
         log.info("submitted")
         metrics.SUBMISSIONS.labels("accepted").inc()
-        gateway.announce(submitted.request)
-        gateway.wake_dispatcher()
+        state.announcer.announce(submitted.request)
+        state.dispatch_due.set()
     return submitted
 
 
@@ -179,8 +180,8 @@ def refused_submission(refusal: Refusal) -> ApiError:
     raise refusal
 
 
-def _limit_headers(gateway: Gateway, submitted: Submitted) -> dict[str, str]:
-    limit = gateway.settings.ai_generation_rate_limit_per_hour
+def _limit_headers(state: State, submitted: Submitted) -> dict[str, str]:
+    limit = state.settings.ai_generation_rate_limit_per_hour
     return _rate_limit(limit, max(0, submitted.remaining), submitted.reset_seconds)
 
 

@@ -1,15 +1,16 @@
 """`/healthz` and `/readyz`: whether the process lives, and whether it should be sent traffic."""
 
 import asyncio
-import time
 
+from async_lru import alru_cache
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api.responses import json_response
-from gateway.state import Gateway, gateway_of
+from gateway.state import state_of
 from storage import reads
+from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
 
 CHECK_SECONDS = 3.0
@@ -28,31 +29,27 @@ class Readiness:
     """What `/readyz` knows, remembered for a moment."""
 
     def __init__(self) -> None:
-        self._checked_at = 0.0
-        self._database = False
+        self._database_answers = alru_cache(maxsize=1, ttl=FRESH_SECONDS)(_database_answers)
 
     async def readyz(self, request: Request) -> Response:
         """200 when everything that a client needs is there, else 503; `checks` says what is not."""
-        gateway = gateway_of(request)
+        state = state_of(request)
         checks = {
-            "database": await self._database_answers(gateway),
-            "bus": gateway.bus.healthy,
-            "accepting": not gateway.draining,
+            "database": await self._database_answers(state.database),
+            "bus": state.bus.healthy,
+            "accepting": not state.drain.begun,
         }
         ready = all(checks.values())
         return json_response({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
 
-    async def _database_answers(self, gateway: Gateway) -> bool:
-        if time.monotonic() - self._checked_at < FRESH_SECONDS:
-            return self._database
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await reads.now(gateway.database)
-            self._database = True
-        except (DatabaseUnavailable, TimeoutError):
-            self._database = False
-        self._checked_at = time.monotonic()
-        return self._database
+
+async def _database_answers(database: Database) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await reads.now(database)
+    except (DatabaseUnavailable, TimeoutError):
+        return False
+    return True
 
 
 def routes() -> list[Route]:

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 
 import msgspec
+from async_lru import alru_cache
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,9 +14,11 @@ from starlette.routing import Route
 from gateway.api.errors import ApiError
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
+from gateway.auth.tokens import User
 from gateway.ids import parse_id
-from gateway.state import gateway_of
+from gateway.state import State, state_of
 from storage import costs, listing
+from storage.database.base import Database
 from storage.lifecycle import Status
 from storage.listing import START, Position
 from storage.request import encode_body
@@ -25,24 +28,33 @@ from storage.times import rfc3339
 PAGE = 20
 MAX_PAGE = 100
 
+TYPICAL_WINDOW_SECONDS = 7 * 24 * 3600.0
+"""Completions older than this say nothing of how long a picture takes today."""
+
+TYPICAL_SAMPLE = 100
+"""How many completions are looked at."""
+
+TYPICAL_FRESH_SECONDS = 30.0
+"""How long that answer is good: every open page asks."""
+
 
 async def ai_requests(request: Request) -> Response:
     """A page of the user's requests, newest first."""
     user = await user_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     limit, after = page_asked_for(request)
-    found = await listing.requests_of(gateway.database, user.id, status_asked_for(request), after, limit)
+    found = await listing.requests_of(state.database, user.id, status_asked_for(request), after, limit)
     last = Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
-    bodies = [msgspec.Raw(encode_body(one, gateway.urls)) for one in found]
+    bodies = [msgspec.Raw(encode_body(one, state.urls)) for one in found]
     return json_response({"requests": bodies, "nextCursor": cursor_of(last)})
 
 
 async def assets(request: Request) -> Response:
     """A page of the user's generated assets, newest first."""
     user = await user_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     limit, after = page_asked_for(request)
-    found, last = await listing.assets_of(gateway.database, user.id, after, limit)
+    found, last = await listing.assets_of(state.database, user.id, after, limit)
     content = [
         {
             "id": asset.id,
@@ -61,17 +73,34 @@ async def assets(request: Request) -> Response:
     return json_response({"assets": content, "nextCursor": cursor_of(last)})
 
 
-async def usage(request: Request) -> Response:
-    """What the user has spent, what is left of the limits, and how long a picture usually takes."""
-    user = await user_of(request)
-    gateway = gateway_of(request)
-    settings = gateway.settings
+class Usage:
+    """What `/api/usage` says, with a memory of its own for what is the same for all."""
+
+    def __init__(self) -> None:
+        self._typical_seconds = alru_cache(maxsize=1, ttl=TYPICAL_FRESH_SECONDS)(_typical_seconds)
+
+    async def usage(self, request: Request) -> Response:
+        """What the user has spent, what is left of the limits, and how long a picture usually takes."""
+        user = await user_of(request)
+        state = state_of(request)
+        return json_response(
+            await _usage(state, user) | {"typicalSeconds": await self._typical_seconds(state.database)}
+        )
+
+
+async def _typical_seconds(database: Database) -> float | None:
+    found = await listing.typical_seconds(database, TYPICAL_WINDOW_SECONDS, TYPICAL_SAMPLE)
+    return None if found is None else round(found, 1)
+
+
+async def _usage(state: State, user: User) -> dict[str, object]:
+    settings = state.settings
     quota = settings.ai_generation_rate_limit_per_hour
-    remaining, reset = await room(gateway.database, user.id, quota)
-    spending = await costs.spending_of_user(gateway.database, user.id)
-    organizations = await costs.committed_by_organization(gateway.database, user.id)
+    remaining, reset = await room(state.database, user.id, quota)
+    spending = await costs.spending_of_user(state.database, user.id)
+    organizations = await costs.committed_by_organization(state.database, user.id)
     budget = settings.ai_org_monthly_budget
-    content = {
+    return {
         "limit": {
             "quota": quota,
             "remaining": max(0, remaining),
@@ -88,9 +117,7 @@ async def usage(request: Request) -> Response:
             }
             for one, committed in organizations.items()
         ],
-        "typicalSeconds": await gateway.typical_time.seconds(),
     }
-    return json_response(content)
 
 
 def page_asked_for(request: Request) -> tuple[int, Position]:
@@ -145,8 +172,10 @@ def status_asked_for(request: Request) -> Status | None:
         raise ApiError(400, "invalid_parameter", f"status must be one of {', '.join(Status)}.") from error
 
 
-routes = [
-    Route("/api/ai-requests", ai_requests, methods=["GET"]),
-    Route("/api/assets", assets, methods=["GET"]),
-    Route("/api/usage", usage, methods=["GET"]),
-]
+def routes() -> list[Route]:
+    """Routes of one application, with a memory of their own."""
+    return [
+        Route("/api/ai-requests", ai_requests, methods=["GET"]),
+        Route("/api/assets", assets, methods=["GET"]),
+        Route("/api/usage", Usage().usage, methods=["GET"]),
+    ]

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from gateway.api.errors import ApiError
 from gateway.ids import parse_id
 from gateway.signed_urls import NoSuchObject, StorageUnavailable
-from gateway.state import gateway_of, log_fields
+from gateway.state import state_of
+from gateway.telemetry.logging import log_fields
 from storage import reads
 from storage.lifecycle import Status
 from storage.public_urls import PICTURES
@@ -27,19 +28,19 @@ CACHE_SECONDS = 300
 
 async def image(request: Request) -> Response:
     """Redirect to the picture."""
-    gateway = gateway_of(request)
+    state = state_of(request)
     request_id, token = parse_id(request.path_params["request_id"]), request.path_params["token"]
-    found = None if request_id is None else await reads.read(gateway.database, request_id)
+    found = None if request_id is None else await reads.read(state.database, request_id)
     if found is None or not hmac.compare_digest(found.picture_token.encode(), token.encode(errors="surrogateescape")):
         raise _not_found()
     if (
         found.status is not Status.COMPLETED
         or found.storage_key is None
-        or not gateway.urls.is_private(found.storage_key)
+        or not state.urls.is_private(found.storage_key)
     ):
         raise _not_found()
     try:
-        url = await gateway.signed_urls.of(found.storage_key)
+        url = await state.signed_urls.of(found.storage_key)
     except NoSuchObject as error:
         log.warning("picture_missing", **log_fields(found))
         raise _not_found() from error

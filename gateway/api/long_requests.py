@@ -10,14 +10,14 @@ from starlette.requests import Request
 from gateway.api.errors import ApiError
 from gateway.auth.tokens import User
 from gateway.realtime.connection_limits import TooManyConnections
-from gateway.state import Gateway
+from gateway.state import State
 from gateway.tasks import stop_all
 
 T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def admitted(request: Request, gateway: Gateway, user: User) -> Iterator[None]:
+def admitted(request: Request, state: State, user: User) -> Iterator[None]:
     """Count the connection against the limits of its user and its address.
 
     Raises:
@@ -25,7 +25,7 @@ def admitted(request: Request, gateway: Gateway, user: User) -> Iterator[None]:
     """
     host = request.client.host if request.client else ""
     try:
-        with gateway.admission.address(host), gateway.admission.user(user.id):
+        with state.limits.address(host), state.limits.user(user.id):
             yield
     except TooManyConnections as error:
         if error.kind == "process":

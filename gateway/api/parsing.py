@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.api.errors import ApiError, unauthorized, unavailable
 from gateway.auth.signing_keys import KeysUnavailable
 from gateway.auth.tokens import ForeignOrigin, InvalidToken, User
-from gateway.state import gateway_of
+from gateway.state import state_of
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ async def user_of(request: Request) -> User:
             signature cannot be verified at the moment.
     """
     try:
-        user = await gateway_of(request).authenticator.user_of_request(request.method, request.headers)
+        user = await state_of(request).authenticator.user_of_request(request.method, request.headers)
     except InvalidToken as error:
         log.info("unauthorized", path=request.url.path, reason=str(error))
         raise unauthorized() from error

@@ -20,7 +20,7 @@ from gateway.realtime.event_stream import EventStream
 from gateway.realtime.long_poll import wait_for_newer
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.state import Gateway, gateway_of
+from gateway.state import State, state_of
 from storage.reads import read_own
 
 MAX_WAIT = 60
@@ -32,14 +32,14 @@ MAX_VERSION = 2**31 - 1
 async def status(request: Request) -> Response:
     """The request as it is, or as soon as it is newer than the client has seen."""
     user = await user_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     wait, seen = number_parameter(request, "wait", MAX_WAIT), number_parameter(request, "version", MAX_VERSION)
     if seen is None and (known := re.fullmatch(r'(?:W/)?"v([0-9]{1,9})"', request.headers.get("if-none-match", ""))):
         seen = int(known[1])  # a client that says what it has in the header waits just as well
-    subscriber, read = _watching(request, gateway, user)
+    subscriber, read = _watching(request, state, user)
     if wait and seen is not None:
-        with admitted(request, gateway, user):
-            waiting = wait_for_newer(gateway.hub, subscriber, read, seen=seen, wait=wait)
+        with admitted(request, state, user):
+            waiting = wait_for_newer(state.hub, subscriber, read, seen=seen, wait=wait)
             try:
                 update = await while_connected(request, waiting)
             except ClientLeft:
@@ -52,22 +52,22 @@ async def status(request: Request) -> Response:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    gateway.hub.record_delivery(subscriber, update, "poll")
+    state.hub.record_delivery(subscriber, update, "poll")
     return json_response(bytes(update.body), headers=headers)
 
 
 async def events(request: Request) -> ASGIApp:
     """The request's updates as Server-Sent Events; 204 when there is nothing more to come."""
     user = await user_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")  # nothing to stream, so nothing to register
     last_id = request.headers.get("last-event-id", "")
     seen = int(last_id) if re.fullmatch(r"[0-9]{1,10}", last_id) else 0
-    subscriber, read = _watching(request, gateway, user)
+    subscriber, read = _watching(request, state, user)
     async with contextlib.AsyncExitStack() as registration:
-        registration.enter_context(admitted(request, gateway, user))
-        await registration.enter_async_context(gateway.hub.registered(subscriber))  # registered first, read next
+        registration.enter_context(admitted(request, state, user))
+        await registration.enter_async_context(state.hub.registered(subscriber))  # registered first, read next
         update = await read()
         if update is None:
             raise _not_found()
@@ -79,8 +79,8 @@ async def events(request: Request) -> ASGIApp:
             registration.pop_all(),
             first=update if update.version > seen else None,
             expires_at=user.expires_at,
-            stall_seconds=gateway.settings.ws_stall_seconds,
-            record_delivery=lambda update: gateway.hub.record_delivery(subscriber, update, "events"),
+            stall_seconds=state.settings.ws_stall_seconds,
+            record_delivery=lambda update: state.hub.record_delivery(subscriber, update, "events"),
         )
 
 
@@ -92,9 +92,7 @@ class EventsEndpoint:
         await response(scope, receive, send)
 
 
-def _watching(
-    request: Request, gateway: Gateway, user: User
-) -> tuple[Subscriber, Callable[[], Awaitable[Update | None]]]:
+def _watching(request: Request, state: State, user: User) -> tuple[Subscriber, Callable[[], Awaitable[Update | None]]]:
     """A subscriber of the request in the path, and a way to read it."""
     request_id = parse_id(request.path_params["request_id"])
     subscriber = Subscriber(user.id)
@@ -102,8 +100,8 @@ def _watching(
         subscriber.ids.add(request_id)
 
     async def read() -> Update | None:
-        found = None if request_id is None else await read_own(gateway.database, request_id, user.id)
-        return None if found is None else Update.of(found, gateway.urls)
+        found = None if request_id is None else await read_own(state.database, request_id, user.id)
+        return None if found is None else Update.of(found, state.urls)
 
     return subscriber, read
 

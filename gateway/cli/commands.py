@@ -159,7 +159,7 @@ def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Answer /healthz, /readyz and /metrics there.")
 def worker(host: str, port: int | None) -> None:
     """Send requests to n8n and watch deadlines, without serving clients."""
-    from gateway.app import build_gateway, create_worker_app, running
+    from gateway.app import build_state, create_worker_app, running
     from gateway.server.processes import serve as serve_one
 
     settings = _settings()
@@ -177,7 +177,7 @@ def worker(host: str, port: int | None) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with running(build_gateway(settings), worker=True):
+        async with running(build_state(settings), worker=True):
             click.echo("The worker runs.", err=True)
             await stop.wait()
 

@@ -18,11 +18,14 @@ from structlog.contextvars import bind_contextvars
 
 from gateway.n8n.reports import apply_report
 from gateway.n8n.webhook import Answer, Verdict, Webhook
-from gateway.state import Gateway, log_fields
+from gateway.realtime.announcer import Announcer
+from gateway.settings import Settings
 from gateway.tasks import stop_all
 from gateway.telemetry import metrics
-from gateway.telemetry.incidents import Incident
+from gateway.telemetry.incidents import Incident, Incidents
+from gateway.telemetry.logging import log_fields
 from storage import dispatch, transitions
+from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
 from storage.lifecycle import Event
 from storage.request import Request
@@ -53,22 +56,41 @@ marked: it waits for the callback or the deadline."""
 
 
 class Dispatcher:
-    """One process's share of the sending."""
+    """One process's share of the sending.
 
-    def __init__(self, gateway: Gateway, webhook: Webhook) -> None:
-        self._gateway = gateway
+    Args:
+        settings: how many at once, how often, and how long.
+        database: where the requests are.
+        announcer: told of what an answer changes.
+        incidents: where sendings that failed are counted.
+        webhook: n8n's.
+        process: this process's name, which its leases carry.
+        due: set by whoever knows that something is to be sent; without it the database is polled.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        announcer: Announcer,
+        incidents: Incidents,
+        webhook: Webhook,
+        *,
+        process: str,
+        due: asyncio.Event,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._announcer = announcer
+        self._incidents = incidents
         self._webhook = webhook
-        self._name = f"dispatcher:{gateway.name}"
-        self._wake = asyncio.Event()
+        self._name = f"dispatcher:{process}"
+        self._due = due
         self._sending: set[asyncio.Task[None]] = set()
         self._posting: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
-
-    def wake(self) -> None:
-        """Something is due: do not wait for the next poll."""
-        self._wake.set()
 
     async def run(self) -> None:
         """Claim and send until `stop`."""
@@ -87,11 +109,11 @@ class Dispatcher:
 
     async def _claim(self) -> bool:
         """Claim as many as may be sent at once; whether there may be more to claim right now."""
-        free = self._gateway.settings.n8n_concurrency - len(self._sending)
+        free = self._settings.n8n_concurrency - len(self._sending)
         if free <= 0:
             return False
         lease = f"{self._name}:{uuid.uuid4().hex}"
-        claimed = await dispatch.claim(self._gateway.database, lease, free)
+        claimed = await dispatch.claim(self._database, lease, free)
         for request in claimed:
             task = asyncio.create_task(self._dispatch(request, lease), name=f"dispatch-{request.id}")
             self._sending.add(task)
@@ -100,22 +122,22 @@ class Dispatcher:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
-        self._wake.set()  # a place has become free
+        self._due.set()  # a place has become free
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("dispatch_broke", task=task.get_name(), exc_info=error)
 
     async def _rest(self) -> None:
         try:
             async with asyncio.timeout(POLL_SECONDS):
-                await self._wake.wait()
+                await self._due.wait()
         except TimeoutError:
             pass
-        self._wake.clear()
+        self._due.clear()
 
     def claim_no_more(self) -> None:
         """Begin to stop; what is being sent goes on."""
         self._stopping = True
-        self._wake.set()
+        self._due.set()
 
     async def stop(self, grace_seconds: float) -> None:
         """Claim no more, and give what is under way `grace_seconds` to end.
@@ -138,7 +160,7 @@ class Dispatcher:
 
     async def _dispatch(self, claimed: Request, lease: str) -> None:
         bind_contextvars(**log_fields(claimed))  # this task's own
-        database, settings = self._gateway.database, self._gateway.settings
+        database, settings = self._database, self._settings
         deadline = settings.ai_deadline_seconds
         ask = settings.n8n_timeout_seconds + SLACK_SECONDS if settings.n8n_api_url else None
         try:
@@ -181,7 +203,7 @@ class Dispatcher:
         if answer.verdict not in (Verdict.ACCEPTED, Verdict.RAN_AND_FAILED) and (
             answer.verdict in (Verdict.REFUSED, Verdict.IN_DOUBT) or request.dispatch_attempts >= ALERTING_ATTEMPTS
         ):
-            self._gateway.incidents.count(Incident.DISPATCH_FAILED)
+            self._incidents.count(Incident.DISPATCH_FAILED)
         fields = {
             "execution_id": answer.execution_id or request.n8n_execution_id,
             "attempt": request.dispatch_attempts,
@@ -203,36 +225,33 @@ class Dispatcher:
             case Verdict.RAN_AND_FAILED:
                 await self._fail(request, Event.FAILED, answer.reason)
             case Verdict.IN_DOUBT:
-                await dispatch.record_in_doubt(self._gateway.database, request, lease, answer.reason)
+                await dispatch.record_in_doubt(self._database, request, lease, answer.reason)
 
     async def _accepted(self, request: Request, answer: Answer) -> None:
         if answer.report is not None:
-            await apply_report(self._gateway, request.id, answer.report, actor="n8n")
+            await apply_report(self._database, self._announcer, request.id, answer.report, actor="n8n")
             return
         applied = await transitions.start(
-            self._gateway.database,
+            self._database,
             request.id,
             Event.ACCEPTED,
             actor=self._name,
             execution_id=answer.execution_id,
         )
-        self._gateway.announce_change(applied, actor=self._name)
+        self._announcer.announce_change(applied, actor=self._name)
 
     async def _send_again(self, request: Request, lease: str, answer: Answer) -> None:
-        if request.dispatch_attempts >= self._gateway.settings.n8n_attempts:
+        if request.dispatch_attempts >= self._settings.n8n_attempts:
             times = request.dispatch_attempts
             await self._fail(request, Event.EXHAUSTED, f"The workflow could not be reached in {times} attempts.")
             return
         unregistered = answer.verdict is Verdict.UNREGISTERED
-        if (
-            unregistered
-            and await dispatch.seconds_unregistered(self._gateway.database, request.id) > UNREGISTERED_SECONDS
-        ):
+        if unregistered and await dispatch.seconds_unregistered(self._database, request.id) > UNREGISTERED_SECONDS:
             await self._fail(request, Event.REFUSED, f"The workflow is not active: {answer.reason}.")
             return
         delay = retry_delay(request.dispatch_attempts)
         await dispatch.send_again(
-            self._gateway.database,
+            self._database,
             request.id,
             lease,
             delay=delay,
@@ -241,8 +260,8 @@ class Dispatcher:
         )
 
     async def _fail(self, request: Request, event: Event, message: str) -> None:
-        applied = await transitions.fail(self._gateway.database, request.id, event, message, actor=self._name)
-        self._gateway.announce_change(applied, actor=self._name)
+        applied = await transitions.fail(self._database, request.id, event, message, actor=self._name)
+        self._announcer.announce_change(applied, actor=self._name)
 
 
 def retry_delay(attempts: int) -> float:

@@ -9,8 +9,10 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 import structlog
 
-from gateway.state import Gateway, log_fields
+from gateway.realtime.announcer import Announcer
+from gateway.telemetry.logging import log_fields
 from storage import transitions
+from storage.database.base import Database
 from storage.lifecycle import Event
 from storage.transitions import Applied, Completion
 
@@ -67,10 +69,10 @@ class Failed:
     unusable: tuple[str, ...] = ()
 
 
-News = Progress | Completed | Failed
+Report = Progress | Completed | Failed
 
 
-def parse_report(body: dict[str, object], buckets: Set[str] = frozenset()) -> News:
+def parse_report(body: dict[str, object], buckets: Set[str] = frozenset()) -> Report:
     """The report in `body`.
 
     Args:
@@ -192,13 +194,14 @@ def _error_text(error: object) -> str:
     return "" if error in (None, [], {}, False) else msgspec.json.encode(error).decode()
 
 
-async def apply_report(gateway: Gateway, request_id: str, report: News, *, actor: str) -> Applied:
+async def apply_report(
+    database: Database, announcer: Announcer, request_id: str, report: Report, *, actor: str
+) -> Applied:
     """Apply the report to the request and announce the change, if there is one.
 
     Raises:
         DatabaseUnavailable: nothing is known to have changed; the reporter should try again.
     """
-    database = gateway.database
     match report:
         case Progress(progress, execution_id, _):
             applied = await transitions.start(
@@ -207,13 +210,13 @@ async def apply_report(gateway: Gateway, request_id: str, report: News, *, actor
         case Completed(key, storage_id, cost, execution_id, _):
             completion = Completion(key, storage_id, cost)
             applied = await transitions.complete(
-                database, request_id, completion, gateway.urls, actor=actor, execution_id=execution_id
+                database, request_id, completion, announcer.urls, actor=actor, execution_id=execution_id
             )
         case Failed(message, cost, execution_id, _):
             applied = await transitions.fail(
                 database, request_id, Event.FAILED, message, actor=actor, cost=cost, execution_id=execution_id
             )
-    gateway.announce_change(applied, actor=actor)
+    announcer.announce_change(applied, actor=actor)
     if report.unusable and applied.request is not None:
         log.warning("numbers_dropped", **log_fields(applied.request), names=report.unusable)
     return applied

@@ -13,7 +13,7 @@ from uvicorn.supervisors import multiprocess
 from gateway.realtime.websocket.transport import DRAIN_PATIENCE_SECONDS
 from gateway.server.protocols import AbortingWebSocketProtocol, BoundedHttpProtocol
 from gateway.settings import Settings
-from gateway.state import Gateway
+from gateway.state import State
 from gateway.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -36,13 +36,13 @@ class GatewayServer(uvicorn.Server):
     """A server that lets the gateway begin to stop before its connections are closed."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        gateway = self.lifespan.state.get("gateway")
-        if isinstance(gateway, Gateway):
+        state = self.lifespan.state.get("gateway")
+        if isinstance(state, State):
             # Still listening, but no longer ready: load balancers look elsewhere while clients leave one by one.
-            gateway.drain()
-            deadline = time.monotonic() + gateway.settings.drain_seconds + DRAIN_PATIENCE_SECONDS
+            state.drain.begin()
+            deadline = time.monotonic() + state.drain.seconds + DRAIN_PATIENCE_SECONDS
             # A signal handler sets force_exit, so there is no event to wait for.
-            while gateway.hub.subscribers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
+            while state.hub.subscribers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_SECONDS)
         await super().shutdown(sockets)
 

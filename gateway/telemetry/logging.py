@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from storage.request import Request, trace_id_of
+
 
 def _escaped(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
@@ -55,3 +57,13 @@ def configure_logging(*, production: bool, level: int = logging.INFO) -> None:
     root.setLevel(level)
     for noisy in ("httpx", "httpcore", "databases", "aiosqlite", "alembic", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def log_fields(request: Request) -> dict[str, str | None]:
+    """What every log line about `request` says, so that its whole life can be found by any of them."""
+    return {
+        "request_id": request.id,
+        "user_id": request.user_id,
+        "execution_id": request.n8n_execution_id,
+        "trace_id": trace_id_of(request),
+    }

@@ -96,7 +96,7 @@ async def test_statistics(gateway: RunningGateway, ada: Person, eve: Person) -> 
     assert stats["queue"]["processing"] == 1
     assert stats["queue"]["stuck"] == 0
     assert 0 <= stats["seconds"]["p50"] <= stats["seconds"]["p95"] < 15
-    await gateway.gateway.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
+    await gateway.state.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
     assert (await get(gateway, "stats"))["queue"]["stuck"] == 1
     assert [one["requestId"] for one in (await get(gateway, "requests", status="stuck"))["requests"]] == [waiting]
 
@@ -104,7 +104,7 @@ async def test_statistics(gateway: RunningGateway, ada: Person, eve: Person) -> 
 @pytest.mark.parametrize("days", [1, 2, 7])
 async def test_the_days_add_up_to_the_totals(gateway: RunningGateway, ada: Person, days: int) -> None:
     """Whatever the hour is: the first day counts in part, in the charts as in the totals."""
-    database = gateway.gateway.database
+    database = gateway.state.database
     for age in (0, 86_300 * days, 86_390 * days, 86_500 * days):
         request_id = await ended(gateway, ada, **DONE)
         await database.all("UPDATE ai_image_requests SET created_at = AFTER(:s) WHERE id = :id", s=-age, id=request_id)
@@ -163,7 +163,7 @@ async def test_filters_together(gateway: RunningGateway, ada: Person, eve: Perso
     assert await found(userId=ada.id) == await found(organizationId=ada.organizations[0]) == [shoes_id]
     assert await found(userId=ada.id, q="hats") == []
     capital = await gateway.submitted(ada.id)
-    await gateway.gateway.database.all("UPDATE ai_image_requests SET product = 'Äpfel' WHERE id = :id", id=capital)
+    await gateway.state.database.all("UPDATE ai_image_requests SET product = 'Äpfel' WHERE id = :id", id=capital)
     assert await found(q="Äpfel") == [capital]
     assert await found(since="2999-01-01T00:00:00Z") == await found(until="2000-01-01") == []
     assert await found(since="2000-01-01T00:00:00+02:00", status="failed") == []
@@ -201,8 +201,8 @@ async def test_a_timeline(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n
         await gateway.callback({"requestId": request_id, **DONE})
         while (await receive(websocket))["request"]["status"] != "completed":
             pass
-    await gateway.gateway.hub.delivered.write_down(gateway.gateway.database, "test")
-    await gateway.gateway.hub.delivered.write_down(gateway.gateway.database, "test")
+    await gateway.state.hub.delivered.write_down(gateway.state.database, "test")
+    await gateway.state.hub.delivered.write_down(gateway.state.database, "test")
     found = await get(gateway, f"requests/{request_id}")
     assert [event["kind"] for event in found["events"]] == [
         "submitted",
@@ -250,7 +250,7 @@ async def test_only_failed_requests_are_retried(gateway: RunningGateway, ada: Pe
 
 async def test_a_retry_keeps_to_the_budget(gateway: RunningGateway, ada: Person) -> None:
     failed = await ended(gateway, ada, status="failed", error="x", cost="5")
-    gateway.gateway.settings = gateway.settings.model_copy(update={"ai_org_monthly_budget": Decimal(5)})
+    gateway.state.settings = gateway.settings.model_copy(update={"ai_org_monthly_budget": Decimal(5)})
     status, answer = await post(gateway, f"requests/{failed}/retry")
     assert (status, answer["code"]) == (402, "budget_spent")
 
@@ -295,11 +295,11 @@ async def test_a_delivery_is_written_once_however_often_it_is_polled(
 ) -> None:
     monkeypatch.setattr(monitor, "LOOK_SECONDS", 3600)
     monkeypatch.setattr(receipts, "MAX_WRITTEN", 2)
-    noted = gateway.gateway.hub.delivered
+    noted = gateway.state.hub.delivered
     request_ids = [await ended(gateway, ada, **DONE) for _ in range(3)]
     for request_id in request_ids:
         await gateway.body(ada.id, request_id)
-    await noted.write_down(gateway.gateway.database, "test")
+    await noted.write_down(gateway.state.database, "test")
     assert [request_id for request_id, _ in noted._written] == request_ids[1:], "remembered, within the bound"
     for request_id in request_ids[1:]:
         await gateway.body(ada.id, request_id)

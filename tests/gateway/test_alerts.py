@@ -39,7 +39,7 @@ def settings(settings: Settings, receiver: AlertReceiver, monkeypatch: pytest.Mo
 
 @pytest.fixture
 async def alert_watch(gateway: RunningGateway) -> AsyncIterator[AlertMonitor]:
-    made = AlertMonitor(gateway.gateway)
+    made = AlertMonitor(gateway.state)
     yield made
     await made.stop()
 
@@ -47,7 +47,7 @@ async def alert_watch(gateway: RunningGateway) -> AsyncIterator[AlertMonitor]:
 async def make_stuck(gateway: RunningGateway, person: Person) -> str:
     request_id = await gateway.submitted(person.id)
     await gateway.until(person.id, request_id, "processing")
-    await gateway.gateway.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
+    await gateway.state.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
     return request_id
 
 
@@ -58,7 +58,7 @@ async def complete(gateway: RunningGateway, request_id: str) -> None:
 
 async def pass_quiet_time(gateway: RunningGateway) -> None:
     """Time passes in which nobody raised an alert."""
-    await gateway.gateway.database.all("UPDATE ai_gateway_alerts SET quiet_at = AFTER(:s)", s=-1.0)
+    await gateway.state.database.all("UPDATE ai_gateway_alerts SET quiet_at = AFTER(:s)", s=-1.0)
 
 
 async def look_and_tell(*watches: AlertMonitor) -> None:
@@ -79,7 +79,7 @@ async def test_a_stuck_request_is_told_once_and_once_when_it_is_over(
         await look_and_tell(alert_watch)
         assert receiver.told() == [("stuck_requests", "firing")]
     assert receiver.messages[0]["text"].startswith("🚨 1 request(s) have been in processing for more than 5 minutes.")
-    (alert,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
+    (alert,) = await alerts.recent_alerts(gateway.state.database, 60, 10)
     assert (alert.name, alert.ended_at) == ("stuck_requests", None)
     metrics = await shown(gateway)
     assert 'gateway_alert{name="stuck_requests"} 1.0' in metrics
@@ -94,7 +94,7 @@ async def test_a_stuck_request_is_told_once_and_once_when_it_is_over(
     assert receiver.messages[1]["text"].startswith("✅ Resolved")
     assert receiver.messages[1]["endedAt"]
     assert 'gateway_alert{name="stuck_requests"} 0.0' in await shown(gateway)
-    (alert,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
+    (alert,) = await alerts.recent_alerts(gateway.state.database, 60, 10)
     assert alert.ended_at is not None
 
 
@@ -129,7 +129,7 @@ async def test_callback_failures_are_counted_and_told_together(
     await pass_quiet_time(gateway)
     await look_and_tell(alert_watch)
     assert receiver.told() == sorted((name, status) for name in expected for status in ("firing", "resolved"))
-    counted = await alerts.counts(gateway.gateway.database, 3600)
+    counted = await alerts.counts(gateway.state.database, 3600)
     assert counted == {
         Incident.WRONG_SECRET: 30,
         Incident.UNKNOWN_REQUEST: 1,
@@ -152,7 +152,7 @@ async def test_many_processes_tell_it_once(
     receiver: AlertReceiver, gateway: RunningGateway, ada: Person, alert_watch: AlertMonitor
 ) -> None:
     """Six watches, as six processes would have them, all at the same moment."""
-    watches = [alert_watch, *(AlertMonitor(gateway.gateway) for _ in range(5))]
+    watches = [alert_watch, *(AlertMonitor(gateway.state) for _ in range(5))]
     request_id = await make_stuck(gateway, ada)
     for _ in range(3):
         await look_and_tell(*watches)
@@ -170,7 +170,7 @@ async def test_a_receiver_that_is_away_hears_of_it_later(
     gateway: RunningGateway, ada: Person, receiver: AlertReceiver, alert_watch: AlertMonitor
 ) -> None:
     async def another_process_may_try() -> None:
-        await gateway.gateway.database.all("UPDATE ai_gateway_alerts SET telling_until = AFTER(:s)", s=-1.0)
+        await gateway.state.database.all("UPDATE ai_gateway_alerts SET telling_until = AFTER(:s)", s=-1.0)
 
     receiver.status = 500
     request_id = await make_stuck(gateway, ada)
@@ -180,7 +180,7 @@ async def test_a_receiver_that_is_away_hears_of_it_later(
     await another_process_may_try()
     await look_and_tell(alert_watch)
     assert receiver.messages == []
-    (alert,) = await alerts.recent_alerts(gateway.gateway.database, 60, 10)
+    (alert,) = await alerts.recent_alerts(gateway.state.database, 60, 10)
     assert alert.ended_at is not None
     receiver.status = 200
     await look_and_tell(alert_watch)
@@ -199,7 +199,7 @@ async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
         monkeypatch.setattr(AlertMonitor, loop.__name__, loop)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
     receiver.answers.clear()
-    slow = AlertMonitor(gateway.gateway)
+    slow = AlertMonitor(gateway.state)
     looping = [asyncio.create_task(loop(slow)) for loop in LOOPS]
     request_id = await make_stuck(gateway, ada)
 
@@ -224,7 +224,7 @@ async def test_a_database_that_is_away(
     async def away(*_: Any, **__: Any) -> None:
         raise DatabaseUnavailable("away")
 
-    other = AlertMonitor(gateway.gateway)
+    other = AlertMonitor(gateway.state)
     receiver.status = 500
     with monkeypatch.context() as patch:
         for name in ("process_seen", "claim_notifications"):
@@ -255,13 +255,13 @@ async def test_trouble_that_is_back_while_its_end_is_told(
     await complete(gateway, await make_stuck(gateway, ada))
     await make_stuck(gateway, ada)
     await look_and_tell(alert_watch)
-    await gateway.gateway.database.all("UPDATE ai_image_requests SET dispatch_sending_at = NOW()")
+    await gateway.state.database.all("UPDATE ai_image_requests SET dispatch_sending_at = NOW()")
     await pass_quiet_time(gateway)
     await alert_watch.look()
     receiver.answers.clear()
     telling = asyncio.create_task(alert_watch.tell())
     await eventually(lambda: asyncio.sleep(0, receiver.asked == 2))
-    await gateway.gateway.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
+    await gateway.state.database.all("UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:s)", s=-301.0)
     await alert_watch.look()
     receiver.answers.set()
     await telling
@@ -294,20 +294,20 @@ async def test_a_receiver_that_drips_is_given_up(
 
 async def test_the_successor_tells_the_end_of_an_outage(gateway: RunningGateway, receiver: AlertReceiver) -> None:
     """Whoever told the beginning has been restarted meanwhile."""
-    assert await gateway.gateway.bus.claim_once(watch.DATABASE_AWAY)
-    successor = AlertMonitor(gateway.gateway)
+    assert await gateway.state.bus.claim_once(watch.DATABASE_AWAY)
+    successor = AlertMonitor(gateway.state)
     for _ in range(2):
         await look_and_tell(successor)
         assert receiver.told() == [("database_away", "resolved")]
-    assert await gateway.gateway.bus.claim_once(watch.DATABASE_AWAY), "the next outage is told"
-    assert await gateway.gateway.bus.give_back(watch.DATABASE_AWAY, certain=True)
+    assert await gateway.state.bus.claim_once(watch.DATABASE_AWAY), "the next outage is told"
+    assert await gateway.state.bus.give_back(watch.DATABASE_AWAY, certain=True)
     await successor.stop()
 
 
 async def test_processes_and_connections_are_summed(
     gateway: RunningGateway, ada: Person, alert_watch: AlertMonitor
 ) -> None:
-    database = gateway.gateway.database
+    database = gateway.state.database
     await alerts.process_seen(database, "another", connections=7, bus_healthy=True)
     async with gateway.watching(ada.id):
         await alert_watch.look()
@@ -320,7 +320,7 @@ async def test_what_went_wrong_last_is_written_down_at_the_end(
 ) -> None:
     assert (await gateway.callback({}, secret="wrong")).status_code == 401
     await alert_watch.stop()
-    assert await alerts.counts(gateway.gateway.database, 3600) == {Incident.WRONG_SECRET: 1}
+    assert await alerts.counts(gateway.state.database, 3600) == {Incident.WRONG_SECRET: 1}
 
 
 async def test_without_a_receiver_the_log_is_told(
@@ -346,13 +346,13 @@ async def test_a_bus_that_is_away(
     with Valkey() as valkey:
         settings = settings.model_copy(update={"redis_url": SecretStr(valkey.url)})
         async with running_gateway(settings) as gateway:
-            alert_watch = AlertMonitor(gateway.gateway)
+            alert_watch = AlertMonitor(gateway.state)
             await asyncio.to_thread(valkey.kill)
-            await eventually(lambda: asyncio.sleep(0, not gateway.gateway.bus.healthy))
+            await eventually(lambda: asyncio.sleep(0, not gateway.state.bus.healthy))
             await look_and_tell(alert_watch)
             assert receiver.told() == [("bus_away", "firing")]
             await asyncio.to_thread(valkey.start)
-            await eventually(lambda: asyncio.sleep(0, gateway.gateway.bus.healthy))
+            await eventually(lambda: asyncio.sleep(0, gateway.state.bus.healthy))
             await pass_quiet_time(gateway)
             await look_and_tell(alert_watch)
             assert receiver.told() == [("bus_away", "firing"), ("bus_away", "resolved")]

@@ -125,7 +125,7 @@ async def test_a_lost_redis_is_noticed_survived_and_found_again(
         update={"redis_url": Settings.load({"redis_url": own_valkey.url}).redis_url, "reconcile_seconds": 1.0}
     )
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await gateway.until(ada.id, request_id, "processing")
         async with gateway.watching(ada.id) as websocket:
@@ -161,7 +161,7 @@ async def test_a_gap_in_the_bus_is_read_from_the_database(
         update={"redis_url": Settings.load({"redis_url": own_valkey.url}).redis_url, "reconcile_seconds": 3600.0}
     )
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await gateway.until(ada.id, request_id, "processing")
         async with gateway.watching(ada.id) as websocket:

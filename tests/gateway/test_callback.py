@@ -18,7 +18,7 @@ COMPLETED = {"status": "completed", "Key": "ai-images/a.png", "Id": "object-a"}
 
 
 async def assets(gateway: RunningGateway) -> int:
-    return len(await gateway.gateway.database.all("SELECT id FROM assets"))
+    return len(await gateway.state.database.all("SELECT id FROM assets"))
 
 
 async def kinds(database: Database, request_id: str) -> list[str]:
@@ -36,7 +36,7 @@ async def test_32_completions_at_once_make_one_asset(gateway: RunningGateway, ad
     assert contents.count({"success": True, "duplicate": True}) == 31
     assert await assets(gateway) == 1
     body = await gateway.body(ada.id, request_id)
-    assert (await kinds(gateway.gateway.database, request_id)).count("completed") == 1
+    assert (await kinds(gateway.state.database, request_id)).count("completed") == 1
     assert body["version"] <= 3
 
 
@@ -97,12 +97,12 @@ async def test_n8n_is_faster_than_its_own_answer(settings: Settings, n8n: Script
 
     n8n.script = script
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await answered.wait()
 
         async def execution_noted() -> bool:
-            row = await gateway.gateway.database.one(
+            row = await gateway.state.database.one(
                 "SELECT n8n_execution_id AS e FROM ai_image_requests WHERE id = :id", id=request_id
             )
             return row is not None and row["e"] == "77"
@@ -242,7 +242,7 @@ def lost(database: Database) -> Exception:
 async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = gateway.gateway.database
+    database = gateway.state.database
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
     report: list[dict[str, Any]] = [
@@ -277,7 +277,7 @@ async def test_a_database_lost_in_the_commit_makes_no_second_asset(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It took effect, and nobody was told: the repeat finds it so."""
-    database = gateway.gateway.database
+    database = gateway.state.database
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
     committed = database._in_transaction
@@ -336,7 +336,7 @@ async def test_secrets_can_be_rotated(settings: Settings, users_table: str) -> N
     )
     before = CallbackSecrets(Settings.load({"ai_callback_secret": old}))
     async with running_gateway(rotated) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         for secret_for in (lambda _: old, lambda _: new, before.token_for, CallbackSecrets(rotated).token_for):
             request_id = await gateway.submitted(ada.id)
             answer = await gateway.callback({"requestId": request_id, **COMPLETED}, secret_for(request_id))

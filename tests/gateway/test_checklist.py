@@ -49,7 +49,7 @@ async def test_user_can_submit_ai_generation_request(gateway: RunningGateway, ad
 
 async def test_database_record_is_created(gateway: RunningGateway, ada: Person) -> None:
     request_id = await gateway.submitted(ada.id)
-    row = await gateway.gateway.database.one(
+    row = await gateway.state.database.one(
         "SELECT user_id, organization_id, product, brand, status FROM ai_image_requests WHERE id = :id", id=request_id
     )
     assert row is not None
@@ -138,7 +138,7 @@ async def test_asset_is_created_in_asset_library(gateway: RunningGateway, ada: P
     request_id = await gateway.submitted(ada.id)
     received = await n8n.until_received(request_id)
     await n8n.call_back(received, status="completed", Key="ai-images/shoes.png", Id="object-1")
-    (asset,) = await gateway.gateway.database.all(
+    (asset,) = await gateway.state.database.all(
         "SELECT name, type, format, status, file_url, user_id, organization_id FROM assets WHERE user_id = :user_id",
         user_id=ada.id,
     )

@@ -174,7 +174,7 @@ async def test_a_lost_answer_makes_no_second_request(
 
         monkeypatch.setattr(client._http, "post", post_and_lose)
         await client.submit("Shoes", "Nike")
-    assert len(await gateway.gateway.database.all("SELECT id FROM ai_image_requests")) == 1
+    assert len(await gateway.state.database.all("SELECT id FROM ai_image_requests")) == 1
 
 
 @pytest.mark.parametrize("end", ["completed", "failed"])
@@ -187,7 +187,7 @@ async def test_it_copes_with_the_synchronous_mode(
     else:
         n8n.answers(ERROR_IN_WORKFLOW)
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         async with GatewayClient(gateway.url, gateway.token(ada.id)) as client:
             request_id = await client.submit("Shoes", "Nike")
             assert [body["status"] async for body in client.watch(request_id)] == [end]

@@ -87,16 +87,14 @@ async def test_over_the_budget(gateway: RunningGateway, ada: Person, eve: Person
     assert "renews on 1 " in refused.json()["error"]
     assert 0 < int(refused.headers["Retry-After"]) <= 31 * 24 * 3600
     assert (await gateway.submit(eve.id)).status_code == 202, "another organization has its own"
-    rows = await gateway.gateway.database.all("SELECT id FROM ai_image_requests WHERE user_id = :id", id=ada.id)
+    rows = await gateway.state.database.all("SELECT id FROM ai_image_requests WHERE user_id = :id", id=ada.id)
     assert len(rows) == 3
 
 
 async def test_last_months_requests_do_not_count(gateway: RunningGateway, ada: Person) -> None:
     for _ in range(3):
         await gateway.submitted(ada.id)
-    await gateway.gateway.database.all(
-        "UPDATE ai_image_requests SET created_at = AFTER(:seconds)", seconds=-32 * 86400.0
-    )
+    await gateway.state.database.all("UPDATE ai_image_requests SET created_at = AFTER(:seconds)", seconds=-32 * 86400.0)
     assert Decimal(await committed(gateway, ada)) == 0
     assert (await gateway.submit(ada.id)).status_code == 202
 

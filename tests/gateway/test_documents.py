@@ -112,7 +112,7 @@ async def test_websocket_messages_are_as_documented(gateway: RunningGateway, ada
         await expect("error")
         await say(type="unsubscribe", ref=None, requestIds=[request_id])
         await expect("unsubscribed")
-        gateway.gateway.hub.drain(60)
+        gateway.state.hub.drain(60)
         await expect("drain")
     assert seen == set(by_type) - {"auth", "subscribe", "unsubscribe", "ping"}
 

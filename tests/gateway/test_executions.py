@@ -136,12 +136,12 @@ async def until_kind(gateway: RunningGateway, request_id: str, kind: str) -> Non
 
 async def kinds(gateway: RunningGateway, request_id: str) -> list[str]:
     events = "SELECT kind FROM ai_request_events WHERE request_id = :id ORDER BY id"
-    return [row["kind"] for row in await gateway.gateway.database.all(events, id=request_id)]
+    return [row["kind"] for row in await gateway.state.database.all(events, id=request_id)]
 
 
 async def let_expire(gateway: RunningGateway, request_id: str, seconds: float = 0) -> None:
     """Move the deadline into the past."""
-    await gateway.gateway.database.all(
+    await gateway.state.database.all(
         "UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), ask_at = NULL WHERE id = :id",
         id=request_id,
         seconds=-seconds,
@@ -159,7 +159,7 @@ async def test_a_finished_execution_is_recovered_soon_after_a_doubt(
     request_id = await gateway.submitted(ada.id)
     body = await gateway.until(ada.id, request_id, "completed")
     assert body["storageKey"] == f"ai-images/{request_id}.png"
-    assert len(await gateway.gateway.database.all("SELECT id FROM assets")) == 1
+    assert len(await gateway.state.database.all("SELECT id FROM assets")) == 1
     assert n8n.times(request_id) == 1
 
 
@@ -195,7 +195,7 @@ async def test_more_time_is_not_for_ever(
     api.put("7", "running", request_id)
     await gateway.until(ada.id, request_id, "processing")
     seconds = recovery.LONGEST_FACTOR * gateway.settings.ai_deadline_seconds
-    await gateway.gateway.database.all(
+    await gateway.state.database.all(
         "UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:seconds), deadline_at = NOW(), ask_at = NULL",
         seconds=-seconds - 1,
     )
@@ -247,7 +247,7 @@ async def test_an_n8n_that_cannot_be_asked_gets_a_while(
 
 
 async def asked(gateway: RunningGateway, request_id: str) -> Any:
-    row = await gateway.gateway.database.one("SELECT ask_at FROM ai_image_requests WHERE id = :id", id=request_id)
+    row = await gateway.state.database.one("SELECT ask_at FROM ai_image_requests WHERE id = :id", id=request_id)
     assert row is not None
     return row["ask_at"]
 
@@ -319,7 +319,7 @@ async def test_one_process_asks(
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
     monkeypatch.setattr(recovery, "LOOK_SECONDS", 3600)
-    database = gateway.gateway.database
+    database = gateway.state.database
     await database.all("UPDATE ai_image_requests SET deadline_at = AFTER(:seconds)", seconds=3600.0)
     await asyncio.sleep(0.1)  # a look that had begun has ended
     await let_expire(gateway, request_id)
@@ -471,7 +471,7 @@ async def test_an_execution_by_another_name_is_searched_for(
 
 async def test_rows_of_other_tools_end_too(gateway: RunningGateway, ada: Person) -> None:
     """The app that is being replaced goes on inserting until its last process has gone."""
-    database = gateway.gateway.database
+    database = gateway.state.database
     await database.all(
         "INSERT INTO ai_image_requests (user_id, organization_id, product, brand) "
         "VALUES (:user, :organization, 'Shoes', 'Nike')",

@@ -11,7 +11,7 @@ from tests.scripted_n8n import ScriptedN8n
 
 
 async def count(gateway: RunningGateway) -> int:
-    return len(await gateway.gateway.database.all("SELECT id FROM ai_image_requests"))
+    return len(await gateway.state.database.all("SELECT id FROM ai_image_requests"))
 
 
 async def test_a_submission_tells_what_is_left_of_the_hour(gateway: RunningGateway, ada: Person) -> None:

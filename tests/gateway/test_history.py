@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from gateway.api import history
 from gateway.settings import Settings
 from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(history, "TYPICAL_FRESH_SECONDS", 0.001)
     return settings.model_copy(
         update={"ai_generation_rate_limit_per_hour": 50, "n8n_webhook_url": "http://127.0.0.1:1/"}
     )
@@ -39,7 +41,7 @@ async def test_pages_neither_skip_nor_repeat(gateway: RunningGateway, ada: Perso
     made = [await gateway.submitted(ada.id) for _ in range(7)]
     await gateway.submitted(eve.id)
     # Rows of the same moment, as a bulk import leaves them: the id decides.
-    await gateway.gateway.database.all("UPDATE ai_image_requests SET created_at = AFTER(:seconds)", seconds=-60.0)
+    await gateway.state.database.all("UPDATE ai_image_requests SET created_at = AFTER(:seconds)", seconds=-60.0)
     found = await listed(gateway, ada, "/api/ai-requests", limit)
     assert [body["requestId"] for body in found] == sorted(made, reverse=True)
     assert found[0] == await gateway.body(ada.id, found[0]["requestId"]), "the Body, as everywhere"
@@ -75,7 +77,7 @@ async def test_assets(gateway: RunningGateway, ada: Person, eve: Person) -> None
         "createdAt": (await gateway.body(ada.id, made[2]))["completedAt"],
     }
     assert await listed(gateway, eve, "/api/assets", 2) == []
-    await gateway.gateway.database.all("DELETE FROM assets WHERE file_url LIKE :end", end="%/b/1.png")
+    await gateway.state.database.all("DELETE FROM assets WHERE file_url LIKE :end", end="%/b/1.png")
     assert [asset["requestId"] for asset in await listed(gateway, ada, "/api/assets", 2)] == [made[2], made[0]]
 
 
@@ -115,7 +117,7 @@ async def test_a_cursor_opens_nothing_of_anothers(gateway: RunningGateway, ada: 
     cursor = first.json()["nextCursor"]
     answer = await gateway.http.get(f"/api/ai-requests?cursor={cursor}", headers=gateway.bearer(eve.id))
     ids = {body["requestId"] for body in answer.json()["requests"]}
-    rows = await gateway.gateway.database.all("SELECT id FROM ai_image_requests WHERE user_id = :id", id=eve.id)
+    rows = await gateway.state.database.all("SELECT id FROM ai_image_requests WHERE user_id = :id", id=eve.id)
     assert ids <= {str(row["id"]) for row in rows}
 
 
@@ -138,7 +140,6 @@ async def test_usage(gateway: RunningGateway, ada: Person) -> None:
         await gateway.callback(
             {"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1", "cost": cost}
         )
-    gateway.gateway.typical_time._asked_at = -60.0
     usage = (await gateway.http.get("/api/usage", headers=gateway.bearer(ada.id))).json()
     assert usage["limit"]["remaining"] == 48
     assert 3590 < usage["limit"]["resetSeconds"] <= 3600

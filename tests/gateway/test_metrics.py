@@ -53,7 +53,7 @@ async def test_a_request_leaves_its_traces(gateway: RunningGateway, ada: Person,
 async def test_a_token_may_guard_them(settings: Settings, users_table: str) -> None:
     token = Settings.load({"metrics_token": "m" * 40}).metrics_token
     async with running_gateway(settings.model_copy(update={"metrics_token": token})) as gateway:
-        await People(gateway.gateway.database, users_table).person()
+        await People(gateway.state.database, users_table).person()
         assert (await gateway.http.get("/metrics")).status_code == 401
         good = {"Authorization": "Bearer " + "m" * 40}
         assert (await gateway.http.get("/metrics", headers=good)).status_code == 200

@@ -58,7 +58,7 @@ async def test_a_private_bucket_is_shown_by_a_stable_url_that_leads_to_a_fresh_o
     body = await completed(gateway, ada, KEY)
     assert body["publicUrl"].startswith(f"{gateway.url}/api/ai-images/{body['requestId']}/")
     assert (await gateway.body(ada.id, body["requestId"]))["publicUrl"] == body["publicUrl"]
-    (asset,) = await gateway.gateway.database.all("SELECT file_url FROM assets")
+    (asset,) = await gateway.state.database.all("SELECT file_url FROM assets")
     assert asset["file_url"] == body["publicUrl"]
 
     first = await gateway.http.get(body["publicUrl"])  # as an <img> does: without a token
@@ -87,7 +87,7 @@ async def test_the_stable_url_cannot_be_guessed(gateway: RunningGateway, ada: Pe
 
 
 async def test_what_is_not_completed_or_not_private_has_no_picture_there(gateway: RunningGateway, ada: Person) -> None:
-    database = gateway.gateway.database
+    database = gateway.state.database
     waiting = await gateway.submitted(ada.id)
     public = (await completed(gateway, ada, "public/a.png"))["requestId"]
     for request_id in (waiting, public):
@@ -145,7 +145,7 @@ async def test_a_dripping_storage_holds_no_turn_for_ever(
     body = await completed(gateway, ada, KEY)
     project.storage_answer = StreamingResponse(dripping())
     assert (await gateway.http.get(body["publicUrl"])).status_code == 503
-    assert gateway.gateway.signed_urls._turns._value == signed_urls.CONCURRENCY
+    assert gateway.state.signed_urls._turns._value == signed_urls.CONCURRENCY
     project.storage_answer = None
     assert (await gateway.http.get(body["publicUrl"])).status_code == 302
 
@@ -166,7 +166,7 @@ async def test_remembered_urls_are_bounded(
     project.objects.update(keys)
     for key in keys:
         assert (await gateway.http.get((await completed(gateway, ada, key))["publicUrl"])).status_code == 302
-    assert list(gateway.gateway.signed_urls._remembered) == keys[-2:]
+    assert list(gateway.state.signed_urls._remembered) == keys[-2:]
 
 
 REFUSED = [
@@ -189,7 +189,7 @@ async def test_a_key_outside_the_allowed_buckets_is_refused(
     answer = await gateway.callback({"requestId": request_id, "status": "completed", "Key": key, "Id": "1"})
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert (await gateway.body(ada.id, request_id))["status"] != "completed"
-    assert await gateway.gateway.database.all("SELECT id FROM assets") == []
+    assert await gateway.state.database.all("SELECT id FROM assets") == []
 
 
 async def test_a_synchronous_answer_outside_them_fails_at_once(
@@ -205,7 +205,7 @@ async def test_a_synchronous_answer_outside_them_fails_at_once(
 async def test_any_bucket_will_do_when_none_is_named(settings: Settings, users_table: str) -> None:
     settings = settings.model_copy(update={"storage_buckets": (), "storage_private_buckets": ()})
     async with running_gateway(settings, worker=False) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         body = await completed(gateway, ada, "anything/a.png")
         assert body["publicUrl"].endswith("/storage/v1/object/public/anything/a.png")
 
@@ -214,7 +214,7 @@ async def test_any_bucket_will_do_when_none_is_named(settings: Settings, users_t
 async def test_rows_of_other_tools_have_a_token_too(
     gateway: RunningGateway, ada: Person, table_of_another_tool: str
 ) -> None:
-    await gateway.gateway.database.all(
+    await gateway.state.database.all(
         f"INSERT INTO {table_of_another_tool} (user_id, organization_id, product, brand) "
         "VALUES (:user_id, :organization_id, 'Shoes', 'Nike')",
         user_id=ada.id,
@@ -222,7 +222,7 @@ async def test_rows_of_other_tools_have_a_token_too(
     )
 
     async def token() -> Any:
-        row = await gateway.gateway.database.one("SELECT picture_token FROM ai_image_requests")
+        row = await gateway.state.database.one("SELECT picture_token FROM ai_image_requests")
         return None if row is None else row["picture_token"]
 
     assert len(str(await eventually(token))) == 36

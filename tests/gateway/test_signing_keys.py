@@ -279,11 +279,11 @@ async def test_over_http_and_websocket(settings: Settings, project: SupabaseProj
     settings = settings.model_copy(update={"supabase_url": project.url})
     kid = project.publish("ES256")
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         project.answer = PlainTextResponse("away", 503)
         await _is_told_to_come_back(gateway, project, kid, ada)
         project.answer = None
-        gateway.gateway.authenticator._keys._tried_at = None  # type: ignore[union-attr]
+        gateway.state.authenticator._keys._tried_at = None  # type: ignore[union-attr]
         token = project.token(kid, ada.id)
         headers = {"Authorization": f"Bearer {token}"}
         body = {"Product": "Shoes", "Your Brand": "Nike"}

@@ -49,7 +49,7 @@ async def subscribe_and_stop_reading(gateway: RunningGateway, connection: socket
         await loop.sock_sendall(connection, data)
 
     async def subscribed() -> bool:
-        return any(w.mine for subscribers in gateway.gateway.hub._topics.values() for w in subscribers)
+        return any(w.mine for subscribers in gateway.state.hub._topics.values() for w in subscribers)
 
     await eventually(subscribed)
 
@@ -59,19 +59,19 @@ def flood(gateway: RunningGateway, user_id: str, versions: range, *, requests: i
     body = msgspec.Raw(msgspec.json.encode({"x": "y" * size}))
     for version in versions:
         for number in range(requests):
-            gateway.gateway.hub.deliver(Update(str(number), user_id, version, Status.PROCESSING, body))
+            gateway.state.hub.deliver(Update(str(number), user_id, version, Status.PROCESSING, body))
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_a_client_that_never_reads_is_dropped_and_holds_little(settings: Settings, users_table: str) -> None:
     async with running_gateway(settings.model_copy(update={"ws_stall_seconds": 4.0})) as gateway:
-        people = People(gateway.gateway.database, users_table)
+        people = People(gateway.state.database, users_table)
         slow, quick = await people.person(), await people.person()
         async with raw_connection(gateway) as connection, gateway.watching(quick.id) as reader:
             await subscribe_and_stop_reading(gateway, connection, slow.id)
             await send(reader, type="subscribe", scope="mine")
             await receive(reader)
-            (subscriber,) = [w for ws in gateway.gateway.hub._topics.values() for w in ws if w.user_id == slow.id]
+            (subscriber,) = [w for ws in gateway.state.hub._topics.values() for w in ws if w.user_id == slow.id]
             before = psutil.Process(os.getpid()).memory_info().rss
             for start in range(1, 2001, 10):  # 2,000 × 50 updates of 4 KB: 400 MB, if they were queued
                 flood(gateway, slow.id, range(start, start + 10))
@@ -81,10 +81,10 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_little(settings: S
             flood(gateway, quick.id, range(1, 2), requests=20)
             for _ in range(20):
                 assert (await receive(reader))["type"] == "update"
-            assert gateway.gateway.hub.subscribers == 2, "one that stalls, and is still held, delays nobody else"
+            assert gateway.state.hub.subscribers == 2, "one that stalls, and is still held, delays nobody else"
 
             async def dropped() -> bool:
-                return gateway.gateway.hub.subscribers == 1
+                return gateway.state.hub.subscribers == 1
 
             await eventually(dropped)
 
@@ -92,12 +92,12 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_little(settings: S
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_a_half_open_connection_is_found_by_ping(settings: Settings, users_table: str) -> None:
     async with running_gateway(settings.model_copy(update={"ws_ping_seconds": 1.5})) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         async with raw_connection(gateway) as connection:
             await subscribe_and_stop_reading(gateway, connection, ada.id)
 
             async def gone() -> bool:
-                return gateway.gateway.hub.subscribers == 0
+                return gateway.state.hub.subscribers == 0
 
             await eventually(gone)
 
@@ -170,7 +170,7 @@ async def test_a_body_that_never_ends_is_given_up(
     from gateway.api import parsing
 
     monkeypatch.setattr(parsing, "BODY_SECONDS", 0.2)
-    ada = await People(gateway.gateway.database, users_table).person()
+    ada = await People(gateway.state.database, users_table).person()
 
     async def dripping() -> AsyncIterator[bytes]:
         yield b"{"
@@ -188,7 +188,7 @@ async def test_who_is_closed_without_reading_is_freed(
 ) -> None:
     """The close frame lies behind what the peer never reads; the socket must not wait for it."""
     monkeypatch.setattr(protocols, "CLOSE_SECONDS", 0.5)
-    ada = await People(gateway.gateway.database, users_table).person()
+    ada = await People(gateway.state.database, users_table).person()
 
     def open_sockets() -> int:
         return len([c for c in psutil.Process().net_connections("tcp") if c.status == "ESTABLISHED" and c.raddr])
@@ -202,6 +202,6 @@ async def test_who_is_closed_without_reading_is_freed(
         await asyncio.get_running_loop().sock_sendall(connection, b"\x81\x81\x00\x00\x00\x00[")  # a bad frame
 
         async def freed() -> bool:
-            return gateway.gateway.hub.subscribers == 0 and open_sockets() < held
+            return gateway.state.hub.subscribers == 0 and open_sockets() < held
 
         await eventually(freed)

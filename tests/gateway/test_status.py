@@ -68,14 +68,14 @@ async def test_a_long_poll_answers_as_soon_as_there_is_news(gateway: RunningGate
     polls = [asyncio.create_task(gateway.http.get(url, headers=gateway.bearer(ada.id))) for _ in range(5)]
 
     async def waiting() -> bool:
-        return gateway.gateway.hub.subscribers == 5
+        return gateway.state.hub.subscribers == 5
 
     await eventually(waiting)
     await gateway.callback({"requestId": request_id, "status": "processing", "progress": 55})
     async with asyncio.timeout(SECONDS):
         answers = await asyncio.gather(*polls)
     assert [answer.json()["progress"] for answer in answers] == [55] * 5
-    assert gateway.gateway.hub.subscribers == 0
+    assert gateway.state.hub.subscribers == 0
 
 
 async def test_a_long_poll_answers_at_once_when_it_can(gateway: RunningGateway, ada: Person) -> None:
@@ -118,12 +118,12 @@ async def test_a_client_that_leaves_a_long_poll_frees_its_place(gateway: Running
     poll = asyncio.create_task(gateway.http.get(url, headers=gateway.bearer(ada.id)))
 
     async def held() -> bool:
-        return gateway.gateway.hub.subscribers == 1
+        return gateway.state.hub.subscribers == 1
 
     await eventually(held)
     poll.cancel()
 
     async def free() -> bool:
-        return gateway.gateway.hub.subscribers == 0 and not gateway.gateway.admission._held
+        return gateway.state.hub.subscribers == 0 and not gateway.state.limits._held
 
     await eventually(free)

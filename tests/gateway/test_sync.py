@@ -71,7 +71,7 @@ async def test_a_timeout_answers_202_and_the_work_goes_on(
 ) -> None:
     settings = settings.model_copy(update={"ai_sync_timeout_seconds": 0.3})
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         answer = await generating(gateway, ada)
         received = await first_received(n8n)
         assert answer.status_code == 202
@@ -86,9 +86,9 @@ async def test_a_client_that_leaves_early_loses_nothing_and_holds_nothing(
 ) -> None:
     answering = generating(gateway, ada, **{"Idempotency-Key": "once"})
     received = await first_received(n8n)
-    await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.subscribers == 1))
+    await eventually(lambda: asyncio.sleep(0, gateway.state.hub.subscribers == 1))
     answering.cancel()
-    await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.subscribers == 0))
+    await eventually(lambda: asyncio.sleep(0, gateway.state.hub.subscribers == 0))
     await n8n.call_back(received, status="completed", Key="b/a.png", Id="1")
     again = await generating(gateway, ada, **{"Idempotency-Key": "once"})
     assert (again.status_code, again.json()["requestId"]) == (200, received.request_id)
@@ -98,15 +98,15 @@ async def test_a_client_that_leaves_early_loses_nothing_and_holds_nothing(
 async def test_refusals_come_before_anything_is_written(settings: Settings, users_table: str) -> None:
     settings = settings.model_copy(update={"ws_connections_per_user": 1, "n8n_webhook_url": "http://127.0.0.1:1/"})
     async with running_gateway(settings, worker=False) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         waiting = generating(gateway, ada)
-        await eventually(lambda: asyncio.sleep(0, gateway.gateway.hub.subscribers == 1))
+        await eventually(lambda: asyncio.sleep(0, gateway.state.hub.subscribers == 1))
         refused = await generating(gateway, ada)
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_connections")
         waiting.cancel()
         nothing = await gateway.http.post(PATHS[0], json={}, headers=gateway.bearer(ada.id))
         assert (nothing.status_code, nothing.json()["error"]) == (400, "Product and Brand are required")
-        rows = await gateway.gateway.database.all("SELECT id FROM ai_image_requests")
+        rows = await gateway.state.database.all("SELECT id FROM ai_image_requests")
         assert len(rows) == 1
 
 
@@ -115,11 +115,11 @@ async def test_a_process_that_stops_lets_its_waiters_go_with_202(
 ) -> None:
     settings = settings.model_copy(update={"drain_seconds": 0.5})
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         answering = generating(gateway, ada)
         received = await first_received(n8n)
         await gateway.until(ada.id, received.request_id, "processing")
-        gateway.gateway.drain()
+        gateway.state.drain.begin()
         answer = await answering
         assert (answer.status_code, answer.json()["requestId"]) == (202, received.request_id)
 
@@ -130,7 +130,7 @@ async def test_the_flag_may_be_turned_while_requests_are_in_flight(
     """async → sync → async, one process after another on the same database."""
     ways = [settings.model_copy(update={"ai_generation_mode": mode}) for mode in ("async", "sync", "async")]
     async with running_gateway(ways[0]) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         begun_async = await gateway.submitted(ada.id)
         await gateway.until(ada.id, begun_async, "processing")
     async with running_gateway(ways[1].model_copy(update={"drain_seconds": 0.2})) as gateway:
@@ -140,7 +140,7 @@ async def test_the_flag_may_be_turned_while_requests_are_in_flight(
         await eventually(lambda: asyncio.sleep(0, len(n8n.received) == 2))
         begun_sync = n8n.received[1].request_id
         await gateway.until(ada.id, begun_sync, "processing")
-        gateway.gateway.drain()
+        gateway.state.drain.begin()
         assert (await answering).status_code == 202
     async with running_gateway(ways[2]) as gateway:
         await call_back(gateway, n8n, begun_sync, status="failed", error="late")
@@ -168,7 +168,7 @@ async def test_a_stopping_process_does_not_wait_anew_at_every_report(
         return await sleep(min(seconds, 0.2), result)
 
     monkeypatch.setattr(asyncio, "sleep", noted)
-    gateway.gateway.hub.drain(0.9)
+    gateway.state.hub.drain(0.9)
     await n8n.call_back(received, status="processing", progress=40)
     answer = await answering
     assert (answer.status_code, answer.json()["progress"]) == (202, 40)

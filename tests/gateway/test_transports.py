@@ -157,9 +157,9 @@ async def test_what_is_not_yours_is_not_there(gateway: RunningGateway, ada: Pers
 async def test_a_lost_hint_is_read_from_the_database(settings: Settings, users_table: str, watch: Watch) -> None:
     """The bus loses everything; the reconcile brings it."""
     async with running_gateway(settings.model_copy(update={"reconcile_seconds": 0.2})) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await started(gateway, ada)
-        gateway.gateway.bus.publish = lambda update: None  # type: ignore[method-assign]
+        gateway.state.bus.publish = lambda update: None  # type: ignore[method-assign]
         async with watch(gateway, ada.id, request_id) as bodies:
             await anext(bodies)
             await complete(gateway, request_id)
@@ -171,11 +171,11 @@ async def test_what_another_tool_changes_in_the_database_is_seen(
 ) -> None:
     """An SQL editor knows nothing of versions."""
     async with running_gateway(settings.model_copy(update={"reconcile_seconds": 0.2})) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await started(gateway, ada)
         async with watch(gateway, ada.id, request_id) as bodies:
             before = await anext(bodies)
-            await gateway.gateway.database.all(
+            await gateway.state.database.all(
                 "UPDATE ai_image_requests SET status = 'failed', error_message = 'by hand' WHERE id = :id",
                 id=request_id,
             )
@@ -192,16 +192,16 @@ async def test_hints_that_come_twice_and_backwards_are_dropped(
     from storage import reads
 
     request_id = await started(gateway, ada)
-    old = await reads.read(gateway.gateway.database, request_id)
+    old = await reads.read(gateway.state.database, request_id)
     assert old is not None
     async with watch(gateway, ada.id, request_id) as bodies:
         seen = [await anext(bodies)]
         for progress in (20, 40):
             await gateway.callback({"requestId": request_id, "status": "processing", "progress": progress})
             for _ in range(3):
-                gateway.gateway.hub.deliver(Update.of(old, gateway.gateway.urls))
+                gateway.state.hub.deliver(Update.of(old, gateway.state.urls))
         await complete(gateway, request_id)
-        gateway.gateway.hub.deliver(Update.of(old, gateway.gateway.urls))
+        gateway.state.hub.deliver(Update.of(old, gateway.state.urls))
         seen += await until_final(bodies)
     versions = [body["version"] for body in seen]
     assert versions == sorted(set(versions))
@@ -215,7 +215,7 @@ async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person, watc
         await until_final(bodies)
 
     async def empty() -> bool:
-        return not gateway.gateway.hub.subscribers and not gateway.gateway.admission._held
+        return not gateway.state.hub.subscribers and not gateway.state.limits._held
 
     await eventually(empty)
 
@@ -226,7 +226,7 @@ async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person, watc
 @pytest.mark.parametrize("limit", ["ws_connections_per_user", "ws_connections_per_address", "ws_connections"])
 async def test_open_connections_are_bounded(settings: Settings, users_table: str, limit: str) -> None:
     async with running_gateway(settings.model_copy(update={limit: 2})) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await started(gateway, ada)
         url, headers = f"/api/ai-status/{request_id}", gateway.bearer(ada.id)
         expected = (503, "overloaded") if limit == "ws_connections" else (429, "too_many_connections")
@@ -243,7 +243,7 @@ async def test_open_connections_are_bounded(settings: Settings, users_table: str
             assert (await gateway.http.get(url, headers=headers)).status_code == 200, "a plain poll holds nothing"
 
         async def free() -> bool:
-            return not gateway.gateway.admission._held
+            return not gateway.state.limits._held
 
         await eventually(free)
         assert (await gateway.http.get(f"{url}?wait=1&version=1", headers=headers)).status_code == 200
@@ -303,4 +303,4 @@ async def test_a_head_request_opens_no_stream(gateway: RunningGateway, ada: Pers
     request_id = await started(gateway, ada)
     answer = await gateway.http.head(f"/api/ai-status/{request_id}/events", headers=gateway.bearer(ada.id))
     assert (answer.status_code, answer.content) == (200, b"")
-    assert gateway.gateway.hub.subscribers == 0
+    assert gateway.state.hub.subscribers == 0

@@ -127,7 +127,7 @@ async def test_a_refused_connection_is_tried_again(settings: Settings, users_tab
     port = free_port()
     settings = settings.model_copy(update={"n8n_webhook_url": f"http://127.0.0.1:{port}/webhook", "n8n_attempts": 4})
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         body = await gateway.until(ada.id, request_id, "failed")
         assert body["errorCode"] == "dispatch_exhausted"
@@ -149,7 +149,7 @@ async def test_an_inactive_workflow_is_final_after_a_while(
 
 async def in_doubt(gateway: RunningGateway, request_id: str) -> None:
     async def noted() -> bool:
-        rows = await gateway.gateway.database.all(
+        rows = await gateway.state.database.all(
             "SELECT kind FROM ai_request_events WHERE request_id = :id AND kind = 'in_doubt'", id=request_id
         )
         return bool(rows)
@@ -158,7 +158,7 @@ async def in_doubt(gateway: RunningGateway, request_id: str) -> None:
 
 
 async def reach_deadline(gateway: RunningGateway, request_id: str) -> None:
-    await gateway.gateway.database.all(
+    await gateway.state.database.all(
         "UPDATE ai_image_requests SET deadline_at = AFTER(:s) WHERE id = :id", id=request_id, s=0.0
     )
 
@@ -186,7 +186,7 @@ async def test_what_is_in_doubt_is_never_sent_again(
         n8n.answers(scripted_n8n.STOPPING if case == "stopping" else scripted_n8n.EMPTY)
     settings = settings.model_copy(update={"n8n_timeout_seconds": 0.3})
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await in_doubt(gateway, request_id)
         assert (await gateway.body(ada.id, request_id))["status"] == "pending"
@@ -199,7 +199,7 @@ async def test_what_is_in_doubt_is_never_sent_again(
 async def test_what_is_in_doubt_ends_at_its_deadline(settings: Settings, users_table: str, n8n: ScriptedN8n) -> None:
     n8n.answers(scripted_n8n.STOPPING)
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await in_doubt(gateway, request_id)
         await reach_deadline(gateway, request_id)
@@ -213,7 +213,7 @@ async def test_a_workflow_that_never_calls_back_ends_at_its_deadline(
     settings: Settings, users_table: str, n8n: ScriptedN8n
 ) -> None:
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await gateway.until(ada.id, request_id, "processing")
         await reach_deadline(gateway, request_id)
@@ -228,7 +228,7 @@ async def test_a_synchronous_workflow_needs_no_callback(
     request_id = await gateway.submitted(ada.id)
     body = await gateway.until(ada.id, request_id, "completed")
     assert (body["storageKey"], body["storageId"]) == ("b/a.png", "1")
-    assert len(await gateway.gateway.database.all("SELECT id FROM assets")) == 1
+    assert len(await gateway.state.database.all("SELECT id FROM assets")) == 1
 
 
 async def test_an_answer_has_a_bound(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
@@ -250,7 +250,7 @@ async def test_an_answer_that_drips_is_given_up(settings: Settings, users_table:
 
     n8n.script = drip
     async with running_gateway(settings.model_copy(update={"n8n_timeout_seconds": 0.5})) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         await in_doubt(gateway, await gateway.submitted(ada.id))
 
 
@@ -271,7 +271,7 @@ async def test_stopped_between_the_mark_and_the_sending_it_is_given_back(
     monkeypatch.setattr(dispatch, "mark_sending", mark_slowly)
     settings = settings.model_copy(update={"drain_seconds": 0.0})
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await marked.wait()
     assert n8n.received == []
@@ -284,7 +284,7 @@ async def test_stopped_between_the_mark_and_the_sending_it_is_given_back(
 async def test_a_submission_is_sent_within_a_second_by_a_process_that_was_not_told(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n
 ) -> None:
-    gateway.gateway.wake_dispatcher = lambda: None
+    gateway.state.dispatch_due = asyncio.Event()  # nobody waits for it
     await n8n.until_received(await gateway.submitted(ada.id))
     assert dispatcher.POLL_SECONDS < 1
 
@@ -299,16 +299,14 @@ async def test_sending_is_bounded(settings: Settings, users_table: str, n8n: Scr
     n8n.script = script
     settings = settings.model_copy(update={"n8n_concurrency": 3})
     async with running_gateway(settings) as gateway:
-        ada = await People(gateway.gateway.database, users_table).person()
+        ada = await People(gateway.state.database, users_table).person()
         ids = [await gateway.submitted(ada.id) for _ in range(8)]
 
         async def three() -> bool:
             return len(n8n.received) == 3
 
         await eventually(three)
-        rows = await gateway.gateway.database.all(
-            "SELECT id FROM ai_image_requests WHERE dispatch_leased_by IS NOT NULL"
-        )
+        rows = await gateway.state.database.all("SELECT id FROM ai_image_requests WHERE dispatch_leased_by IS NOT NULL")
         assert len(rows) == 3
         go_on.set()
         for request_id in ids:

@@ -33,7 +33,7 @@ async def closed(websocket: ClientConnection) -> int:
 async def limited(settings: Settings, users_table: str, **limits: Any) -> AsyncIterator[tuple[RunningGateway, Person]]:
     """A gateway with other limits, and a user of it."""
     async with running_gateway(settings.model_copy(update=limits)) as gateway:
-        yield gateway, await People(gateway.gateway.database, users_table).person()
+        yield gateway, await People(gateway.state.database, users_table).person()
 
 
 # -- getting in -------------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ async def test_the_scope_all_is_for_admins(gateway: RunningGateway, ada: Person,
         await send(websocket, type="unsubscribe", ref="b", scope="all")
         while (await receive(websocket))["type"] != "unsubscribed":
             pass
-        assert "all" not in gateway.gateway.hub._topics
+        assert "all" not in gateway.state.hub._topics
 
 
 async def test_unsubscribing_ends_the_updates(gateway: RunningGateway, ada: Person) -> None:
@@ -201,10 +201,10 @@ async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person) -> N
     async with gateway.watching(ada.id) as websocket:
         await send(websocket, type="subscribe", scope="mine")
         await receive(websocket)
-        assert gateway.gateway.hub.subscribers == 1
+        assert gateway.state.hub.subscribers == 1
 
     async def empty() -> bool:
-        return gateway.gateway.hub.subscribers == 0 and not gateway.gateway.hub._topics
+        return gateway.state.hub.subscribers == 0 and not gateway.state.hub._topics
 
     await eventually(empty)
 
@@ -307,7 +307,7 @@ async def test_a_frame_has_a_bound(gateway: RunningGateway, ada: Person) -> None
 
 async def test_connections_of_a_user_are_bounded(settings: Settings, users_table: str) -> None:
     async with limited(settings, users_table, ws_connections_per_user=2) as (gateway, ada):
-        eve = await People(gateway.gateway.database, users_table).person()
+        eve = await People(gateway.state.database, users_table).person()
         async with (
             gateway.watching(ada.id),
             gateway.watching(ada.id),
@@ -332,7 +332,7 @@ async def test_connections_of_an_address_and_in_total_are_bounded(
             assert await closed(third) == code
 
         async def free() -> bool:
-            return not gateway.gateway.admission._held
+            return not gateway.state.limits._held
 
         await eventually(free)
         async with gateway.watching(ada.id):

@@ -326,9 +326,9 @@ async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: Scrip
         assert answer.json() == {"success": True}
         failing = await gateway.submitted(ada.id)
         await gateway.callback({"requestId": failing, "status": "failed", "error": "x"})
-        await gateway.gateway.hub.reconcile()
-        gateway.gateway.incidents.count(Incident.UNKNOWN_REQUEST)
-        await AlertMonitor(gateway.gateway).look()
+        await gateway.state.hub.reconcile()
+        gateway.state.incidents.count(Incident.UNKNOWN_REQUEST)
+        await AlertMonitor(gateway.state).look()
         async with gateway.watching(ada.id):
             pass
         assert (await gateway.body(ada.id, request_id))["status"] == "completed"

@@ -15,7 +15,8 @@ from gateway.api.history import cursor_of, page_asked_for, status_asked_for
 from gateway.api.parsing import admin_of, read_json_object, text_field
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
-from gateway.state import Gateway, gateway_of, log_fields
+from gateway.state import State, state_of
+from gateway.telemetry.logging import log_fields
 from storage import administration, transitions
 from storage.errors import NotRetriable, Refusal
 from storage.lifecycle import Event
@@ -34,23 +35,23 @@ log = structlog.get_logger(__name__)
 async def list_requests(request: Request) -> Response:
     """A page of everyone's requests, newest first, by any of the filters together."""
     await admin_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     limit, after = page_asked_for(request)
-    found = await administration.requests_of_everyone(gateway.database, _filters(request, gateway), after, limit)
+    found = await administration.requests_of_everyone(state.database, _filters(request, state), after, limit)
     last = Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
-    return json_response({"requests": [_shown(one, gateway) for one in found], "nextCursor": cursor_of(last)})
+    return json_response({"requests": [_shown(one, state) for one in found], "nextCursor": cursor_of(last)})
 
 
 async def one_request(request: Request) -> Response:
     """A request and everything that happened to it."""
     await admin_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     request_id = _request_id(request)
-    found = await administration.timeline(gateway.database, request_id)
+    found = await administration.timeline(state.database, request_id)
     if found is None:
         raise _not_found()
     content = {
-        "request": _shown(found.request, gateway),
+        "request": _shown(found.request, state),
         "costEstimate": None if found.cost_estimate is None else f"{found.cost_estimate:f}",
         "sentAt": None if found.sent_at is None else rfc3339(found.sent_at),
         "deadlineAt": None if found.deadline_at is None else rfc3339(found.deadline_at),
@@ -74,15 +75,15 @@ async def one_request(request: Request) -> Response:
 async def retry(request: Request) -> Response:
     """Submit a failed request anew, for the same user and organization."""
     admin = await admin_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     request_id = _request_id(request)
     try:
         made = await administration.retry(
-            gateway.database,
+            state.database,
             request_id,
             actor=f"admin:{admin.id}",
-            deadline_seconds=gateway.settings.ai_deadline_seconds,
-            pricing=gateway.settings.pricing,
+            deadline_seconds=state.settings.ai_deadline_seconds,
+            pricing=state.settings.pricing,
         )
     except NotRetriable as error:
         raise ApiError(409, error.code, str(error)) from error
@@ -91,8 +92,8 @@ async def retry(request: Request) -> Response:
     if made is None:
         raise _not_found()
     log.info("retried", **log_fields(made), retry_of=request_id, actor=f"admin:{admin.id}")
-    gateway.announce(made)
-    gateway.wake_dispatcher()
+    state.announcer.announce(made)
+    state.dispatch_due.set()
     headers = {"Location": f"/api/admin/requests/{made.id}"}
     return json_response({"requestId": made.id, "retryOf": request_id, "status": made.status}, 202, headers)
 
@@ -100,28 +101,28 @@ async def retry(request: Request) -> Response:
 async def fail(request: Request) -> Response:
     """End an unfinished request as failed. A picture that comes later still wins."""
     admin = await admin_of(request)
-    gateway = gateway_of(request)
+    state = state_of(request)
     request_id = _request_id(request)
     body = await read_json_object(request) if request.headers.get("content-type") else {}
     reason = text_field(body.get("reason") or "", "reason") or "The request was ended by an administrator."
     actor = f"admin:{admin.id}"
-    applied = await transitions.fail(gateway.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
+    applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
     if applied.request is None:
         raise _not_found()
     if applied.outcome is not Outcome.CHANGED:
         raise ApiError(409, "already_final", f"The request is already {applied.request.status}.")
-    gateway.announce_change(applied, actor=actor)
-    return json_response(encode_body(applied.request, gateway.urls))
+    state.announcer.announce_change(applied, actor=actor)
+    return json_response(encode_body(applied.request, state.urls))
 
 
 # -- what is asked and shown ------------------------------------------------------------------------------------------
 
 
-def _filters(request: Request, gateway: Gateway) -> dict[str, object]:
+def _filters(request: Request, state: State) -> dict[str, object]:
     query = request.query_params
     filters: dict[str, object] = {}
     if query.get("status") == "stuck":
-        filters["minus_stuck"] = -gateway.settings.ai_stuck_after_seconds
+        filters["minus_stuck"] = -state.settings.ai_stuck_after_seconds
     elif (status := status_asked_for(request)) is not None:
         filters["status"] = str(status)
     for name, column in (("organizationId", "organization_id"), ("userId", "user_id")):
@@ -156,9 +157,9 @@ def _not_found() -> ApiError:
     return ApiError(404, "not_found", "Request not found")
 
 
-def _shown(request: AiRequest, gateway: Gateway) -> dict[str, Any]:
+def _shown(request: AiRequest, state: State) -> dict[str, Any]:
     """The Body, and what only administrators see."""
-    body: dict[str, Any] = msgspec.json.decode(encode_body(request, gateway.urls))
+    body: dict[str, Any] = msgspec.json.decode(encode_body(request, state.urls))
     return body | {
         "userId": request.user_id,
         "organizationId": request.organization_id,

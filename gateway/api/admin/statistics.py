@@ -15,7 +15,7 @@ from gateway.api.admin import charts
 from gateway.api.errors import ApiError
 from gateway.api.parsing import admin_of, number_parameter
 from gateway.api.responses import json_response
-from gateway.state import Gateway, gateway_of
+from gateway.state import State, state_of
 from gateway.telemetry.incidents import CALLBACK_INCIDENTS, Incident
 from storage import alerts, statistics
 from storage.database.base import Database
@@ -51,9 +51,9 @@ class Numbers:
     async def stats(self, request: Request) -> Response:
         """Counts, durations and costs of the last days, and what is going on now."""
         await admin_of(request)
-        gateway, days = gateway_of(request), _days(request)
-        found = await self._statistics(gateway.database, days)
-        now = await _now(gateway)
+        state, days = state_of(request), _days(request)
+        found = await self._statistics(state.database, days)
+        now = await _now(state)
         return json_response({"days": days, **_of_the_span(found, days), **now})
 
     async def chart(self, request: Request) -> Response:
@@ -61,7 +61,7 @@ class Numbers:
         await admin_of(request)
         if (name := request.path_params["name"]) not in CHARTS:
             raise ApiError(404, "not_found", "There is no such chart.")
-        drawn = await self._drawn(gateway_of(request).database, name, _days(request), _width(request))
+        drawn = await self._drawn(state_of(request).database, name, _days(request), _width(request))
         return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "private, no-store"})
 
     async def _draw(self, database: Database, name: str, days: int, width: int) -> bytes:
@@ -73,12 +73,12 @@ async def _statistics(database: Database, days: int) -> Statistics:
     return await statistics.statistics(database, days * 24 * 3600.0)
 
 
-async def _now(gateway: Gateway) -> dict[str, Any]:
+async def _now(state: State) -> dict[str, Any]:
     """What is going on, by the database's word: the same in every process."""
-    queue = await statistics.queue(gateway.database, gateway.settings.ai_stuck_after_seconds)
-    process_count, connections = await alerts.processes(gateway.database)
-    counted = await alerts.counts(gateway.database, 24 * 3600.0)
-    shown_alerts = await alerts.recent_alerts(gateway.database, 24 * 3600.0, MAX_ALERTS)
+    queue = await statistics.queue(state.database, state.settings.ai_stuck_after_seconds)
+    process_count, connections = await alerts.processes(state.database)
+    counted = await alerts.counts(state.database, 24 * 3600.0)
+    shown_alerts = await alerts.recent_alerts(state.database, 24 * 3600.0, MAX_ALERTS)
     return {
         "queue": {
             "waiting": queue.waiting,
