@@ -61,6 +61,23 @@ async def send_again(
     return await database.transaction(work)
 
 
+async def send_disproved(database: Database, request: Request, *, actor: str) -> Request | None:
+    """Let a request in doubt be due again: n8n itself says that it has no execution of it.
+
+    None if it is not in doubt any more, or its deadline has passed.
+    """
+
+    async def work(tx: Transaction) -> Request | None:
+        row = await tx.one(queries.SEND_DISPROVED, id=request.id, attempts=request.dispatch_attempts)
+        if row is None:
+            return None
+        due = Request.from_row(row)
+        await record(tx, due, "send_again", actor, {"reason": "n8n has no execution of it"})
+        return due
+
+    return await database.transaction(work)
+
+
 async def record_in_doubt(database: Database, request: Request, lease: str, reason: str) -> None:
     """Record that nobody knows whether n8n has it. The mark stays, so it is never sent again.
 

@@ -147,13 +147,15 @@ VALUES (:request_id, :version, NOW(), :kind, :actor, :detail)"""
 
 # -- the life of a request --------------------------------------------------------------------------------------------
 
-# A progress report in `processing` changes something only if it is higher than the last one.
+# A progress report in `processing` changes something only if it is higher than the last one. Where n8n can be asked,
+# it is after a while without another report.
 START = {
     event: f"""
 UPDATE ai_image_requests
 SET status = 'processing', progress = coalesce(CAST(:progress AS integer), progress),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
-    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL, ask_at = NULL
+    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL,
+    ask_at = CASE WHEN ask_at IS NULL THEN NULL ELSE AFTER(:probe) END
 WHERE id = :id AND {_guard(event)}
   AND (status = 'pending' OR CAST(:progress AS integer) > coalesce(progress, -1))
 RETURNING {COLUMNS}"""
@@ -230,6 +232,14 @@ UPDATE ai_image_requests
 SET dispatch_leased_by = NULL, dispatch_due_at = NOW(), dispatch_attempts = dispatch_attempts - 1,
     dispatch_sending_at = NULL, ask_at = NULL
 WHERE id = :id AND dispatch_leased_by = :lease AND status = 'pending'"""
+
+# The count of attempts tells the sending that was disproved from a later one.
+SEND_DISPROVED = f"""
+UPDATE ai_image_requests
+SET dispatch_sending_at = NULL, dispatch_leased_by = NULL, dispatch_due_at = NOW(), ask_at = NULL
+WHERE id = :id AND dispatch_attempts = :attempts AND dispatch_sending_at IS NOT NULL AND status = 'pending'
+  AND deadline_at > NOW()
+RETURNING {COLUMNS}"""
 
 UNREGISTERED_SINCE = """
 SELECT dispatch_unregistered_since AS since, NOW() AS now FROM ai_image_requests WHERE id = :id"""

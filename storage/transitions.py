@@ -16,6 +16,9 @@ from storage.lifecycle import ERROR_CODES, Event, Status
 from storage.public_urls import PublicUrls
 from storage.request import Request
 
+SILENCE_SECONDS = 60.0
+"""How long after a progress report n8n is asked whether it still works, where it can be asked."""
+
 
 class Outcome(Enum):
     """What an event did."""
@@ -61,7 +64,13 @@ async def start(
     """Apply `Event.ACCEPTED` or `Event.PROGRESSED`; `progress` (0..100) never falls."""
 
     async def work(tx: Transaction) -> Applied:
-        row = await tx.one(queries.START[event], id=request_id, progress=progress, execution_id=execution_id)
+        row = await tx.one(
+            queries.START[event],
+            id=request_id,
+            progress=progress,
+            execution_id=execution_id,
+            probe=SILENCE_SECONDS,
+        )
         if row is not None:
             return await _changed(tx, row, event, actor, {"progress": progress, "executionId": execution_id})
         current = await _current(tx, request_id, execution_id)
@@ -124,8 +133,9 @@ async def fail(
     actor: str,
     cost: Decimal | None = None,
     execution_id: str | None = None,
+    original: str | None = None,
 ) -> Applied:
-    """Apply one of the failing events; `message` is what the user will read."""
+    """Apply one of the failing events; `message` is what the user will read, `original` goes into the timeline."""
 
     async def work(tx: Transaction) -> Applied:
         row = await tx.one(
@@ -137,7 +147,8 @@ async def fail(
             execution_id=execution_id,
         )
         if row is not None:
-            return await _changed(tx, row, event, actor, {"error": message, "executionId": execution_id})
+            detail = {"error": message, "original": original, "executionId": execution_id}
+            return await _changed(tx, row, event, actor, detail)
         current = await _current(tx, request_id, execution_id)
         if current is None:
             return Applied(Outcome.UNKNOWN, None)

@@ -15,24 +15,27 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.n8n import executions, recovery
-from gateway.n8n.executions import outcome_of
+from gateway.n8n.api_budget import ApiBudget
+from gateway.n8n.execution_data import outcome_of
+from gateway.n8n.executions import Executions, ExecutionsUnavailable, Question
 from gateway.n8n.reports import Completed, Failed
 from gateway.server.processes import bind
 from gateway.settings import Settings
-from storage import dispatch, probes
+from gateway.telemetry import metrics
+from storage import dispatch, probes, transitions
 from tests import n8n_recordings, scripted_n8n
-from tests.conftest import Person, parsing_only
-from tests.running import RunningGateway, eventually, serving
+from tests.conftest import People, Person, parsing_only
+from tests.running import RunningGateway, eventually, running_gateway, serving
 from tests.scripted_n8n import Received, ScriptedN8n
 
 KEY = "n8n-api-key"
 SECRETS = CallbackSecrets(Settings.load())
-RECORDED = n8n_recordings.load("executions")
+RECORDED = n8n_recordings.executions()
 RECORDED_REQUEST = "11111111-1111-4111-8111-111111111111"
 
 
@@ -45,6 +48,8 @@ class ExecutionsApi:
         self.answer: Response | None = None
         self.drips = False
         self.looked_into: list[str] = []
+        self.listed = 0
+        self.knows_new = True
 
     def put(self, execution_id: str, kind: str, request_id: str, **changes: Any) -> dict[str, Any]:
         """An execution like the recorded one, for `request_id`."""
@@ -54,6 +59,7 @@ class ExecutionsApi:
             **json.loads(text),
             "id": execution_id,
             "startedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            **({"startedAt": None} if kind == "new" else {}),
             **changes,
         }
         self.executions[execution_id] = execution
@@ -64,9 +70,10 @@ class ExecutionsApi:
             return StreamingResponse(dripping(), media_type="application/json")
         if (refusal := self._refusal(request)) is not None:
             return refusal
+        self.listed += 1
         status = request.query_params.get("status")
         found = [
-            {name: value for name, value in execution.items() if name != "data"}
+            {name: value for name, value in execution.items() if name not in ("data", "padding")}
             for execution in sorted(self.executions.values(), key=lambda e: int(e["id"]), reverse=True)
             if (execution["status"] == status if status else execution["status"] != "running")
         ]
@@ -82,6 +89,8 @@ class ExecutionsApi:
     def _refusal(self, request: Request) -> Response | None:
         if self.answer is not None:
             return self.answer
+        if not self.knows_new and request.query_params.get("status") == "new":
+            return JSONResponse({"message": "request/query/status must be equal to one of the allowed values"}, 400)
         good = request.headers.get("x-n8n-api-key") == KEY
         return None if good else JSONResponse({"message": "unauthorized"}, 401)
 
@@ -112,8 +121,10 @@ async def running_api() -> AsyncIterator[ExecutionsApi]:
 
 @pytest.fixture
 def settings(settings: Settings, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(recovery, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(recovery, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(recovery, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(recovery, "PROBE_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(executions, "CALLS_PER_MINUTE", 100_000)
     monkeypatch.setattr(dispatch, "IN_DOUBT_SECONDS", 0.1)
     key = Settings.load({"n8n_api_url": api.url, "n8n_api_key": KEY}).n8n_api_key
     return settings.model_copy(update={"n8n_api_url": api.url, "n8n_api_key": key, "n8n_timeout_seconds": 5})
@@ -210,14 +221,14 @@ async def test_what_n8n_does_not_know_is_asked_again_until_the_deadline(
     """A POST may wait in n8n's queue for a while."""
     other = api.put("6", "completed", "22222222-2222-4222-8222-222222222222")
     request_id = await in_doubt(gateway, ada, n8n)
-    await eventually(lambda: asyncio.sleep(0, len(api.looked_into) > 2))
+    await eventually(lambda: asyncio.sleep(0, api.listed > 10))
     assert (await gateway.body(ada.id, request_id))["status"] == "pending"
-    assert set(api.looked_into) == {other["id"]}
+    assert api.looked_into == [other["id"]], "once: what it took does not change"
     await let_expire(gateway, request_id)
     body = await gateway.until(ada.id, request_id, "failed")
     assert body["errorCode"] == "deadline"
     assert "no execution" in body["errorMessage"]
-    assert n8n.times(request_id) == 1, "and it is never sent again"
+    assert n8n.times(request_id) == 1
 
 
 UNAVAILABLE = [
@@ -314,16 +325,15 @@ async def test_of_several_runs_one_with_a_picture_counts(
 
 
 async def test_one_process_asks(
-    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, users_table: str, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request_id = await gateway.submitted(ada.id)
-    await gateway.until(ada.id, request_id, "processing")
-    monkeypatch.setattr(recovery, "LOOK_SECONDS", 3600)
-    database = gateway.state.database
-    await database.all("UPDATE ai_image_requests SET deadline_at = AFTER(:seconds)", seconds=3600.0)
-    await asyncio.sleep(0.1)  # a look that had begun has ended
-    await let_expire(gateway, request_id)
-    taken = await asyncio.gather(*(probes.claim_probes(database, 10) for _ in range(5)))
+    monkeypatch.setattr(recovery, "PROBE_SECONDS", 3600)  # the gateway's own search was at its start
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.state.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await gateway.until(ada.id, request_id, "processing")
+        await let_expire(gateway, request_id)
+        taken = await asyncio.gather(*(probes.claim_probes(gateway.state.database, 10) for _ in range(5)))
     assert [len(share) for share in taken if share] == [1]
 
 
@@ -362,14 +372,14 @@ def without_picture() -> dict[str, Any]:
     return dict(data)
 
 
-async def test_a_workflow_that_ended_well_without_a_picture_may_have_record_delivery(
+async def test_a_workflow_that_ended_well_without_a_picture_may_still_get_one(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
 ) -> None:
     request_id = await in_doubt(gateway, ada, n8n)
     text = json.dumps(without_picture()).replace(RECORDED_REQUEST, request_id)
     data = json.loads(text.replace('"callbackSecret": "s"', f'"callbackSecret": "{SECRETS.token_for(request_id)}"'))
     api.put("7", "completed", request_id, data=data)
-    await eventually(lambda: asyncio.sleep(0, api.looked_into.count("7") > 2))
+    await eventually(lambda: asyncio.sleep(0, "7" in api.looked_into and api.listed > 10))
     assert (await gateway.body(ada.id, request_id))["status"] == "pending"
     await let_expire(gateway, request_id)
     body = await gateway.until(ada.id, request_id, "failed")
@@ -483,3 +493,218 @@ async def test_rows_of_other_tools_end_too(gateway: RunningGateway, ada: Person)
     assert row["deadline_at"] is not None
     await let_expire(gateway, str(row["id"]))
     await gateway.until(ada.id, str(row["id"]), "failed")
+
+
+# -- newer versions of n8n --------------------------------------------------------------------------------------------
+
+
+async def test_what_was_accepted_and_then_died_is_noticed_long_before_the_deadline(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """n8n was killed mid-work: it will never call back, and its API says so."""
+    monkeypatch.setattr(transitions, "SILENCE_SECONDS", 0.2)
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    api.put("7", "running", request_id)
+    await eventually(lambda: asyncio.sleep(0, "7" in api.looked_into))
+    assert (await gateway.body(ada.id, request_id))["status"] == "processing"
+    api.put("7", "crashed", request_id)
+    body = await gateway.until(ada.id, request_id, "failed")
+    assert body["errorCode"] == "generation_failed"
+
+
+async def test_a_callback_puts_the_question_off(gateway: RunningGateway, ada: Person, api: ExecutionsApi) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    before = await asked(gateway, request_id)
+    await gateway.callback({"requestId": request_id, "status": "processing", "progress": 5})
+    after = await asked(gateway, request_id)
+    assert before is not None
+    assert after > before
+    assert api.listed == 0
+
+
+async def test_a_finished_execution_that_a_restart_called_crashed_keeps_its_picture(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.put("7", "finished_then_crashed", request_id)
+    body = await gateway.until(ada.id, request_id, "completed")
+    assert body["storageKey"] == f"ai-images/{request_id}.png"
+
+
+async def test_an_execution_that_waits_for_a_worker_is_found(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.put("7", "new", request_id)
+    await gateway.until(ada.id, request_id, "processing")
+    assert n8n.times(request_id) == 1
+
+
+async def test_an_n8n_that_does_not_know_a_status_can_be_asked_all_the_same(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    api.knows_new = False
+    request_id = await in_doubt(gateway, ada, n8n)
+    api.put("7", "completed", request_id)
+    await gateway.until(ada.id, request_id, "completed")
+
+
+# -- n8n's "no such execution" ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon_disproved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "DISPROVED_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("soon_disproved")
+async def test_what_n8n_never_got_is_sent_again(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    api.put("6", "completed", "22222222-2222-4222-8222-222222222222")
+    n8n.answers(HTMLResponse("<h1>502 Bad Gateway</h1>", 502), scripted_n8n.STARTED)
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    assert n8n.times(request_id) == 2
+    assert [kind for kind in await kinds(gateway, request_id) if kind in ("in_doubt", "send_again")] == [
+        "in_doubt",
+        "send_again",
+    ]
+
+
+@pytest.mark.usefixtures("soon_disproved")
+@pytest.mark.parametrize("kind", ["running", "new", "completed", "failed"])
+async def test_what_n8n_got_is_not_sent_again(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, kind: str
+) -> None:
+    async def script(received: Received) -> Response:
+        api.put("7", kind, received.request_id)
+        return HTMLResponse("<h1>504 Gateway Time-out</h1>", 504)
+
+    n8n.script = script
+    request_id = await gateway.submitted(ada.id)
+    ended = {"completed": "completed", "failed": "failed"}
+    await gateway.until(ada.id, request_id, ended.get(kind, "processing"))
+    assert n8n.times(request_id) == 1
+
+
+@pytest.mark.usefixtures("soon_disproved")
+@pytest.mark.parametrize("why", ["unreadable", "without data", "too much"])
+async def test_a_search_that_proves_nothing_frees_nothing(
+    gateway: RunningGateway,
+    ada: Person,
+    n8n: ScriptedN8n,
+    api: ExecutionsApi,
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+) -> None:
+    other = api.put("7", "running", "22222222-2222-4222-8222-222222222222")
+    if why == "unreadable":
+        other["data"] = "x"
+    elif why == "without data":
+        other["data"] = {"resultData": {"runData": {}}}
+    else:
+        monkeypatch.setattr(executions, "MAX_CANDIDATES", 0)
+    request_id = await in_doubt(gateway, ada, n8n)
+    await eventually(lambda: asyncio.sleep(0, api.listed > 20))
+    assert n8n.times(request_id) == 1
+
+
+@pytest.mark.usefixtures("soon_disproved")
+async def test_sending_again_ends_with_the_attempts(
+    settings: Settings, users_table: str, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    n8n.answers(scripted_n8n.EMPTY)
+    async with running_gateway(settings.model_copy(update={"n8n_attempts": 3})) as gateway:
+        ada = await People(gateway.state.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await n8n.until_received(request_id, 3)
+        await until_kind(gateway, request_id, "in_doubt")
+        before = api.listed
+        await eventually(lambda: asyncio.sleep(0, api.listed > before + 8))
+        assert n8n.times(request_id) == 3
+        await let_expire(gateway, request_id)
+        assert (await gateway.until(ada.id, request_id, "failed"))["errorCode"] == "deadline"
+
+
+# -- what asking costs ------------------------------------------------------------------------------------------------
+
+
+async def test_twenty_doubts_beside_large_executions_cost_one_fetch_each(
+    settings: Settings, users_table: str, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    """Each execution holds 200 KB; most are other people's, and none of them changes."""
+    for number in range(100, 130):
+        api.put(str(number), "completed", "22222222-2222-4222-8222-222222222222", padding="x" * 200_000)
+    n8n.answers(scripted_n8n.EMPTY)
+    settings = settings.model_copy(update={"ai_generation_rate_limit_per_hour": 100})
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.state.database, users_table).person()
+        ids = [await gateway.submitted(ada.id) for _ in range(20)]
+        await eventually(lambda: asyncio.sleep(0, len(set(api.looked_into)) == 30))
+        listed = api.listed
+        await eventually(lambda: asyncio.sleep(0, api.listed > listed + 20))
+        assert sorted(api.looked_into) == sorted(set(api.looked_into)), "each was fetched once"
+        for number, request_id in enumerate(ids):
+            api.put(str(200 + number), "completed", request_id, padding="x" * 200_000)
+        for request_id in ids:
+            await gateway.until(ada.id, request_id, "completed")
+    assert len(api.looked_into) == 50
+
+
+async def test_asking_stays_within_its_budget(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker = Executions(gateway.settings, SECRETS)
+    monkeypatch.setattr(asker, "_budget", ApiBudget(30, 300_000))
+    question = Question("11111111-1111-4111-8111-111111111111", None, datetime.now(UTC))
+    for number in range(100, 200):
+        api.put(str(number), "completed", "22222222-2222-4222-8222-222222222222", padding="x" * 50_000)
+    before = calls(), received()
+    assert await asker.of_requests([question]) == {}, "not all could be searched: that proves nothing"
+    with pytest.raises(ExecutionsUnavailable, match="enough"):
+        await asker.of_requests([question])
+    await asker.aclose()
+    assert len(api.looked_into) < 10, "their bytes were spent before the calls were"
+    assert calls() - before[0] == api.listed + len(api.looked_into)
+    assert 300_000 < received() - before[1] < 500_000
+
+
+def calls() -> float:
+    return float(sum(metrics.N8N_API_CALLS.labels(kind)._value.get() for kind in ("list", "execution")))
+
+
+def received() -> float:
+    return float(metrics.N8N_API_BYTES._value.get())
+
+
+def test_a_budget_is_filled_anew_within_a_minute() -> None:
+    now = [0.0]
+    budget = ApiBudget(60, 1000, clock=lambda: now[0])
+
+    def spent_at(seconds: float) -> bool:
+        now[0] = seconds
+        return budget.is_spent
+
+    budget.spend(2500)
+    assert spent_at(0), "one answer may overdraw it"
+    assert spent_at(80)
+    assert not spent_at(95)
+    for _ in range(60):
+        budget.spend(0)
+    assert spent_at(95)
+    assert not spent_at(97)
+    assert not budget.is_worth_a_search, "it could only list"
+    assert not spent_at(200)
+    assert budget.is_worth_a_search
+
+
+def test_pauses_grow_with_what_is_asked_about() -> None:
+    """A request that takes long is asked about ever more rarely."""
+    from gateway.n8n.recovery import pause_before_asking
+
+    pauses = [pause_before_asking(age) for age in (0, 10, 60, 120, 600, 10_000)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (recovery.PROBE_AGAIN_SECONDS, recovery.LONGEST_PAUSE_SECONDS)

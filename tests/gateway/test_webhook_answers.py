@@ -1,22 +1,24 @@
-"""Every row of the table of n8n's answers: what each one means, and what the gateway then does."""
+"""Every row of the table of answers (gateway/n8n/README.md): what each one means, and what the gateway then does."""
 
 import asyncio
 import json
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from gateway.n8n import dispatcher
-from gateway.n8n.dispatcher import retry_delay
+from gateway.n8n import dispatcher, recording, retries, webhook
+from gateway.n8n.answers import Verdict, classify
 from gateway.n8n.reports import Completed, Failed
-from gateway.n8n.webhook import Verdict, classify
+from gateway.n8n.retries import retry_delay
 from gateway.settings import Settings
 from tests import scripted_n8n
 from tests.conftest import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 from tests.servers import free_port
+
+ENVOY = "upstream connect error or disconnect/reset before headers. reset reason: "
 
 ANSWERS: list[tuple[str, Response, Verdict]] = [
     ("started", scripted_n8n.STARTED, Verdict.ACCEPTED),
@@ -34,9 +36,7 @@ ANSWERS: list[tuple[str, Response, Verdict]] = [
     ("starting up", scripted_n8n.STARTING_UP, Verdict.SEND_AGAIN),
     ("routes not set up", scripted_n8n.CANNOT_POST, Verdict.SEND_AGAIN),
     ("too many", PlainTextResponse("slow down", 429), Verdict.SEND_AGAIN),
-    ("bad gateway", PlainTextResponse("", 502), Verdict.SEND_AGAIN),
     ("database lost", scripted_n8n.DATABASE_LOST, Verdict.SEND_AGAIN),
-    ("gateway timeout", PlainTextResponse("", 504), Verdict.SEND_AGAIN),
     ("stopping", scripted_n8n.STOPPING, Verdict.IN_DOUBT),
     ("any other 500", PlainTextResponse("oops", 500), Verdict.IN_DOUBT),
     ("JSON that holds n8n's words", JSONResponse({"Product": "n8n is starting up", "Key": "b/a"}), Verdict.ACCEPTED),
@@ -44,6 +44,33 @@ ANSWERS: list[tuple[str, Response, Verdict]] = [
     ("a page that holds n8n's words", Response("<p>For n8n is starting up", media_type="text/html"), Verdict.ACCEPTED),
     ("nothing in it", scripted_n8n.EMPTY, Verdict.IN_DOUBT),
     ("no content", Response(status_code=204), Verdict.IN_DOUBT),
+    ("a byte order mark alone", Response(b"\xef\xbb\xbf\r\n"), Verdict.IN_DOUBT),
+    ("a login page", HTMLResponse("<!DOCTYPE html><title>Sign in</title>"), Verdict.IN_DOUBT),
+    ("a login page that says it is text", PlainTextResponse("\n<html><p>Sign in"), Verdict.IN_DOUBT),
+    ("a way to a login page", Response(status_code=302, headers={"Location": "/login"}), Verdict.REFUSED),
+    ("a page that is not n8n's", HTMLResponse("<h1>404 Not Found</h1>nginx", 404), Verdict.IN_DOUBT),
+    ("a proxy without a route", PlainTextResponse("404 page not found", 404), Verdict.IN_DOUBT),
+    ("a firewall", HTMLResponse("<h1>403 Forbidden</h1>", 403), Verdict.REFUSED),
+    ("too large for a proxy", HTMLResponse("<h1>413</h1>", 413), Verdict.REFUSED),
+    ("a handed-on 429", JSONResponse({"error": {"message": "slow down"}}, 429), Verdict.IN_DOUBT),
+    ("a handed-on 503", JSONResponse({"error": "provider down", "requestId": "x"}, 503), Verdict.IN_DOUBT),
+    ("a Respond node's failure", JSONResponse({"status": "failed", "error": "x"}, 500), Verdict.RAN_AND_FAILED),
+    ("a balancer without servers", HTMLResponse("<h1>503</h1>No server is available", 503), Verdict.SEND_AGAIN),
+    ("Envoy without a connection", PlainTextResponse(ENVOY + "connection failure", 503), Verdict.SEND_AGAIN),
+    ("Envoy that lost its connection", PlainTextResponse(ENVOY + "connection termination", 503), Verdict.IN_DOUBT),
+    ("Varnish", HTMLResponse("<h1>Error 503 Backend fetch failed</h1>", 503), Verdict.IN_DOUBT),
+    ("Heroku", HTMLResponse("<title>Application error</title>", 503), Verdict.IN_DOUBT),
+    *(
+        (f"a proxy's {status}", response, Verdict.IN_DOUBT)
+        for status in (408, 500, 501, 502, 504, 505, 507, 520, 524, 527, 561, 598, 599)
+        for response in (PlainTextResponse("", status), HTMLResponse(f"<h1>{status}</h1>", status))
+    ),
+    ("a proxy's 502 in JSON", JSONResponse({"error": "bad gateway"}, 502), Verdict.IN_DOUBT),
+    ("a proxy's 504 in JSON", JSONResponse({"message": "Endpoint request timed out"}, 504), Verdict.IN_DOUBT),
+    *(
+        (f"Cloudflare's {status}", HTMLResponse(f"<!DOCTYPE html>{status}", status), Verdict.SEND_AGAIN)
+        for status in (521, 522, 523, 525, 526, 530)
+    ),
 ]
 
 
@@ -54,31 +81,70 @@ def test_what_an_answer_means(response: Response, verdict: Verdict) -> None:
     assert answer.reason
 
 
-NEWS: list[tuple[Any, type | None]] = [
-    ({"Key": "b/a.png", "Id": "1"}, Completed),
-    ([{"Key": "b/a.png", "Id": "1", "cost": "0.1"}], Completed),
+PICTURE = {"Key": "b/a.png", "Id": "1"}
+
+REPORTED: list[tuple[Any, type | None]] = [
+    (PICTURE, Completed),
+    ([PICTURE | {"cost": "0.1"}], Completed),
+    ([{"json": PICTURE, "pairedItem": {"item": 0}}], Completed),
+    ([{"note": "an item before it"}, PICTURE], Completed),
+    ({"data": [PICTURE]}, Completed),
+    ({"data": {"json": PICTURE}}, Completed),
+    ({"headers": {}, "body": PICTURE}, Completed),
+    (json.dumps(PICTURE), Completed),
+    ({"body": json.dumps([PICTURE])}, Completed),
+    ({"Key": " b/a.png\n", "Id": "1 "}, Completed),
+    (PICTURE | {"status": "success"}, Completed),
+    (PICTURE | {"error": "a progress callback was lost"}, Completed),
     ({"status": "failed", "error": "x"}, Failed),
+    ({"status": "FAILED\n", "error": "x"}, Failed),
+    ({"error": "x"}, Failed),
+    ({"error": {"message": "x"}}, Failed),
+    ({"success": False, "message": "x"}, Failed),
+    ([{"json": {"success": False}}], Failed),
+    ({"error": None, "message": "Workflow was started"}, None),
+    ({"error": ""}, None),
+    ({"success": True}, None),
+    ({"status": "processing"}, None),
     ({"Key": "b/a.png"}, None),
     ({"Key": "", "Id": ""}, None),
+    ({"Key": ["b/a.png"], "Id": 1}, None),
     ({"message": "Workflow was started"}, None),
-    ({"error": "x"}, None),
+    ({"data": {"data": {"data": {}}}}, None),
     ([], None),
     ("text", None),
+    (None, None),
 ]
 
 
-@pytest.mark.parametrize(("content", "kind"), NEWS)
-def test_what_an_answer_already_reports(content: Any, kind: type | None) -> None:
-    answer = classify(200, "text/html", json.dumps(content).encode())
+@pytest.mark.parametrize(("content", "kind"), REPORTED)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_what_an_answer_already_reports(content: Any, kind: type | None, mark: bytes) -> None:
+    answer = classify(200, "text/html", mark + json.dumps(content).encode())
     assert answer.verdict is Verdict.ACCEPTED
     assert (None if answer.report is None else type(answer.report)) is kind
+    if isinstance(answer.report, Completed):
+        assert (answer.report.key, answer.report.id) == ("b/a.png", "1")
+
+
+def test_numbers_that_json_does_not_have_cost_no_picture() -> None:
+    answer = classify(200, "application/json", b'{"Key": "b/a.png", "Id": "1", "cost": NaN, "progress": Infinity}')
+    assert isinstance(answer.report, Completed)
+
+
+@pytest.mark.parametrize("message", ["a\x00b", "\ud83d", "line\r\nline", "x" * 5000, {"a": 1}, None, 7])
+def test_what_stands_in_a_reason_is_clean(message: Any) -> None:
+    reason = classify(502, "application/json", json.dumps({"message": message}).encode()).reason
+    assert reason.isprintable()
+    assert len(reason) <= 300
+    reason.encode()
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries without the usual pauses."""
-    monkeypatch.setattr(dispatcher, "FIRST_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(dispatcher, "LONGEST_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(retries, "FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(retries, "LONGEST_RETRY_SECONDS", 0.1)
 
 
 FINAL = [
@@ -108,9 +174,8 @@ AGAIN = [
     scripted_n8n.CANNOT_POST,
     scripted_n8n.NOT_REGISTERED,
     PlainTextResponse("", 429),
-    PlainTextResponse("", 502),
     scripted_n8n.DATABASE_LOST,
-    PlainTextResponse("", 504),
+    PlainTextResponse("", 521),
 ]
 
 
@@ -138,7 +203,7 @@ async def test_a_refused_connection_is_tried_again(settings: Settings, users_tab
 async def test_an_inactive_workflow_is_final_after_a_while(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "UNREGISTERED_SECONDS", 0.3)
+    monkeypatch.setattr(recording, "UNREGISTERED_SECONDS", 0.3)
     n8n.answers(scripted_n8n.NOT_REGISTERED)
     request_id = await gateway.submitted(ada.id)
     body = await gateway.until(ada.id, request_id, "failed")
@@ -176,14 +241,21 @@ async def cut(received: Received) -> Response:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("case", ["stopping", "empty", "timeout", "reset"])
+@pytest.mark.parametrize("case", ["stopping", "empty", "timeout", "reset", "a proxy's 502", "a proxy's 504"])
 async def test_what_is_in_doubt_is_never_sent_again(
     settings: Settings, users_table: str, n8n: ScriptedN8n, case: str
 ) -> None:
     if case in ("timeout", "reset"):
         n8n.script = scripted_n8n.never if case == "timeout" else cut
     else:
-        n8n.answers(scripted_n8n.STOPPING if case == "stopping" else scripted_n8n.EMPTY)
+        n8n.answers(
+            {
+                "stopping": scripted_n8n.STOPPING,
+                "empty": scripted_n8n.EMPTY,
+                "a proxy's 502": HTMLResponse("<h1>502 Bad Gateway</h1>", 502),
+                "a proxy's 504": HTMLResponse("<h1>504 Gateway Time-out</h1>", 504),
+            }[case]
+        )
     settings = settings.model_copy(update={"n8n_timeout_seconds": 0.3})
     async with running_gateway(settings) as gateway:
         ada = await People(gateway.state.database, users_table).person()
@@ -231,7 +303,15 @@ async def test_a_synchronous_workflow_needs_no_callback(
     assert len(await gateway.state.database.all("SELECT id FROM assets")) == 1
 
 
-async def test_an_answer_has_a_bound(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+async def test_an_answer_may_hold_the_picture_itself(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    n8n.answers(JSONResponse({"picture": "x" * 3_000_000, "Key": "b/a.png", "Id": "1"}))
+    await gateway.until(ada.id, await gateway.submitted(ada.id), "completed")
+
+
+async def test_an_answer_has_a_bound(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "MAX_ANSWER", 100_000)
     n8n.answers(JSONResponse({"picture": "x" * 3_000_000}))
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
