@@ -3,6 +3,7 @@
 All problems are reported at once: `SettingsError.problems` holds one sentence each, never a value.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be a URL that starts with http:// or https://")
+        _check_callable(value)
         if info.field_name == "app_url" and _production(info) and parts.hostname in _LOCAL:
             raise ValueError("is not set, or points at this machine: n8n calls back to it, browsers come from it")
         return value.rstrip("/") if info.field_name != "n8n_webhook_url" else value
@@ -200,7 +202,7 @@ class Settings(BaseSettings):
     @field_validator("n8n_api_key")
     @classmethod
     def _api_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if (value is None) == bool(info.data.get("n8n_api_url")):
+        if "n8n_api_url" in info.data and (value is None) == bool(info.data["n8n_api_url"]):
             raise ValueError("and N8N_API_URL belong together: set both, or neither")
         return value
 
@@ -319,6 +321,18 @@ def _check_port(url: str) -> None:
         _ = urlsplit(url).port
     except ValueError:
         raise ValueError("cannot be read: write / @ : # ? % in its password as %2F %40 %3A %23 %3F %25") from None
+
+
+def _check_callable(url: str) -> None:
+    """What cannot be called stops the start: later each call would break on it, for ever."""
+    try:
+        parsed = httpx.URL(url)
+        callable_host = bool(parsed.host) and not re.search(r"[%\s]", parsed.host.partition("%25")[0])
+        parsed.raw_host.decode().encode("idna")  # as the resolver will: labels of 1..63 characters
+    except (httpx.InvalidURL, UnicodeError):
+        raise ValueError("cannot be called: its host or port is none") from None  # without the reason, which quotes it
+    if not callable_host or (parsed.port is not None and not 0 < parsed.port < 65536):
+        raise ValueError("cannot be called: its host or port is none")
 
 
 def _role_of_key(key: str) -> str | None:

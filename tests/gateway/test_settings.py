@@ -178,3 +178,43 @@ def test_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load().allowed_buckets == {"ai-images", "campaign"}
     monkeypatch.delenv("STORAGE_BUCKETS")
     assert Settings.load().allowed_buckets == frozenset()
+
+
+@pytest.mark.parametrize("name", ["APP_URL", "N8N_WEBHOOK_URL", "N8N_API_URL", "SUPABASE_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://n8n:abc/x",
+        "http://n8n:0/x",
+        "http://n8n:99999/x",
+        "http://[::1/x",
+        "http://xn--/x",
+        "http://xn--a/x",
+        "http://a..b/x",
+        f"http://{'a' * 64}.example.com/x",
+        "http://exa mple.com/x",
+        "http://exa%mple.com/x",
+        "http:///x",
+        "http://.",
+        "http://n8n/\x7f",
+    ],
+)
+def test_a_url_that_cannot_be_called_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    told = [problem for problem in problems(monkeypatch, GOOD | {"N8N_API_KEY": "k", name: url}) if name in problem]
+    assert len(told) == 1
+    assert url not in told[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://n8n:5678/webhook/x",
+        "https://bücher.example/webhook/a b",
+        "https://xn--bcher-kva.example/x",
+        "http://[2001:db8::1]:5678/x",
+        "http://[fe80::1%25eth0]/x",
+        "http://user:p%40ss@my_n8n/x?a=b%20c",
+    ],
+)
+def test_a_url_that_can_be_called_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert problems(monkeypatch, GOOD | {"N8N_WEBHOOK_URL": url}) == []
