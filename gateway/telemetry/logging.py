@@ -67,3 +67,8 @@ def log_fields(request: Request) -> dict[str, str | None]:
         "execution_id": request.n8n_execution_id,
         "trace_id": trace_id_of(request),
     }
+
+
+def reason_of(error: Exception) -> str:
+    """What a log line says of why something failed: the error's text, cut to 200 characters."""
+    return str(error)[:200]
