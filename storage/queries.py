@@ -45,16 +45,28 @@ OWN_REQUESTS = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = ANY(:ids) AN
 REQUEST_OF_EXECUTION = """
 SELECT id FROM ai_image_requests WHERE n8n_execution_id = :execution_id ORDER BY created_at DESC LIMIT 1"""
 
-UNFINISHED_OF_USER = f"""
-SELECT {COLUMNS} FROM ai_image_requests WHERE user_id = :user_id AND {OPEN} ORDER BY created_at DESC LIMIT :limit"""
+# Whoever owns them.
+REQUESTS = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = ANY(:ids)"
 
-FINISHED_OF_USER = f"""
-SELECT {COLUMNS} FROM ai_image_requests WHERE user_id = :user_id AND NOT ({OPEN}) ORDER BY created_at DESC
-LIMIT :limit"""
 
-UNFINISHED = f"SELECT {COLUMNS} FROM ai_image_requests WHERE {OPEN} ORDER BY created_at DESC LIMIT :limit"
+def _recent(owner: str) -> str:
+    """Unfinished first, then the newest. Each half reads an index of its own, and no further than the limit."""
+    unfinished, finished = [
+        f"""
+    SELECT * FROM (
+        SELECT {COLUMNS}, {rank} AS rank FROM ai_image_requests WHERE {owner}{condition}
+        ORDER BY created_at DESC LIMIT :limit) AS half"""
+        for rank, condition in ((0, OPEN), (1, f"NOT ({OPEN})"))
+    ]
+    return f"""
+SELECT {COLUMNS} FROM ({unfinished}
+    UNION ALL{finished}
+) AS halves ORDER BY rank, created_at DESC LIMIT :limit"""
 
-FINISHED = f"SELECT {COLUMNS} FROM ai_image_requests WHERE NOT ({OPEN}) ORDER BY created_at DESC LIMIT :limit"
+
+RECENT = _recent("")
+
+RECENT_OF_USER = _recent("user_id = :user_id AND ")
 
 # Pages in the order of change; `after_id` goes on where the last page ended.
 CHANGED = f"""

@@ -1,5 +1,6 @@
 """Reads of requests: by id, by owner, by execution, and what has changed or is overdue."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from storage import queries
@@ -38,17 +39,27 @@ async def read_many(database: Database, request_ids: list[str], user_id: str) ->
     return [found[request_id] for request_id in request_ids if request_id in found]
 
 
+async def read_all(database: Database, ids: Sequence[str]) -> dict[str, Request]:
+    """Those of `ids` that exist, by id and whoever owns them: one query for many callers, each of which compares the
+    owner."""
+    rows = await database.all(queries.REQUESTS, ids=list(ids))
+    return {request.id: request for request in map(Request.from_row, rows)}
+
+
 async def recent(database: Database, user_id: str | None, limit: int) -> list[Request]:
     """At most `limit` requests of `user_id` (None: of everyone), unfinished first, then the newest."""
-    owner: dict[str, object] = {} if user_id is None else {"user_id": user_id}
-    unfinished = queries.UNFINISHED if user_id is None else queries.UNFINISHED_OF_USER
-    finished = queries.FINISHED if user_id is None else queries.FINISHED_OF_USER
-    rows = await database.all(unfinished, limit=limit, **owner)
-    if len(rows) < limit:
-        seen = {str(row["id"]) for row in rows}
-        more = await database.all(finished, limit=limit - len(rows), **owner)
-        rows += [row for row in more if str(row["id"]) not in seen]  # it may have finished in between
+    if user_id is None:
+        rows = await database.all(queries.RECENT, limit=limit)
+    else:
+        rows = await database.all(queries.RECENT_OF_USER, user_id=user_id, limit=limit)
     return [Request.from_row(row) for row in rows]
+
+
+async def recent_of_users(database: Database, user_ids: Sequence[str], limit: int) -> dict[str, list[Request]]:
+    """`recent` of each of `user_ids` (at most `limit` each), in one query for many callers; who has none has an empty
+    list."""
+    found = await database.each(queries.RECENT_OF_USER, "user_id", user_ids, limit=limit)
+    return {user_id: [Request.from_row(row) for row in found.get(user_id, ())] for user_id in user_ids}
 
 
 async def changed_since(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -46,6 +46,15 @@ def translate(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${names.index(match[1]) + 1}"
 
     return _PARAMETER.sub(numbered, sql), tuple(names)
+
+
+@lru_cache(maxsize=256)
+def for_each(sql: str, name: str) -> str:
+    """`sql` for each of the list ``:each`` in the place of the parameter `name`, which it selects as `each_value`."""
+    one = re.sub(rf"(?<!:):{name}\b", "each_one.value", sql)
+    return f"""
+SELECT CAST(each_one.value AS text) AS each_value, found.*
+FROM unnest(CAST(:each AS uuid[])) AS each_one(value) CROSS JOIN LATERAL ({one}) AS found"""
 
 
 def pool_options(url: str) -> tuple[str, dict[str, Any]]:
@@ -91,6 +100,12 @@ class _PostgresTransaction(Transaction):
         rows: list[Row] = await self._connection.fetch(statement, *[values[name] for name in names])
         return rows
 
+    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in await self.all(for_each(sql, name), each=list(dict.fromkeys(each)), **values):
+            found.setdefault(row["each_value"], []).append(row)
+        return found
+
     async def lock(self, name: str) -> None:
         await self._connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
 
@@ -123,6 +138,10 @@ class PostgresDatabase(Database):
     async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]:
         async with self._pool.connection() as connection:
             return await _PostgresTransaction(connection.raw_connection).all(sql, **values)
+
+    async def _each(self, sql: str, name: str, each: Sequence[str], values: dict[str, object]) -> dict[str, list[Row]]:
+        async with self._pool.connection() as connection:
+            return await _PostgresTransaction(connection.raw_connection).each(sql, name, each, **values)
 
     def _unavailable_errors(self) -> tuple[type[Exception], ...]:
         return (

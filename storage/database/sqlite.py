@@ -8,7 +8,7 @@ last commit and never wait for a writer).
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -89,6 +89,10 @@ class _SqliteTransaction(Transaction):
     async def all(self, sql: str, **values: object) -> list[Row]:
         return await _fetch(self._connection, sql, values)
 
+    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
+        found = {value: await self.all(sql, **{name: value}, **values) for value in dict.fromkeys(each)}
+        return {value: rows for value, rows in found.items() if rows}
+
     async def lock(self, name: str) -> None:
         """Nothing to do: BEGIN IMMEDIATE already lets one writer in at a time."""
 
@@ -149,6 +153,10 @@ class SqliteDatabase(Database):
         if sql.lstrip().startswith("SELECT"):
             return await _fetch(self._connections[1].raw_connection, sql, values)
         return await self._in_transaction(lambda tx: tx.all(sql, **values))
+
+    async def _each(self, sql: str, name: str, each: Sequence[str], values: dict[str, object]) -> dict[str, list[Row]]:
+        reader = _SqliteTransaction(self._connections[1].raw_connection)
+        return await reader.each(sql, name, each, **values)
 
     def _unavailable_errors(self) -> tuple[type[Exception], ...]:
         import sqlite3
