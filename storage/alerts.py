@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from storage import queries
-from storage.costs import amount_of
 from storage.database.base import Database, Transaction
 from storage.times import instant, instant_or_none
 
@@ -98,7 +97,7 @@ async def add_incidents(database: Database, incidents: dict[str, tuple[str, int]
 async def counts(database: Database, window_seconds: float) -> dict[str, int]:
     """What was counted in the last `window_seconds`, to the hour."""
     rows = await database.all(queries.COUNTS, minus_window=-window_seconds)
-    return {row["name"]: int(amount_of(row["count"])) for row in rows}
+    return {row["name"]: int(row["count"]) for row in rows}
 
 
 async def process_seen(database: Database, name: str, *, connections: int, bus_healthy: bool) -> None:

@@ -55,14 +55,14 @@ async def check_budget(tx: Transaction, organization_id: str, pricing: Pricing) 
 
 
 def amount_of(total: Decimal | str | None) -> Decimal:
-    """What `TOTAL(column)` of the queries page returns: a sum, or on SQLite the amounts themselves."""
+    """What the word `TOTAL` returns: a sum, or on SQLite the amounts themselves."""
     if isinstance(total, str):
         return sum((Decimal(amount) for amount in total.split()), Decimal(0))
     return Decimal(total or 0)
 
 
 def hour_of(value: datetime | str) -> str:
-    """What `HOUR_OF(column)` of the queries page returns, as ``2026-01-31T12`` (UTC)."""
+    """What the word `HOUR_OF` returns, as ``2026-01-31T12`` (UTC)."""
     return value[:13] if isinstance(value, str) else value.isoformat()[:13]
 
 

@@ -1,15 +1,6 @@
 """Every SQL statement of the gateway, on one page.
 
-Written for PostgreSQL, with parameters as ``:name``. SQLite gets the same text through `sqlite.translate`, which knows
-three of its words: ``NOW()``, ``= ANY(:list)`` and ``FOR UPDATE SKIP LOCKED``. These words are ours on both:
-
-    AFTER(:seconds)         the time that many seconds from now (before now, when negative)
-    MONTH()                 when this month began, in UTC
-    SECONDS(column)         seconds from `created_at` to `column`
-    HOUR_OF(column)         the hour of a time in UTC; `costs.hour_of` reads it
-    TOTAL(column)           the exact sum of decimals; `costs.amount_of` reads it (SQLite would sum them as floats)
-
-All times are the database's, so processes need not agree on a clock.
+Written in the words of `database.dialect`. All times are the database's, so processes need not agree on a clock.
 
 `version` and `updated_at` change exactly when the Body does. What only the dispatcher needs leaves both alone.
 """
@@ -376,7 +367,7 @@ UPDATE ai_gateway_alerts SET telling_until = NULL,
 WHERE name = :name"""
 
 ALERTS = """
-SELECT name, summary, count, since, seen_at, ended_at FROM ai_gateway_alerts
+SELECT name, summary, count, since, ended_at FROM ai_gateway_alerts
 WHERE ended_at IS NULL OR ended_at > AFTER(:minus_window) ORDER BY since DESC LIMIT :limit"""
 
 ADD_COUNT = """
@@ -384,7 +375,7 @@ INSERT INTO ai_gateway_counts (hour, name, count) VALUES (:hour, :name, :count)
 ON CONFLICT (hour, name) DO UPDATE SET count = ai_gateway_counts.count + excluded.count"""
 
 COUNTS = """
-SELECT name, TOTAL(count) AS count FROM ai_gateway_counts WHERE hour > AFTER(:minus_window) GROUP BY name"""
+SELECT name, sum(count) AS count FROM ai_gateway_counts WHERE hour > AFTER(:minus_window) GROUP BY name"""
 
 FORGET_COUNTS = "DELETE FROM ai_gateway_counts WHERE hour < AFTER(:minus_window)"
 

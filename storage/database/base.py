@@ -151,19 +151,3 @@ class Database(ABC):
 
     @abstractmethod
     def _unavailable_errors(self) -> tuple[type[Exception], ...]: ...
-
-
-def is_sqlite(url: str) -> bool:
-    """Whether `url` names a SQLite file."""
-    return url.startswith("sqlite:")
-
-
-def open_database(url: str) -> Database:
-    """The database at `url` (``sqlite:///path``, ``postgresql://…`` or ``postgres://…``), not yet connected."""
-    if is_sqlite(url):
-        from storage.database.sqlite import SqliteDatabase
-
-        return SqliteDatabase(url)
-    from storage.database.postgres import PostgresDatabase
-
-    return PostgresDatabase(url)

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -12,49 +10,12 @@ import asyncpg
 from databases import Database as ConnectionPool
 
 from storage.database.base import STATEMENT_SECONDS, Database, Row, Transaction
+from storage.database.dialect import for_each, to_postgres
 
 T = TypeVar("T")
 
 POOL_SIZE = 10
 CONNECT_SECONDS = 5.0
-
-_AFTER = re.compile(r"AFTER\((:\w+)\)")
-_SECONDS = re.compile(r"SECONDS\((\w+)\)")
-_TOTAL = re.compile(r"TOTAL\((\w+)\)")
-_HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
-
-
-@lru_cache(maxsize=256)
-def translate(sql: str) -> tuple[str, tuple[str, ...]]:
-    """`sql` of the queries page in PostgreSQL's words: the statement with ``$n``, and the parameters' names in order.
-
-    ``statement_timestamp()`` and not ``now()``: a transaction that waited for a lock must not judge by the time at
-    which it began to wait. It is stable within a statement, so indexes on times can be used.
-    """
-    sql = _AFTER.sub(r"(statement_timestamp() + make_interval(secs => \1))", sql)
-    sql = _SECONDS.sub(r"extract(epoch FROM (\1 - created_at))", sql)
-    sql = _HOUR_OF.sub(r"date_trunc('hour', \1 AT TIME ZONE 'UTC')", sql)
-    sql = _TOTAL.sub(r"sum(\1)", sql)
-    sql = sql.replace("MONTH()", "(date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')")
-    sql = sql.replace("NOW()", "statement_timestamp()")
-    names: list[str] = []
-
-    def numbered(match: re.Match[str]) -> str:
-        if match[1] not in names:
-            names.append(match[1])
-        return f"${names.index(match[1]) + 1}"
-
-    return _PARAMETER.sub(numbered, sql), tuple(names)
-
-
-@lru_cache(maxsize=256)
-def for_each(sql: str, name: str) -> str:
-    """`sql` for each of the list ``:each`` in the place of the parameter `name`, which it selects as `each_value`."""
-    one = re.sub(rf"(?<!:):{name}\b", "each_one.value", sql)
-    return f"""
-SELECT CAST(each_one.value AS text) AS each_value, found.*
-FROM unnest(CAST(:each AS uuid[])) AS each_one(value) CROSS JOIN LATERAL ({one}) AS found"""
 
 
 def pool_options(url: str) -> tuple[str, dict[str, Any]]:
@@ -91,12 +52,12 @@ class _PostgresTransaction(Transaction):
         self._connection = connection
 
     async def one(self, sql: str, **values: object) -> Row | None:
-        statement, names = translate(sql)
+        statement, names = to_postgres(sql)
         row: Row | None = await self._connection.fetchrow(statement, *[values[name] for name in names])
         return row
 
     async def all(self, sql: str, **values: object) -> list[Row]:
-        statement, names = translate(sql)
+        statement, names = to_postgres(sql)
         rows: list[Row] = await self._connection.fetch(statement, *[values[name] for name in names])
         return rows
 

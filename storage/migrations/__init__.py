@@ -9,9 +9,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from storage.database.base import is_sqlite
 from storage.database.postgres import pool_options
-from storage.database.sqlite import path_of
+from storage.database.sqlite import is_sqlite, path_of
 
 
 def _config(connection: Connection | None = None, output: io.StringIO | None = None) -> Config:

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from storage import administration, alerts, listing, migrations, queries, statistics
-from storage.database.base import Database, open_database
-from storage.database.postgres import translate
+from storage.database.base import Database
+from storage.database.dialect import to_postgres
+from storage.database.open import open_database
 from storage.listing import START, Position
 from storage.submissions import Submission, submit
 from tests.servers import Postgres
@@ -52,7 +53,7 @@ async def timed(name: str, ask: Callable[[], Awaitable[Any]]) -> None:
 
 async def plan(database: Database, name: str, sql: str, **values: object) -> None:
     """Print which index a statement goes by."""
-    statement, names = translate(sql)
+    statement, names = to_postgres(sql)
 
     async def explain(tx: Any) -> list[str]:
         rows = await tx._connection.fetch(f"EXPLAIN {statement}", *[values[one] for one in names])

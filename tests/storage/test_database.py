@@ -10,8 +10,9 @@ import pytest
 
 from storage import queries
 from storage.database import base as database_module
-from storage.database.base import Database, Transaction, open_database
-from storage.database.postgres import pool_options, translate
+from storage.database.base import Database, Transaction
+from storage.database.open import open_database
+from storage.database.postgres import pool_options
 from storage.database.sqlite import path_of
 from storage.errors import DatabaseBusy, DatabaseUnavailable
 from tests.servers import Postgres
@@ -183,10 +184,6 @@ def test_options_of_poolers_are_understood() -> None:
         "statement_cache_size": 0,
         "dsn": "postgresql://u:p%40ss@h:6543/d?sslmode=require",
     }
-
-
-def test_a_cast_is_not_taken_for_a_parameter() -> None:
-    assert translate("SELECT '{}'::jsonb, :one, :two, :one") == ("SELECT '{}'::jsonb, $1, $2, $1", ("one", "two"))
 
 
 async def test_a_lost_server_is_found_again(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from gateway.settings import Settings
 from gateway.telemetry.incidents import Incident
 from storage import migrations
-from storage.database.base import open_database
+from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.listing import START, assets_of
 from storage.reads import read
