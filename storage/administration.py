@@ -6,13 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from storage import queries
 from storage.costs import Pricing, check_budget
 from storage.database.base import Database, Transaction
 from storage.errors import NotRetriable
 from storage.events import record
 from storage.lifecycle import Status
 from storage.listing import Position
+from storage.queries import lists, reading
 from storage.request import Request
 from storage.submissions import Submission, create
 from storage.times import instant, instant_or_none
@@ -50,13 +50,13 @@ async def requests_of_everyone(
 
     Args:
         database: where they are.
-        filters: values by the names of `queries.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
+        filters: values by the names of `lists.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
         after: where the page begins.
         limit: its length.
     """
     names = {"stuck" if name == "minus_stuck" else name for name in filters}
     rows = await database.all(
-        queries.list_of_everyone(names), before=after.created_at, before_id=after.id, limit=limit, **filters
+        lists.list_of_everyone(names), before=after.created_at, before_id=after.id, limit=limit, **filters
     )
     return [Request.from_row(row) for row in rows]
 
@@ -71,13 +71,13 @@ async def timeline(database: Database, request_id: str) -> Timeline | None:
     """The request and its events; None if there is no such request."""
 
     async def work(tx: Transaction) -> Timeline | None:
-        row = await tx.one(queries.REQUEST, id=request_id)
-        details = await tx.one(queries.DETAILS, id=request_id)
+        row = await tx.one(reading.REQUEST, id=request_id)
+        details = await tx.one(lists.DETAILS, id=request_id)
         if row is None or details is None:
             return None
         events = [
             Event(instant(event["at"]), event["version"], event["kind"], event["actor"], json.loads(event["detail"]))
-            for event in await tx.all(queries.EVENTS, id=request_id, limit=MAX_EVENTS)
+            for event in await tx.all(lists.EVENTS, id=request_id, limit=MAX_EVENTS)
         ]
         estimate = details["cost_estimate"]
         return Timeline(
@@ -105,13 +105,13 @@ async def retry(
 
     async def work(tx: Transaction) -> Request | None:
         await tx.lock(f"ai_image_requests:retry:{request_id}")
-        row = await tx.one(queries.REQUEST, id=request_id)
+        row = await tx.one(reading.REQUEST, id=request_id)
         if row is None:
             return None
         failed = Request.from_row(row)
         if failed.status is not Status.FAILED:
             raise NotRetriable("not_failed", "Only a failed request can be retried.")
-        if (earlier := await tx.one(queries.RETRY, id=request_id)) is not None:
+        if (earlier := await tx.one(lists.RETRY, id=request_id)) is not None:
             done = earlier["status"] == Status.COMPLETED
             raise NotRetriable(
                 "already_retried",

@@ -6,9 +6,9 @@ A crash before the mark lets the lease run out and another process claims the ro
 sent, so nobody sends it again unless n8n itself proved that it did not start.
 """
 
-from storage import queries
 from storage.database.base import Database, Transaction
 from storage.events import record
+from storage.queries import sending
 from storage.request import Request
 from storage.times import instant
 
@@ -21,7 +21,7 @@ IN_DOUBT_SECONDS = 5.0
 
 async def claim(database: Database, lease: str, limit: int) -> list[Request]:
     """Take up to `limit` due requests under `lease`, a name never used before, for `LEASE_SECONDS`."""
-    rows = await database.all(queries.CLAIM, lease=lease, seconds=LEASE_SECONDS, limit=limit)
+    rows = await database.all(sending.CLAIM, lease=lease, seconds=LEASE_SECONDS, limit=limit)
     return [Request.from_row(row) for row in rows]
 
 
@@ -35,7 +35,7 @@ async def mark_sending(
     """
 
     async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(queries.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds, ask=ask_seconds)
+        row = await tx.one(sending.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds, ask=ask_seconds)
         if row is None:
             return None
         request = Request.from_row(row)
@@ -51,7 +51,7 @@ async def send_again(
     """End the lease and let the request be due in `delay` seconds: n8n has proved that it did not start."""
 
     async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(queries.SEND_AGAIN, id=request_id, lease=lease, delay=delay, unregistered=int(unregistered))
+        row = await tx.one(sending.SEND_AGAIN, id=request_id, lease=lease, delay=delay, unregistered=int(unregistered))
         if row is None:
             return None
         request = Request.from_row(row)
@@ -68,7 +68,7 @@ async def record_in_doubt(database: Database, request: Request, lease: str, reas
     """
 
     async def work(tx: Transaction) -> None:
-        await tx.all(queries.PROBE_SOON, id=request.id, seconds=IN_DOUBT_SECONDS)
+        await tx.all(sending.PROBE_SOON, id=request.id, seconds=IN_DOUBT_SECONDS)
         await record(tx, request, "in_doubt", lease, {"reason": reason})
 
     await database.transaction(work)
@@ -76,12 +76,12 @@ async def record_in_doubt(database: Database, request: Request, lease: str, reas
 
 async def release(database: Database, request_id: str, lease: str) -> None:
     """End the lease at once. The caller knows that nothing was sent under it, whether or not it is marked."""
-    await database.all(queries.RELEASE, id=request_id, lease=lease)
+    await database.all(sending.RELEASE, id=request_id, lease=lease)
 
 
 async def seconds_unregistered(database: Database, request_id: str) -> float:
     """Seconds since n8n first answered that it does not know the webhook, by the database's clock; 0 if it does."""
-    row = await database.one(queries.UNREGISTERED_SINCE, id=request_id)
+    row = await database.one(sending.UNREGISTERED_SINCE, id=request_id)
     if row is None or row["since"] is None:
         return 0.0
     return (instant(row["now"]) - instant(row["since"])).total_seconds()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from storage import queries
 from storage.database.base import Database
 from storage.lifecycle import Status
+from storage.queries import lists
 from storage.request import Request
 
 
@@ -45,9 +45,9 @@ async def requests_of(
     """A page of the user's requests, of one status or of all."""
     values: dict[str, Any] = {"user_id": user_id, "before": after.created_at, "before_id": after.id, "limit": limit}
     if status is None:
-        rows = await database.all(queries.LIST_OF_USER, **values)
+        rows = await database.all(lists.LIST_OF_USER, **values)
     else:
-        rows = await database.all(queries.LIST_OF_USER_BY_STATUS, status=str(status), **values)
+        rows = await database.all(lists.LIST_OF_USER_BY_STATUS, status=str(status), **values)
     return [Request.from_row(row) for row in rows]
 
 
@@ -56,10 +56,10 @@ async def assets_of(
 ) -> tuple[list[Asset], Position | None]:
     """A page of the user's generated assets that still exist, and where the next one begins; None at the end."""
     rows = await database.all(
-        queries.LIST_WITH_ASSET, user_id=user_id, before=after.created_at, before_id=after.id, limit=limit
+        lists.LIST_WITH_ASSET, user_id=user_id, before=after.created_at, before_id=after.id, limit=limit
     )
     made = [(row["asset_id"], Request.from_row(row)) for row in rows]
-    found = await database.all(queries.ASSETS, user_id=user_id, ids=[asset_id for asset_id, _ in made])
+    found = await database.all(lists.ASSETS, user_id=user_id, ids=[asset_id for asset_id, _ in made])
     assets = {row["id"]: row for row in found}
     page = [
         Asset(row["id"], row["name"], row["type"], row["format"], row["file_url"], row["status"], request)
@@ -72,6 +72,6 @@ async def assets_of(
 
 async def typical_seconds(database: Database, window_seconds: float, sample: int) -> float | None:
     """The median time of the last completions, from submission to picture; None when there were none."""
-    rows = await database.all(queries.RECENT_SECONDS, minus_window=-window_seconds, limit=sample)
+    rows = await database.all(lists.RECENT_SECONDS, minus_window=-window_seconds, limit=sample)
     seconds = sorted(float(row["seconds"]) for row in rows)
     return seconds[len(seconds) // 2] if seconds else None

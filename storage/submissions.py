@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from storage import queries
 from storage.costs import Pricing, check_budget
 from storage.database.base import Database, Transaction
 from storage.errors import IdempotencyConflict, NoOrganization, NotAMember, OrganizationRequired, RateLimited
 from storage.events import record
+from storage.queries import submitting
 from storage.request import Request
 from storage.times import instant
 
@@ -77,7 +77,7 @@ async def submit(
         await tx.lock(f"ai_image_requests:user:{user_id}")
         if submission.idempotency_key is not None:
             row = await tx.one(
-                queries.SUBMITTED_WITH_KEY,
+                submitting.SUBMITTED_WITH_KEY,
                 user_id=user_id,
                 idempotency_key=submission.idempotency_key,
                 minus_day=-KEY_LIFETIME.total_seconds(),
@@ -87,7 +87,7 @@ async def submit(
                     raise IdempotencyConflict("the key was used with another body")
                 remaining, reset = await _room(tx, user_id, quota)
                 return Submitted(Request.from_row(row), remaining, reset, repeated=True)
-            await tx.all(queries.FORGET_KEY, user_id=user_id, idempotency_key=submission.idempotency_key)
+            await tx.all(submitting.FORGET_KEY, user_id=user_id, idempotency_key=submission.idempotency_key)
         organization_id = await _organization(tx, submission)
         remaining, reset = await _room(tx, user_id, quota)
         if remaining <= 0:
@@ -118,7 +118,7 @@ async def create(
 ) -> Request:
     """Insert the request and its first event. The caller has checked every rule."""
     row = await tx.one(
-        queries.INSERT,
+        submitting.INSERT,
         id=str(uuid.uuid4()),
         user_id=submission.user_id,
         organization_id=organization_id,
@@ -140,11 +140,13 @@ async def create(
 
 async def _organization(tx: Transaction, submission: Submission) -> str:
     if submission.organization_id is not None:
-        row = await tx.one(queries.MEMBERSHIP, user_id=submission.user_id, organization_id=submission.organization_id)
+        row = await tx.one(
+            submitting.MEMBERSHIP, user_id=submission.user_id, organization_id=submission.organization_id
+        )
         if row is None:
             raise NotAMember("the user is not a member of that organization")
         return submission.organization_id
-    rows = await tx.all(queries.MEMBERSHIPS, user_id=submission.user_id)
+    rows = await tx.all(submitting.MEMBERSHIPS, user_id=submission.user_id)
     if not rows:
         raise NoOrganization("the user is a member of no organization")
     if len(rows) > 1:
@@ -159,7 +161,7 @@ async def room(database: Database, user_id: str, quota: int) -> tuple[int, int]:
 
 async def _room(tx: Transaction, user_id: str, quota: int) -> tuple[int, int]:
     """How many places are left in the window, and the seconds until one more becomes free."""
-    row = await tx.one(queries.TAKEN, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
+    row = await tx.one(submitting.TAKEN, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
     assert row is not None, "an aggregate returns a row"  # noqa: S101
     if row["oldest"] is None:
         return quota, 0

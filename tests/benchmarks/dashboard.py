@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from storage import administration, alerts, listing, migrations, queries, statistics
+from storage import administration, alerts, listing, migrations, statistics
 from storage.database.base import Database
 from storage.database.dialect import to_postgres
 from storage.database.open import open_database
 from storage.listing import START, Position
+from storage.queries import dashboard, lists, spending
 from storage.submissions import Submission, submit
 from tests.servers import Postgres
 
@@ -109,19 +110,19 @@ async def measure(url: str) -> None:
         filters: dict[str, object] = {"user_id": user, "organization_id": organization, "status": "failed"}
         filters |= {"since": day, "until": day + timedelta(days=1), "text": "%zebra%"}
         page = {"before": START.created_at, "before_id": START.id, "limit": 20}
-        await plan(database, "requests by hour", queries.REQUESTS_BY_HOUR, **window)
-        await plan(database, "durations", queries.DURATIONS, **window)
-        await plan(database, "errors by code", queries.ERRORS_BY_CODE, **window)
-        await plan(database, "costs by user", queries.COSTS_BY_USER, limit=20, **window)
-        await plan(database, "costs by organization", queries.COSTS_BY_ORGANIZATION, limit=20, **window)
-        await plan(database, "queue", queries.QUEUE, minus_stuck=-300.0)
-        await plan(database, "everyone's requests", queries.list_of_everyone([]), **page)
-        await plan(database, "… failed", queries.list_of_everyone(["status"]), status="failed", **page)
-        await plan(database, "… stuck", queries.list_of_everyone(["stuck"]), minus_stuck=-300.0, **page)
+        await plan(database, "requests by hour", dashboard.REQUESTS_BY_HOUR, **window)
+        await plan(database, "durations", dashboard.DURATIONS, **window)
+        await plan(database, "errors by code", dashboard.ERRORS_BY_CODE, **window)
+        await plan(database, "costs by user", dashboard.COSTS_BY_USER, limit=20, **window)
+        await plan(database, "costs by organization", dashboard.COSTS_BY_ORGANIZATION, limit=20, **window)
+        await plan(database, "queue", dashboard.QUEUE, minus_stuck=-300.0)
+        await plan(database, "everyone's requests", lists.list_of_everyone([]), **page)
+        await plan(database, "… failed", lists.list_of_everyone(["status"]), status="failed", **page)
+        await plan(database, "… stuck", lists.list_of_everyone(["stuck"]), minus_stuck=-300.0, **page)
         for names in (["user_id"], ["organization_id"], ["status", "user_id"], ["since", "until"], ["text"]):
             values = {name: filters[name] for name in names}
-            await plan(database, f"… by {' and '.join(names)}", queries.list_of_everyone(names), **values, **page)
-        await plan(database, "month of an organization", queries.COMMITTED, organization_id=organization)
+            await plan(database, f"… by {' and '.join(names)}", lists.list_of_everyone(names), **values, **page)
+        await plan(database, "month of an organization", spending.COMMITTED, organization_id=organization)
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from storage import queries
 from storage.database import base as database_module
 from storage.database.base import Database, Transaction
 from storage.database.open import open_database
 from storage.database.postgres import pool_options
 from storage.database.sqlite import path_of
 from storage.errors import DatabaseBusy, DatabaseUnavailable
+from storage.queries import reading
 from tests.servers import Postgres
 
 INSERT = "INSERT INTO organizations (id, name) VALUES (:id, :name)"
@@ -33,7 +33,7 @@ async def test_cancelled_units_of_work_leak_no_connection(database: Database) ->
 
     async def work(tx: Transaction) -> None:
         await insert(tx, "x")
-        await tx.one(queries.PING)
+        await tx.one(reading.PING)
 
     for round_number in range(60):
         tasks = [asyncio.create_task(database.transaction(work)) for _ in range(12)]
@@ -43,7 +43,7 @@ async def test_cancelled_units_of_work_leak_no_connection(database: Database) ->
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     async with asyncio.timeout(5):
-        results = await asyncio.gather(*(database.one(queries.PING) for _ in range(30)))
+        results = await asyncio.gather(*(database.one(reading.PING) for _ in range(30)))
     assert all(result is not None for result in results)
 
 
@@ -126,7 +126,7 @@ async def test_waiting_for_a_connection_has_an_end(database: Database, monkeypat
         await database.transaction(work)
     go_on.set()
     await asyncio.gather(*holders, return_exceptions=True)
-    assert await database.one(queries.PING) is not None
+    assert await database.one(reading.PING) is not None
 
 
 async def test_waiters_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,10 +140,10 @@ async def test_waiters_are_bounded(database: Database, monkeypatch: pytest.Monke
     while database._waiting < 3:
         await asyncio.sleep(0)
     with pytest.raises(DatabaseUnavailable, match="wait for the database"):
-        await database.one(queries.PING)
+        await database.one(reading.PING)
     go_on.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert await database.one(queries.PING) is not None
+    assert await database.one(reading.PING) is not None
 
 
 # -- PostgreSQL alone -------------------------------------------------------------------------------------------------
@@ -157,12 +157,12 @@ async def test_a_backend_that_dies_in_a_transaction_poisons_nothing(postgres: Po
             row = await tx.one("SELECT pg_backend_pid() AS pid")
             assert row is not None
             await asyncio.to_thread(postgres.execute, f"SELECT pg_terminate_backend({row['pid']})")
-            await tx.one(queries.PING)
+            await tx.one(reading.PING)
 
         for _ in range(3):
             with pytest.raises(DatabaseUnavailable):
                 await database.transaction(work)
-            assert await database.one(queries.PING) is not None
+            assert await database.one(reading.PING) is not None
 
 
 async def test_url_options_reach_the_server(postgres: Postgres) -> None:
@@ -189,15 +189,15 @@ def test_options_of_poolers_are_understood() -> None:
 async def test_a_lost_server_is_found_again(tmp_path: Path) -> None:
     with Postgres() as server:
         async with open_database(server.url()) as database:
-            assert await database.one(queries.PING) is not None
+            assert await database.one(reading.PING) is not None
             server.kill()
             with pytest.raises(DatabaseUnavailable):
-                await database.one(queries.PING)
+                await database.one(reading.PING)
             server.start()
             async with asyncio.timeout(10):
                 while True:
                     with contextlib.suppress(DatabaseUnavailable):
-                        await database.one(queries.PING)
+                        await database.one(reading.PING)
                         break
                     await asyncio.sleep(0.05)
 
@@ -227,7 +227,7 @@ async def test_a_second_process_on_the_same_file_is_refused(migrated_file: Path,
             async with open_database(f"sqlite:///{path}"):
                 pass
     async with open_database(f"sqlite:///{path}") as database:
-        assert await database.one(queries.PING) is not None
+        assert await database.one(reading.PING) is not None
 
 
 @pytest.mark.parametrize(

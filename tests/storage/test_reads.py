@@ -2,10 +2,11 @@
 
 import uuid
 
-from storage import queries, reads, transitions
+from storage import reads, transitions
 from storage.database.base import Database
 from storage.database.dialect import for_each, to_postgres
 from storage.lifecycle import Event
+from storage.queries import reading
 from storage.request import Request
 from storage.submissions import Submission, submit
 from tests.conftest import People
@@ -67,7 +68,7 @@ async def test_recent_of_many_users_reads_indexes_only_to_the_limit(postgres: Po
     """Of 100,000 rows no more than twice the limit for each user, from the indexes in their order."""
     postgres.execute("CREATE DATABASE filled TEMPLATE migrated")
     postgres.execute(FILLED, "filled")
-    sql, _ = to_postgres(for_each(queries.RECENT_OF_USER, "user_id"))
+    sql, _ = to_postgres(for_each(reading.RECENT_OF_USER, "user_id"))
     users = ", ".join(f"'00000000-0000-4000-8000-{number:012}'" for number in range(1, 51))
     sql = sql.replace("$1", f"ARRAY[{users}]").replace("$2", "20")
     plan = postgres.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", "filled")
