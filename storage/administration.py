@@ -1,4 +1,4 @@
-"""What an administrator may look at and do."""
+"""What an administrator may see and do."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from storage.database.base import Database, Transaction
 from storage.errors import NotRetriable
 from storage.events import record
 from storage.lifecycle import Status
-from storage.listing import Position
+from storage.listing import Page, Position, page_of
 from storage.queries import lists, reading
 from storage.request import Request
 from storage.submissions import Submission, create
@@ -22,7 +22,7 @@ MAX_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TimelineEntry:
     """One thing that happened to a request."""
 
     at: datetime
@@ -37,7 +37,7 @@ class Timeline:
     """A request, everything that happened to it, and what is expected of it."""
 
     request: Request
-    events: list[Event]
+    events: list[TimelineEntry]
     cost_estimate: Decimal | None
     deadline_at: datetime | None
     sent_at: datetime | None
@@ -45,12 +45,12 @@ class Timeline:
 
 async def requests_of_everyone(
     database: Database, filters: dict[str, object], after: Position, limit: int
-) -> list[Request]:
+) -> Page[Request]:
     """A page of requests, newest first.
 
     Args:
         database: where they are.
-        filters: values by the names of `lists.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
+        filters: values by the names of `queries.lists.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
         after: where the page begins.
         limit: its length.
     """
@@ -58,7 +58,7 @@ async def requests_of_everyone(
     rows = await database.all(
         lists.list_of_everyone(names), before=after.created_at, before_id=after.id, limit=limit, **filters
     )
-    return [Request.from_row(row) for row in rows]
+    return page_of([Request.from_row(row) for row in rows], limit)
 
 
 def like(text: str) -> str:
@@ -76,7 +76,9 @@ async def timeline(database: Database, request_id: str) -> Timeline | None:
         if row is None or details is None:
             return None
         events = [
-            Event(instant(event["at"]), event["version"], event["kind"], event["actor"], json.loads(event["detail"]))
+            TimelineEntry(
+                instant(event["at"]), event["version"], event["kind"], event["actor"], json.loads(event["detail"])
+            )
             for event in await tx.all(lists.EVENTS, id=request_id, limit=MAX_EVENTS)
         ]
         estimate = details["cost_estimate"]
@@ -96,7 +98,7 @@ async def retry(
 ) -> Request | None:
     """A new request that asks for the same as a failed one; None if there is no such request.
 
-    The user's hour is not asked, as the user did not submit it; the organization's budget is.
+    The user's quota is not checked, as the user did not submit it; the organization's budget is.
 
     Raises:
         NotRetriable: it has not failed, or an earlier retry of it has not either: a second one would be billed.

@@ -7,8 +7,8 @@ from storage.database.base import Database, Transaction
 from storage.queries import alerting, reading
 from storage.times import instant, instant_or_none
 
-TELLING_SECONDS = 60.0
-"""How long one process may tell an alert before another one does."""
+NOTIFYING_SECONDS = 60.0
+"""How long one process may take to notify of an alert before another one does."""
 
 KEEP_COUNTS_SECONDS = 35 * 24 * 3600.0
 PROCESS_SECONDS = 45.0
@@ -17,7 +17,7 @@ PROCESS_SECONDS = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One trouble, from its first sight to its end."""
+    """Something wrong, from when it was first raised until it is resolved."""
 
     name: str
     summary: str
@@ -25,23 +25,23 @@ class Alert:
     """How often it was seen."""
     since: datetime
     ended_at: datetime | None
-    told: bool = False
-    """Whether its beginning has been told."""
+    notified: bool = False
+    """Whether its beginning has been notified."""
 
 
-async def raise_alert(database: Database, name: str, summary: str, *, quiet_seconds: float, count: int = 1) -> None:
-    """The trouble `name` is there. It ends by itself when nobody raises it for `quiet_seconds`."""
-    await database.all(alerting.RAISE_ALERT, name=name, summary=summary, count=count, quiet=quiet_seconds)
+async def raise_alert(database: Database, name: str, summary: str, *, resolve_seconds: float, count: int = 1) -> None:
+    """Raise the alert `name`, or keep it up. It is resolved when nobody raises it for `resolve_seconds`."""
+    await database.all(alerting.RAISE_ALERT, name=name, summary=summary, count=count, resolve=resolve_seconds)
 
 
-async def resolve_quiet_alerts(database: Database) -> None:
-    """End the alerts that nobody has raised for their quiet time."""
+async def resolve_alerts(database: Database) -> None:
+    """Resolve the alerts that nobody has raised for as long as they say."""
     await database.all(alerting.RESOLVE_ALERTS)
 
 
 async def claim_notifications(database: Database) -> list[Alert]:
-    """Take, for `TELLING_SECONDS`, what has not been told yet: beginnings and ends."""
-    rows = await database.all(alerting.CLAIM_NOTIFICATIONS, seconds=TELLING_SECONDS)
+    """Claim, for `NOTIFYING_SECONDS`, the beginnings and resolutions that have not been notified yet."""
+    rows = await database.all(alerting.CLAIM_NOTIFICATIONS, seconds=NOTIFYING_SECONDS)
     return [
         Alert(
             row["name"],
@@ -49,15 +49,15 @@ async def claim_notifications(database: Database) -> list[Alert]:
             row["count"],
             instant(row["since"]),
             instant_or_none(row["ended_at"]),
-            told=row["told_at"] is not None,
+            notified=row["notified_at"] is not None,
         )
         for row in rows
     ]
 
 
 async def record_notification(database: Database, alert: Alert) -> None:
-    """The alert's beginning has been told, or its end if its beginning had been told before."""
-    await database.all(alerting.RECORD_NOTIFICATION, name=alert.name, ended=int(alert.told))
+    """Record that the alert's beginning was notified, or its resolution if its beginning had been before."""
+    await database.all(alerting.RECORD_NOTIFICATION, name=alert.name, ended=int(alert.notified))
 
 
 async def recent_alerts(database: Database, window_seconds: float, limit: int) -> list[Alert]:
@@ -69,13 +69,13 @@ async def recent_alerts(database: Database, window_seconds: float, limit: int) -
     ]
 
 
-async def add_incidents(database: Database, incidents: dict[str, tuple[str, int]], *, quiet_seconds: float) -> None:
+async def add_incidents(database: Database, incidents: dict[str, tuple[str, int]], *, resolve_seconds: float) -> None:
     """Add single failures to this hour's counts, of all processes together, and raise the alert of each kind.
 
     Args:
         database: where they are kept.
         incidents: what it means and how often it came, by the alert's name.
-        quiet_seconds: how long after the last one the alert ends.
+        resolve_seconds: how long after the last one the alert is resolved.
 
     Raises:
         DatabaseUnavailable: none of them was added.
@@ -88,7 +88,7 @@ async def add_incidents(database: Database, incidents: dict[str, tuple[str, int]
         for name in sorted(incidents):  # in one order everywhere: processes do not wait for each other in a ring
             summary, count = incidents[name]
             await tx.all(alerting.ADD_COUNT, hour=hour, name=name, count=count)
-            await tx.all(alerting.RAISE_ALERT, name=name, summary=summary, count=count, quiet=quiet_seconds)
+            await tx.all(alerting.RAISE_ALERT, name=name, summary=summary, count=count, resolve=resolve_seconds)
         await tx.all(alerting.FORGET_COUNTS, minus_window=-KEEP_COUNTS_SECONDS)
 
     await database.transaction(work)

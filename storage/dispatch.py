@@ -16,7 +16,7 @@ LEASE_SECONDS = 30.0
 """How long a claim is held before another process may take the row over."""
 
 IN_DOUBT_SECONDS = 5.0
-"""How soon n8n is asked about a request that is in doubt: an execution takes a moment to appear."""
+"""How soon n8n is probed for a request that is in doubt: an execution takes a moment to appear."""
 
 
 async def claim(database: Database, lease: str, limit: int) -> list[Request]:
@@ -26,16 +26,18 @@ async def claim(database: Database, lease: str, limit: int) -> list[Request]:
 
 
 async def mark_sending(
-    database: Database, request_id: str, lease: str, deadline_seconds: float, ask_seconds: float | None = None
+    database: Database, request_id: str, lease: str, deadline_seconds: float, probe_seconds: float | None = None
 ) -> Request | None:
-    """Write down that the request is about to be sent; None if it is no longer the lease's to send.
+    """Record that the request is about to be sent; None if it is no longer the lease's to send.
 
     The deadline starts anew here, so that time spent waiting for n8n to come back is not the workflow's loss. If after
-    `ask_seconds` nothing more is known (the sender died), n8n is to be asked; None where it cannot be.
+    `probe_seconds` nothing more is known (the sender died), n8n is to be probed; None where it cannot be.
     """
 
     async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(sending.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds, ask=ask_seconds)
+        row = await tx.one(
+            sending.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds, probe=probe_seconds
+        )
         if row is None:
             return None
         request = Request.from_row(row)
@@ -64,7 +66,7 @@ async def send_again(
 async def record_in_doubt(database: Database, request: Request, lease: str, reason: str) -> None:
     """Record that nobody knows whether n8n has it. The mark stays, so it is never sent again.
 
-    Where n8n can be asked, it soon is.
+    Where n8n can be probed, it soon is.
     """
 
     async def work(tx: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""Requests about which n8n is to be asked, and what is written down of its answers."""
+"""Probes of n8n: which requests it is to be asked about, and what is recorded of its answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from storage.request import Request
 from storage.times import instant
 
 LEASE_SECONDS = 60.0
-"""How long one process may ask before another one does."""
+"""How long one process may probe before another one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ async def claim_probes(database: Database, limit: int) -> list[Probe]:
 
 
 async def postpone_probe(database: Database, request_id: str, seconds: float) -> None:
-    """Put the question off."""
+    """Let the request be probed in `seconds`."""
     await database.all(sending.POSTPONE_PROBE, id=request_id, seconds=seconds)
 
 

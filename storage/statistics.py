@@ -66,7 +66,7 @@ class Queue:
     """How long the oldest has waited to be sent."""
 
 
-async def statistics(database: Database, window_seconds: float) -> Statistics:
+async def summarize(database: Database, window_seconds: float) -> Statistics:
     """Everything that was submitted in the last `window_seconds`."""
     window = {"minus_window": -window_seconds}
     by_hour: dict[str, Span] = {}

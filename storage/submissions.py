@@ -45,12 +45,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A request that exists now, and what is left of the user's hour."""
+    """A request that exists now, and what is left of the user's quota."""
 
     request: Request
     remaining: int
     reset_seconds: int
-    """Seconds until the next place becomes free."""
+    """Seconds until what remains grows by one."""
     repeated: bool
     """Whether it existed before: an idempotency key was used again."""
 
@@ -85,11 +85,11 @@ async def submit(
             if row is not None:
                 if row["idempotency_hash"] != submission.fingerprint():
                     raise IdempotencyConflict("the key was used with another body")
-                remaining, reset = await _room(tx, user_id, quota)
+                remaining, reset = await _remaining(tx, user_id, quota)
                 return Submitted(Request.from_row(row), remaining, reset, repeated=True)
             await tx.all(submitting.FORGET_KEY, user_id=user_id, idempotency_key=submission.idempotency_key)
         organization_id = await _organization(tx, submission)
-        remaining, reset = await _room(tx, user_id, quota)
+        remaining, reset = await _remaining(tx, user_id, quota)
         if remaining <= 0:
             raise RateLimited(quota, retry_after=reset)
         await check_budget(tx, organization_id, pricing)
@@ -154,16 +154,16 @@ async def _organization(tx: Transaction, submission: Submission) -> str:
     return str(rows[0]["organization_id"])
 
 
-async def room(database: Database, user_id: str, quota: int) -> tuple[int, int]:
-    """How many places are left to the user in the window, and the seconds until one more becomes free."""
-    return await database.transaction(lambda tx: _room(tx, user_id, quota))
+async def remaining_quota(database: Database, user_id: str, quota: int) -> tuple[int, int]:
+    """What is left of the user's quota in the window, and the seconds until it grows by one."""
+    return await database.transaction(lambda tx: _remaining(tx, user_id, quota))
 
 
-async def _room(tx: Transaction, user_id: str, quota: int) -> tuple[int, int]:
-    """How many places are left in the window, and the seconds until one more becomes free."""
-    row = await tx.one(submitting.TAKEN, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
+async def _remaining(tx: Transaction, user_id: str, quota: int) -> tuple[int, int]:
+    """What is left of the quota in the window, and the seconds until it grows by one."""
+    row = await tx.one(submitting.USED, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
     assert row is not None, "an aggregate returns a row"  # noqa: S101
     if row["oldest"] is None:
         return quota, 0
     left = instant(row["oldest"]) + WINDOW - instant(row["now"])
-    return quota - row["taken"], max(1, math.ceil(left.total_seconds()))
+    return quota - row["used"], max(1, math.ceil(left.total_seconds()))

@@ -66,7 +66,7 @@ async def complete(gateway: RunningGateway, request_id: str) -> None:
 
 async def pass_resolve_time(gateway: RunningGateway) -> None:
     """Let time pass in which nobody raised an alert."""
-    await gateway.state.database.all("UPDATE ai_gateway_alerts SET quiet_at = AFTER(:s)", s=-1.0)
+    await gateway.state.database.all("UPDATE ai_gateway_alerts SET resolves_at = AFTER(:s)", s=-1.0)
 
 
 async def exposed(gateway: RunningGateway) -> str:

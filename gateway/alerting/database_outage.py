@@ -48,4 +48,4 @@ class DatabaseOutage:
         if await self._claims.release(DATABASE_AWAY, certain=begun is not None):
             now = datetime.now(UTC)
             since = now if begun is None else begun.since
-            self.pending.append(Alert(DATABASE_AWAY, SUMMARY, 1, since, now, told=True))
+            self.pending.append(Alert(DATABASE_AWAY, SUMMARY, 1, since, now, notified=True))

@@ -98,7 +98,7 @@ class Heartbeat:
             await alerts.add_incidents(
                 self._database,
                 {str(incident): (incident.sentence, count) for incident, count in taken.items()},
-                quiet_seconds=INCIDENT_RESOLVE_SECONDS,
+                resolve_seconds=INCIDENT_RESOLVE_SECONDS,
             )
         except DatabaseUnavailable:
             self._incidents.put_back(taken)

@@ -55,7 +55,7 @@ class AlertMonitor:
         try:
             await self._evaluate_bus()
             await self._evaluate_queue()
-            await alerts.resolve_quiet_alerts(self._database)
+            await alerts.resolve_alerts(self._database)
             recent = await alerts.recent_alerts(self._database, 0.0, 100)
         except DatabaseUnavailable as error:
             log.warning("alert_evaluation_failed", reason=reason_of(error))
@@ -88,7 +88,7 @@ class AlertMonitor:
             )
 
     async def _raise(self, name: str, summary: str) -> None:
-        await alerts.raise_alert(self._database, name, summary, quiet_seconds=CONDITION_RESOLVE_SECONDS)
+        await alerts.raise_alert(self._database, name, summary, resolve_seconds=CONDITION_RESOLVE_SECONDS)
 
     def _expose(self, firing: set[str]) -> None:
         self._firing = firing

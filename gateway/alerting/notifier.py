@@ -63,7 +63,7 @@ class Notifier:
 
     async def _deliver(self, alert: Alert) -> bool:
         """Post the alert and log it; whether that worked."""
-        resolved = alert.told and alert.ended_at is not None
+        resolved = alert.notified and alert.ended_at is not None
         if self._webhook_url is not None and not await _post(self._webhook_url, message(alert, resolved=resolved)):
             log.warning("alert_not_notified", alert=alert.name)
             return False

@@ -4,9 +4,9 @@ from storage.database.base import Database
 from storage.errors import StorageError
 from storage.queries import reading
 
-VERSION = "0004"
-"""The newest migration. Each only adds to what the one before it made, so older code serves a newer database too:
-migrate first, then replace the processes one by one."""
+VERSION = "0005"
+"""The newest migration. After 0005 each only adds to what the one before it made, so older code serves a newer
+database too: migrate first, then replace the processes one by one."""
 
 
 class SchemaOutdated(StorageError):

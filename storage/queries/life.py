@@ -8,7 +8,7 @@ START = {
 UPDATE ai_image_requests
 SET status = 'processing', progress = coalesce(CAST(:progress AS integer), progress),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
-    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL, ask_at = NULL
+    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL, probe_at = NULL
 WHERE id = :id AND {guard(event)}
   AND (status = 'pending' OR CAST(:progress AS integer) > coalesce(progress, -1))
 RETURNING {COLUMNS}"""

@@ -19,8 +19,8 @@ UPDATE ai_image_requests SET idempotency_key = NULL, idempotency_hash = NULL
 WHERE user_id = :user_id AND idempotency_key = :idempotency_key"""
 """Free the user's key, which has grown old."""
 
-TAKEN = """
-SELECT count(*) AS taken, min(created_at) AS oldest, NOW() AS now FROM (
+USED = """
+SELECT count(*) AS used, min(created_at) AS oldest, NOW() AS now FROM (
     SELECT created_at FROM ai_image_requests
     WHERE user_id = :user_id AND created_at > AFTER(:minus_window) AND retry_of IS NULL -- that is an administrator's
     ORDER BY created_at DESC LIMIT :quota

@@ -73,7 +73,7 @@ async def measure(url: str) -> None:
         user, organization = str(row["one"]), str(row["two"])
         deep = await administration.requests_of_everyone(database, {}, START, 100)
         day = datetime.now(UTC) - timedelta(days=20)
-        deep_position = Position(day, deep[-1].id)
+        deep_position = Position(day, deep.rows[-1].id)
 
         async def everyone(**filters: object) -> Any:
             return await administration.requests_of_everyone(database, filters, START, 20)
@@ -87,9 +87,9 @@ async def measure(url: str) -> None:
             )
 
         print(f"{'':44} {'median':>8}    {'longest':>8}")
-        await timed("statistics of 7 days", lambda: statistics.statistics(database, 7 * 86400.0))
-        await timed("statistics of 30 days", lambda: statistics.statistics(database, 30 * 86400.0))
-        await timed("statistics of 90 days", lambda: statistics.statistics(database, 90 * 86400.0))
+        await timed("statistics of 7 days", lambda: statistics.summarize(database, 7 * 86400.0))
+        await timed("statistics of 30 days", lambda: statistics.summarize(database, 30 * 86400.0))
+        await timed("statistics of 90 days", lambda: statistics.summarize(database, 90 * 86400.0))
         await timed("queue and stuck", lambda: statistics.queue(database, 300))
         await timed("everyone's requests", lambda: everyone())
         await timed("… 20 days back", lambda: administration.requests_of_everyone(database, {}, deep_position, 20))

@@ -129,13 +129,13 @@ async def test_the_dearest_come_first(
 
 
 async def test_many_who_ask_at_once_cost_one_answer(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, ask = [], storage_statistics.statistics
+    asked, ask = [], storage_statistics.summarize
 
     async def counted(*arguments: Any) -> Any:
         asked.append(arguments)
         return await ask(*arguments)
 
-    monkeypatch.setattr(storage_statistics, "statistics", counted)
+    monkeypatch.setattr(storage_statistics, "summarize", counted)
     await asyncio.gather(*(get(gateway, "stats", days="5") for _ in range(20)))
     assert len(asked) < 20
 

@@ -119,7 +119,7 @@ async def test_the_original_rows_are_upgraded_in_place(server: Postgres, way: st
             found.append(request)
         claimable = await database.all("SELECT id FROM ai_image_requests WHERE dispatch_due_at IS NOT NULL")
         waiting = await database.all("SELECT id FROM ai_image_requests WHERE deadline_at IS NOT NULL")
-        library, _ = await assets_of(database, ADA, START, 10)
+        library = (await assets_of(database, ADA, START, 10)).rows
     assert [request.status for request in found] == ["completed", "processing", "pending", "failed", "failed"]
     assert (found[0].storage_key, found[0].metadata) == ("ai-images/1.png", {"source": "app"})
     assert found[3].error_message == "The request had the unknown status done?"

@@ -113,7 +113,7 @@ async def test_a_database_that_is_away(
     processes = [Alerting.of(gateway, claims) for _ in range(2)]
     receiver.status = 500
     with monkeypatch.context() as patch:
-        for name in ("resolve_quiet_alerts", "claim_notifications"):
+        for name in ("resolve_alerts", "claim_notifications"):
             patch.setattr(alerts, name, away)
         await evaluate_and_notify()
         assert 'gateway_alert{name="database_away"} 1.0' not in await exposed(gateway), "a restart is no trouble"
