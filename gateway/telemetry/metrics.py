@@ -42,6 +42,7 @@ COALESCED = Counter(
 )
 RECONCILES = Counter("gateway_reconciles", "Reads of everything watched.", registry=REGISTRY)
 RECONCILE_FAILURES = Counter("gateway_reconcile_failures", "Such reads that failed.", registry=REGISTRY)
+BUS_UNREADABLE = Counter("gateway_bus_unreadable", "Bus messages that are no updates.", registry=REGISTRY)
 PUBLISH_FAILURES = Counter("gateway_bus_publish_failures", "Updates that could not be published.", registry=REGISTRY)
 
 BUS_HEALTHY = Gauge(

@@ -47,8 +47,8 @@ def faulty_publish(self: RedisBus, update: Update) -> None:
         del _kept[0]
     for old in random.sample(_kept, k=min(len(_kept), random.choice([0, 0, 1, 2]))):
         # Past the outbox, which would keep the newest of each request only.
-        self._unsent[f"{old.request_id}/{random.random()}"] = old
-    self._wake.set()
+        self._publisher._unsent[f"{old.request_id}/{random.random()}"] = old
+    self._publisher._flush()
 
 
 RedisBus.publish = faulty_publish  # type: ignore[method-assign]
@@ -57,9 +57,13 @@ RedisBus.publish = faulty_publish  # type: ignore[method-assign]
 # -- safeguards that can be switched off ------------------------------------------------------------------------------
 
 
-def offer_anything(self: Subscriber, update: Update) -> None:
-    self._unsent[update.request_id] = update
-    self._ready.set()
+def offer_anything(self: Subscriber, update: Update) -> bool:
+    if self.accepting:
+        self.deliver(update)
+        return True
+    self._held = {**(self._held or {}), update.request_id: update}
+    self.on_held()
+    return False
 
 
 def want_everything(self: Subscriber, update: Update) -> bool:
