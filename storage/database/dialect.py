@@ -108,3 +108,9 @@ def for_each(sql: str, name: str) -> str:
     return f"""
 SELECT CAST(each_one.value AS text) AS each_value, found.*
 FROM unnest(CAST(:each AS uuid[])) AS each_one(value) CROSS JOIN LATERAL ({one}) AS found"""
+
+
+@lru_cache(maxsize=256)
+def chained(steps: tuple[tuple[str, str], ...]) -> str:
+    """Named statements as one for PostgreSQL, which returns the rows of the one named ``changed``."""
+    return "\nWITH " + ",\n".join(f"{name} AS ({sql})" for name, sql in steps) + "\nSELECT * FROM changed"

@@ -236,7 +236,7 @@ async def test_an_upper_case_id_is_the_same_request(gateway: RunningGateway, ada
 
 def lost(database: Database) -> Exception:
     """What the database's driver raises when the database has gone."""
-    return database._unavailable_errors()[0]("gone")
+    return database.unavailable_errors[0]("gone")
 
 
 async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
