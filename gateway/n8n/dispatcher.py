@@ -22,7 +22,7 @@ from gateway.settings import Settings
 from gateway.tasks import stop_all
 from gateway.telemetry import metrics
 from gateway.telemetry.incidents import Incident, Incidents
-from gateway.telemetry.logging import log_fields
+from gateway.telemetry.logging import log_fields, reason_of
 from storage import dispatch
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
@@ -88,7 +88,7 @@ class Dispatcher:
                 try:
                     full = await self._claim()
                 except DatabaseUnavailable as error:
-                    log.warning("dispatch_claim_failed", reason=str(error)[:200])
+                    log.warning("dispatch_claim_failed", reason=reason_of(error))
                     full = False
                 if not full:
                     await self._until_due()
@@ -153,7 +153,7 @@ class Dispatcher:
             request = None if self._stopping else await self._mark(claimed, lease)
         except DatabaseUnavailable as error:
             # Marked or not, it was not sent, and this process alone knows.
-            log.warning("dispatch_mark_failed", reason=str(error)[:200])
+            log.warning("dispatch_mark_failed", reason=reason_of(error))
             await self._recorder.release(claimed, lease)
             return
         except Exception as error:

@@ -15,6 +15,7 @@ from gateway.n8n.reports import Completed, apply_report
 from gateway.n8n.retries import retry_delay
 from gateway.realtime.announcer import Announcer
 from gateway.settings import Settings
+from gateway.telemetry.logging import reason_of
 from storage import dispatch, transitions
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
@@ -94,7 +95,7 @@ class VerdictRecorder:
                 await write()
             except DatabaseUnavailable as error:
                 if attempt & (attempt - 1) == 0:  # the first, the second, the fourth, …
-                    log.warning("dispatch_record_failed", attempt=attempt, reason=str(error)[:200])
+                    log.warning("dispatch_record_failed", attempt=attempt, reason=reason_of(error))
             except Exception:
                 unforeseen += 1
                 if unforeseen <= UNFORESEEN_ATTEMPTS:

@@ -10,6 +10,8 @@ import tempfile
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from gateway.telemetry.tally import flush_tallies
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 REGISTRY = CollectorRegistry()
@@ -44,6 +46,7 @@ COALESCED = Counter(
 )
 RECONCILES = Counter("gateway_reconciles", "Reads of everything watched.", registry=REGISTRY)
 RECONCILE_FAILURES = Counter("gateway_reconcile_failures", "Such reads that failed.", registry=REGISTRY)
+BUS_UNREADABLE = Counter("gateway_bus_unreadable", "Bus messages that are no updates.", registry=REGISTRY)
 PUBLISH_FAILURES = Counter("gateway_bus_publish_failures", "Updates that could not be published.", registry=REGISTRY)
 
 BUS_HEALTHY = Gauge(
@@ -97,6 +100,7 @@ def forget_all(folder: str) -> None:
 
 def exposition() -> bytes:
     """All metrics in Prometheus' text format: this process's, or all processes' together."""
+    flush_tallies()
     if FOLDER not in os.environ:
         return generate_latest(REGISTRY)
     together = CollectorRegistry()

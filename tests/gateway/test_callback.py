@@ -435,7 +435,7 @@ async def test_no_string_of_javascript_breaks_a_callback(
 
 def lost(database: Database) -> Exception:
     """What the database's driver raises when the database has gone."""
-    return database._unavailable_errors()[0]("gone")
+    return database.unavailable_errors[0]("gone")
 
 
 async def test_without_its_database_the_gateway_asks_n8n_to_come_again(

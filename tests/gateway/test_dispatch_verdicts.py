@@ -40,7 +40,7 @@ class Breaking:
     """A database whose writes fail after the mark, in one of the ways in which they do."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._unavailable = database._unavailable_errors()[0]
+        self._unavailable = database.unavailable_errors()[0]
         self._transact = database._in_transaction
         self.failing = 0
         self.way = ""

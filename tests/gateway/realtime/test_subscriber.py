@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.realtime import subscriber as watcher_module
-from gateway.realtime.subscriber import Subscriber
+from gateway.realtime import subscriber as subscriber_module
+from gateway.realtime.subscriber import Inbox
 from gateway.realtime.update import Update, decode_update, encode_update
 from storage.lifecycle import Status
 
@@ -16,7 +16,7 @@ def update(request_id: str, version: int, user_id: str = "ada") -> Update:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 6), st.booleans()), max_size=60))
 def test_versions_only_rise_and_the_newest_is_seen(offers: list[tuple[str, int, bool]]) -> None:
-    subscriber = Subscriber("ada")
+    subscriber = Inbox("ada", "events")
     subscriber.mine = True
     sent: dict[str, list[int]] = {}
     for request_id, version, take in [*offers, *(("", 0, True) for _ in range(10))]:
@@ -31,7 +31,7 @@ def test_versions_only_rise_and_the_newest_is_seen(offers: list[tuple[str, int, 
 
 
 def test_a_slow_reader_holds_one_update_a_request() -> None:
-    subscriber = Subscriber("ada")
+    subscriber = Inbox("ada", "events")
     subscriber.mine = True
     for version in range(1, 1001):
         subscriber.offer(update("a", version))
@@ -40,16 +40,16 @@ def test_a_slow_reader_holds_one_update_a_request() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    subscriber = Subscriber("ada")
-    for number in range(watcher_module.MAX_SEEN + 100):
-        subscriber.seen(str(number), 1)
-    assert len(subscriber._seen) == watcher_module.MAX_SEEN
+    subscriber = Inbox("ada", "events")
+    for number in range(subscriber_module.MAX_SEEN + 100):
+        subscriber.mark_seen(str(number), 1)
+    assert len(subscriber._seen) == subscriber_module.MAX_SEEN
     assert "99" not in subscriber._seen
     assert "100" in subscriber._seen
 
 
 def test_what_was_unsubscribed_meanwhile_is_not_sent() -> None:
-    subscriber = Subscriber("ada")
+    subscriber = Inbox("ada", "events")
     subscriber.ids = {"a"}
     subscriber.offer(update("a", 1))
     subscriber.ids.clear()
@@ -57,7 +57,7 @@ def test_what_was_unsubscribed_meanwhile_is_not_sent() -> None:
 
 
 def test_nothing_of_another_user_is_wanted() -> None:
-    subscriber = Subscriber("ada")
+    subscriber = Inbox("ada", "events")
     subscriber.mine = True
     subscriber.ids = {"a"}
     assert subscriber.wants(update("a", 1))
@@ -68,4 +68,4 @@ def test_an_update_survives_the_bus_unchanged() -> None:
     sent = update("a", 7)
     received = decode_update(encode_update(sent))
     assert received == sent
-    assert received.frame == '{"type":"update","request":{"n":7}}'
+    assert received.frame == b'\x81\x23{"type":"update","request":{"n":7}}'
