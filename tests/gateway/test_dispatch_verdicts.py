@@ -14,6 +14,7 @@ from gateway.n8n.reports import Completed, Failed
 from gateway.n8n.webhook import Webhook
 from gateway.settings import Settings
 from storage.database.base import Database
+from storage.errors import DatabaseUnavailable
 from storage.request import Request
 from tests.conftest import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
@@ -40,7 +41,6 @@ class Breaking:
     """A database whose writes fail after the mark, in one of the ways in which they do."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._unavailable = database.unavailable_errors()[0]
         self._transact = database._in_transaction
         self.failing = 0
         self.way = ""
@@ -56,7 +56,7 @@ class Breaking:
             await self._transact(work)
         if self.way == "unforeseen":
             raise RuntimeError("a trigger of somebody else")
-        raise self._unavailable("gone")
+        raise DatabaseUnavailable("gone")
 
 
 @dataclasses.dataclass
