@@ -52,7 +52,7 @@ input, select {
 input:placeholder-shown { text-overflow: ellipsis; }
 input::placeholder { color: var(--muted); opacity: 1; }
 [aria-invalid] { border-color: var(--danger); box-shadow: inset 0 0 0 1px var(--danger); }
-.mistake { font-size: 0.875rem; font-weight: 600; color: var(--danger); }
+.field-error { font-size: 0.875rem; font-weight: 600; color: var(--danger); }
 .error, .notice { padding: 0.75rem 1rem; border-radius: var(--radius); overflow-wrap: anywhere; }
 .error {
   color: var(--danger);
@@ -98,7 +98,7 @@ button, .button {
   gap: 0.75rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 12.5rem), 1fr));
 }
-.measure { display: grid; gap: 0.5rem; }
+.progress { display: grid; gap: 0.5rem; }
 .times { display: flex; flex-wrap: wrap; gap: 0 1rem; justify-content: space-between; }
 .times :first-child { font-weight: 600; color: var(--text); }
 progress {
@@ -121,12 +121,12 @@ progress::-moz-progress-bar { background: var(--accent); border-radius: 1rem; }
 progress:indeterminate::-moz-progress-bar { width: 0; }
 progress:indeterminate {
   background: linear-gradient(90deg, transparent, var(--accent), transparent) -50% 0 / 50% 100% no-repeat var(--track);
-  animation: waiting 1.6s ease-in-out infinite;
+  animation: indeterminate 1.6s ease-in-out infinite;
 }
-@keyframes waiting { to { background-position: 150% 0; } }
+@keyframes indeterminate { to { background-position: 150% 0; } }
 figure { display: grid; gap: 0.5rem; justify-items: center; }
 /* The picture's place is kept while it is awaited: nothing moves when it comes. */
-figure[data-waiting]::before, figure img {
+figure[data-placeholder]::before, figure img {
   display: block;
   width: 100%;
   max-height: min(70vh, 40rem);
@@ -135,7 +135,7 @@ figure[data-waiting]::before, figure img {
   border-radius: var(--radius);
   background: var(--track);
 }
-figure[data-waiting]::before { content: ""; max-width: calc(0.8 * min(70vh, 40rem)); }
+figure[data-placeholder]::before { content: ""; max-width: calc(0.8 * min(70vh, 40rem)); }
 figure img { aspect-ratio: auto 4 / 5; }
 figcaption { color: var(--muted); font-size: 0.875rem; overflow-wrap: anywhere; }
 .recent { display: block; margin-top: 1.25rem; padding-top: 1.25rem; border-top: 1px solid var(--track); }
@@ -160,7 +160,7 @@ ul {
 .item:hover { background: color-mix(in srgb, var(--accent) 10%, transparent); }
 .item:focus-visible { outline-offset: 0; }
 .item[aria-current] { border-color: var(--accent); }
-.tile {
+.thumbnail {
   position: relative;
   display: grid;
   place-content: center;
@@ -169,12 +169,12 @@ ul {
   background: var(--track);
   border-radius: calc(var(--radius) * 0.7);
 }
-.tile img { position: absolute; width: 100%; height: 100%; object-fit: cover; }
+.thumbnail img { position: absolute; width: 100%; height: 100%; object-fit: cover; }
 .mark { font-size: 0.875rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 [data-status="failed"] .mark { font-size: 1.5rem; color: var(--danger); }
-.small { position: absolute; inset: auto 0.5rem 0.5rem; width: auto; height: 0.25rem; }
+.thumbnail progress { position: absolute; inset: auto 0.5rem 0.5rem; width: auto; height: 0.25rem; }
 .name { font-size: 0.75rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; -webkit-line-clamp: 2; }
-.heard {
+.visually-hidden {
   position: absolute;
   width: 1px;
   height: 1px;
@@ -188,7 +188,7 @@ ul {
   progress:indeterminate { background-position: 50% 0; }
 }
 @media (forced-colors: active) {
-  progress, .card, .error, figure[data-waiting]::before { border: 1px solid; }
+  progress, .card, .error, figure[data-placeholder]::before { border: 1px solid; }
   progress::-webkit-progress-value { background: Highlight; forced-color-adjust: none; }
   progress::-moz-progress-bar { background: Highlight; forced-color-adjust: none; }
   [aria-invalid] { border-width: 3px; }
@@ -196,13 +196,14 @@ ul {
 }
 `;
 
-let sheet = null;
+/** @type {CSSStyleSheet|null} */
+let shared = null;
 
 /** The stylesheet, one for all forms of the page. */
 export function styleSheet() {
-  if (sheet === null) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(CSS);
+  if (shared === null) {
+    shared = new CSSStyleSheet();
+    shared.replaceSync(CSS);
   }
-  return sheet;
+  return shared;
 }

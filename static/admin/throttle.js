@@ -1,5 +1,10 @@
-/** An action that is wanted more often than it should run: at once, then at most every `interval` milliseconds. */
-export function paced(interval, action) {
+/**
+ * An action that is wanted more often than it should run: at once, then at most every `interval` milliseconds.
+ * @param {number} interval
+ * @param {() => Promise<void>} action
+ */
+export function throttled(interval, action) {
+  /** @type {ReturnType<typeof setTimeout>|null} */
   let timer = null;
   let running = false;
   let wantedAgain = false;
@@ -13,15 +18,15 @@ export function paced(interval, action) {
       await action();
     } finally {
       running = false;
-      if (wantedAgain) want();
+      if (wantedAgain) schedule();
     }
   }
 
-  function want() {
+  function schedule() {
     wantedAgain = running;
     if (running || timer !== null) return;
     timer = setTimeout(run, Math.max(0, began + interval - performance.now()));
   }
 
-  return want;
+  return schedule;
 }
