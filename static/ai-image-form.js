@@ -3,10 +3,9 @@
 //   <script type="module" src="ai-image-form.js"></script>
 //   <ai-image-form gateway-url="https://gateway.example.com"></ai-image-form>
 //
-// This file holds what is shown when; what runs is in ai-image-form/requests.js, and each view in a file of its own.
+// This file holds who is here and what they do; what runs is in ai-image-form/requests.js, and what is seen in view.js.
 import { Refusals } from "./ai-image-form/refusals.js";
 import { isFinal, Requests } from "./ai-image-form/requests.js";
-import { retryAfterText } from "./ai-image-form/retry-after.js";
 import { styleSheet } from "./ai-image-form/stylesheet.js";
 import { fill, TEXTS } from "./ai-image-form/texts.js";
 import { User } from "./ai-image-form/user.js";
@@ -444,52 +443,28 @@ class AiImageForm extends Base {
 
   #render = () => {
     if (!this.#gateway) return;
-    const body = this.#shownBody();
-    const isRunning = body !== null && !isFinal(body);
-    const texts = this.#texts;
-    const focused = this.shadowRoot?.activeElement;
+    const shown = this.#shownBody();
     const refusal = this.#refusals.get(this.#organizationId());
-    this.#view.form.element.hidden = body !== null;
-    this.#view.request.element.hidden = body === null;
-    this.#view.form.update({
-      texts,
+    this.#view.update({
+      texts: this.#texts,
+      language: this.#language(),
+      isSignedOut: this.#isSignedOut,
       isSubmitting: this.#submission !== null,
-      error: this.#isSignedOut ? texts.signedOut : (refusal?.message ?? null),
-      retryAfter: refusal?.until ? retryAfterText(refusal.until, texts, this.#language()) : null,
-      notice: this.#formNotice(),
+      isReconnecting: this.#connection === "polling",
+      refusal,
       organizations: this.#organizations(),
+      shown,
+      elapsed: shown && this.#requests.elapsed(shown),
+      typical: this.#usage?.typicalSeconds ?? null,
+      recent: this.#requests.recent(RECENT_COUNT),
     });
-    if (body) {
-      this.#view.request.update({
-        body,
-        texts,
-        elapsed: this.#requests.elapsed(body),
-        typical: this.#usage?.typicalSeconds ?? null,
-        notice: this.#requestNotice(),
-      });
-      if (isRunning) this.#view.announceProgress(body, texts);
-    }
-    this.#view.recent.update({ bodies: this.#requests.recent(RECENT_COUNT), shown: this.#shown, texts });
-    // A button that vanished under the keyboard leaves its user at the top of the page.
-    const isFocusLost = focused instanceof HTMLElement && focused.offsetParent === null;
-    if (isFocusLost && body) this.#view.request.heading.focus();
     clearTimeout(this.#timer);
-    if (refusal?.until || isRunning) this.#timer = setTimeout(this.#render, 1000);
+    if (refusal?.until || (shown && !isFinal(shown))) this.#timer = setTimeout(this.#render, 1000);
   };
 
   /** The Body of the request that is shown; null while the form is. */
   #shownBody() {
     return this.#shown === null ? null : this.#requests.get(this.#shown);
-  }
-
-  #formNotice() {
-    if (navigator.onLine) return null;
-    return this.#submission === null ? this.#texts.offline : this.#texts.offlineSubmitting;
-  }
-
-  #requestNotice() {
-    if (!navigator.onLine) return this.#texts.offlineRunning;
-    return this.#connection === "polling" ? this.#texts.reconnecting : null;
   }
 
   /** For whom is submitted; undefined leaves it to the gateway. */

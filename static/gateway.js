@@ -215,7 +215,7 @@ export class GatewayClient {
     else this.#connect();
     return () => {
       if (!this.#allListeners.delete(listener) || this.#allListeners.size > 0) return;
-      if (this.#isIdle) this.#rest();
+      if (this.#isIdle) this.#disconnect();
       else if (this.#live) this.#send({ type: "unsubscribe", scope: "all" });
     };
   }
@@ -227,7 +227,7 @@ export class GatewayClient {
     globalThis.removeEventListener?.("offline", this.#offline);
     this.#subscriptions.clear();
     this.#allListeners.clear();
-    this.#rest();
+    this.#disconnect();
   }
 
   // -- what arrives ---------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ export class GatewayClient {
     const listeners = this.#subscriptions.get(requestId)?.listeners ?? [];
     this.#subscriptions.delete(requestId);
     for (const { onError } of listeners) notify(onError, error);
-    if (this.#isIdle) this.#rest();
+    if (this.#isIdle) this.#disconnect();
   }
 
   /**
@@ -262,13 +262,13 @@ export class GatewayClient {
     const listeners = [...this.#allListeners];
     this.#allListeners.clear();
     for (const { onError } of listeners) notify(onError, error);
-    if (this.#isIdle) this.#rest();
+    if (this.#isIdle) this.#disconnect();
   }
 
   /** @param {string} requestId */
   #unsubscribe(requestId) {
     if (!this.#subscriptions.delete(requestId)) return;
-    if (this.#isIdle) this.#rest();
+    if (this.#isIdle) this.#disconnect();
     else if (this.#live) this.#send({ type: "unsubscribe", requestIds: [requestId] });
   }
 
@@ -277,7 +277,7 @@ export class GatewayClient {
   }
 
   /** Nobody watches anything: keep no connection. */
-  #rest() {
+  #disconnect() {
     for (const name of [...this.#timers.keys()]) this.#cancel(name);
     const socket = this.#socket;
     this.#socket = null;
