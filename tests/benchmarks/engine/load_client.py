@@ -36,6 +36,7 @@ class Client:
         replies: what a message is answered with, where a protocol asks for it.
         events: Server-Sent Events instead of WebSocket.
         by_progress: published by callbacks, and recognized by the progress that they reported.
+        streams: whether a frame may end in the middle of a message.
         spins: whether the client has a core of its own, and may poll without sleeping.
     """
 
@@ -46,12 +47,18 @@ class Client:
     replies: tuple[tuple[Literal["text", "binary"], bytes, bytes], ...] = ()
     events: bool = False
     by_progress: bool = False
+    streams: bool = False
     spins: bool = True
 
     def configuration(self, port: int) -> str:
         """The file that `native/load/config.c` reads."""
         lines = [f"port {port}", f"path {self.path.encode().hex()}"]
-        switches = {"events": self.events, "by-progress": self.by_progress, "spins": self.spins}
+        switches = {
+            "events": self.events,
+            "by-progress": self.by_progress,
+            "streams": self.streams,
+            "spins": self.spins,
+        }
         lines += [name for name, on in switches.items() if on]
         if self.headers is not None:
             lines.append(f"headers {self.headers}")

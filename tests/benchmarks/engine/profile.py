@@ -18,6 +18,7 @@ SAMPLES_PER_SECOND = 250
 DELIVERY_RATE = 5000
 SECONDS = 6
 LINES = 30
+EVERYWHERE = 0.995
 WRITE_SECONDS = 30
 """How long py-spy may take to write down what it has seen."""
 
@@ -87,6 +88,8 @@ def _report(stacks: list[str]) -> str:
         own[frames[-1]] += int(count)
         inclusive.update(dict.fromkeys(frames, int(count)))
     total = own.total()
+    for frame in [frame for frame, count in inclusive.items() if count > EVERYWHERE * total]:
+        del inclusive[frame]  # the stem from which everything grows says nothing
     lines = [f"{total} samples"]
     for title, counter in (("with all that it calls", inclusive), ("by itself", own)):
         lines += ["", f"{title}:"]

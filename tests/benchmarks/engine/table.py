@@ -27,6 +27,7 @@ class Metric:
         goal: the project's own.
         variant: the only one that it is about; all when None.
         goal_variant: the only one that the goal is about; all when None.
+        is_ratio: whether a ratio to the gateway says anything.
     """
 
     row: str
@@ -37,6 +38,7 @@ class Metric:
     goal: str = ""
     variant: str | None = None
     goal_variant: str | None = None
+    is_ratio: bool = True
 
 
 METRICS = (
@@ -45,13 +47,13 @@ METRICS = (
     Metric("delivery", "… of Redis", "redis_us", digits=1),
     Metric("delivery", "… p50, ms", "p50_us", 1000, 1),
     Metric("delivery", "… p99, ms", "p99_us", 1000, 1),
-    Metric("delivery", "… coalesced", "coalesced"),
-    Metric("delivery", "… the load client's idle share, %", "idle", 0.01),
+    Metric("delivery", "… coalesced", "coalesced", is_ratio=False),
+    Metric("delivery", "… the load client's idle share, %", "idle", 0.01, is_ratio=False),
     Metric("steady", "at half that rate for a minute: p50, ms", "p50_us", 1000, 1),
     Metric("steady", "… p99, ms", "p99_us", 1000, 1),
     Metric("steady", "… longest, ms", "max_us", 1000, 1),
-    Metric("steady", "… missed", "missed"),
-    Metric("steady", "… memory grown, KiB", "grown_kib"),
+    Metric("steady", "… missed", "missed", is_ratio=False),
+    Metric("steady", "… memory grown, KiB", "grown_kib", is_ratio=False),
     Metric("broadcast", "broadcast to all, deliveries/s", "rate", goal="≥ 120,000"),
     Metric("broadcast", "… CPU µs each", "server_us", digits=1),
     Metric("broadcast", "… all have it after, p50, ms", "whole_p50_us", 1000, 1),
@@ -60,7 +62,7 @@ METRICS = (
     Metric("connect", "… of PostgreSQL", "postgres_us"),
     Metric("connect", "… of Redis", "redis_us"),
     Metric("reconnect", "all dropped: all back and whole, s", "seconds", digits=2, goal="≤ 1.1"),
-    Metric("reconnect", "… missed afterwards", "missed_afterwards"),
+    Metric("reconnect", "… missed afterwards", "missed_afterwards", is_ratio=False),
     Metric("polls", "status polls, /s", "rate", goal="≥ 11,000"),
     Metric("polls", "… CPU µs", "server_us"),
     Metric("polls", "… of PostgreSQL", "postgres_us"),
@@ -77,7 +79,7 @@ METRICS = (
     Metric("callbacks", "… of PostgreSQL", "postgres_us", variant="completed"),
     Metric("chain", "callback → row → bus → client: p50, ms", "p50_us", 1000, 1),
     Metric("chain", "… p99, ms", "p99_us", 1000, 1, "≤ 10", goal_variant="2,000/s"),
-    Metric("chain", "… missed", "missed"),
+    Metric("chain", "… missed", "missed", is_ratio=False),
     Metric("events", "Server-Sent Events: highest rate with p99 < 50 ms, /s", "rate"),
     Metric("events", "… CPU µs a delivery at that rate", "server_us", digits=1),
     Metric("events", "… KiB a stream", "kib", digits=1),
@@ -126,7 +128,7 @@ def _cell(metric: Metric, result: Result | None, reference: Result | None) -> st
     value = result.values[metric.key]
     text = f"{value / metric.scale:,.{metric.digits}f}"
     base = reference.values.get(metric.key) if reference is not None and reference is not result else None
-    return f"{text} (×{value / base:.2f})" if base and value else text
+    return f"{text} (×{value / base:.2f})" if base and metric.is_ratio else text
 
 
 def _notes(results: Sequence[Result]) -> Iterator[str]:
@@ -137,6 +139,11 @@ def _notes(results: Sequence[Result]) -> Iterator[str]:
             errors.setdefault((result.peer, result.error), []).append(result.row)
         for doubt in _doubts(result, floor):
             yield f"- {' '.join((result.peer, result.row, result.variant)).strip()}: {doubt}"
+    disturbed = [result for result in results if result.values.get("others", 0) > OTHERS]
+    if disturbed:
+        most = max(result.values["others"] for result in disturbed)
+        names = ", ".join(dict.fromkeys(f"{result.peer} {result.row}" for result in disturbed))
+        yield f"- Others used up to {most:.0%} of both cores during {names}. Repeat it on an idle machine."
     for (peer, error), rows in errors.items():
         yield f"- {peer} was not measured ({', '.join(rows)}): {' '.join(error.split())[:300]}"
 
@@ -152,5 +159,3 @@ def _doubts(result: Result, floor: float | None) -> Iterator[str]:
         yield f"{refused} were refused or broken off."
     if unwritten := values.get("unwritten"):
         yield f"{unwritten} requests wrote nothing."
-    if values.get("others", 0) > OTHERS:
-        yield f"others used {values['others']:.0%} of both cores. Repeat it."

@@ -78,6 +78,7 @@ def nats(place: Place) -> Serving:
     client = Client(
         path="/",
         steps=(b"INFO", ("binary", subscribe), b"PONG"),
+        streams=True,
         replies=(("binary", b"PING\r\n", b"PONG\r\n"),),
         publisher=Publisher("tcp", place.publish_port, publish, hello=NATS_CONNECT),
     )

@@ -62,6 +62,8 @@ static void read_line(char *word, char *first, char *second, char *third)
         config.events = true;
     else if (!strcmp(word, "by-progress"))
         config.by_progress = true;
+    else if (!strcmp(word, "streams"))
+        config.streams = true;
     else if (!strcmp(word, "spins"))
         config.spins = true;
     else if (!strcmp(word, "path"))

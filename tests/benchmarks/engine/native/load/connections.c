@@ -21,6 +21,8 @@ struct connection {
     uint32_t channel;
     uint8_t *rest; /* the beginning of a message whose end has not arrived */
     size_t rest_length, rest_size;
+    uint8_t tail[MARKER_LENGTH - 1]; /* of the frame before, where a protocol streams */
+    size_t tail_length;
 };
 
 struct totals totals;
@@ -77,6 +79,18 @@ static void advance(struct connection *self)
     }
 }
 
+/* Look through the end of the frame before and this one, and keep the end of both: too short for a whole marker. */
+static void on_streamed(struct connection *self, const uint8_t *text, size_t length)
+{
+    static uint8_t joined[(1 << 20) + MARKER_LENGTH];
+    memcpy(joined, self->tail, self->tail_length);
+    memcpy(joined + self->tail_length, text, length);
+    size_t whole = self->tail_length + length;
+    record_message(self->channel, joined, whole);
+    self->tail_length = whole < sizeof self->tail ? whole : sizeof self->tail;
+    memcpy(self->tail, joined + whole - self->tail_length, self->tail_length);
+}
+
 static void on_message(struct connection *self, const uint8_t *text, size_t length)
 {
     if (self->state == SUBSCRIBING) {
@@ -94,7 +108,10 @@ static void on_message(struct connection *self, const uint8_t *text, size_t leng
             return;
         }
     }
-    record_message(self->channel, text, length);
+    if (config.streams)
+        on_streamed(self, text, length);
+    else
+        record_message(self->channel, text, length);
 }
 
 static void on_frame(struct connection *self, uint8_t opcode, const uint8_t *payload, size_t length)
@@ -266,6 +283,7 @@ double connections_open(uint32_t count, bool same_channel)
             self->file = socket_to(config.port, false);
             self->state = CONNECTING;
             self->step = 0;
+            self->tail_length = 0;
             self->channel = same_channel ? 0 : next;
             totals.connecting++;
             loop_watch(self->file, CONNECTION, next, true);

@@ -42,6 +42,7 @@ struct config {
     int port;
     bool events; /* Server-Sent Events instead of WebSocket */
     bool by_progress; /* updates are told apart by the Body's progress, not by the marker */
+    bool streams; /* a frame may end in the middle of a message */
     bool spins; /* poll without sleeping, which only a client with a core of its own may do */
     struct template path;
     char **headers; /* one line for each channel, or one for all */
@@ -95,6 +96,7 @@ extern uint64_t publish_refused;
 
 void record_start(uint64_t total, uint32_t channels, bool broadcast);
 void record_published(uint64_t index, uint32_t channel, uint64_t intended_ns);
+enum { MARKER_LENGTH = 30 };
 void record_message(uint32_t channel, const uint8_t *text, size_t length);
 uint64_t record_sequence(uint64_t index);
 uint64_t record_settled(void);

@@ -9,7 +9,7 @@
 
 #include "load.h"
 
-enum { NONE = -1, MARKER_CHANNEL = 12, MARKER_VERSION = 11 };
+enum { NONE = -1, MARKER_CHANNEL = 12, MARKER_VERSION = 11 }; /* digits; with the rest, MARKER_LENGTH */
 enum fate { UNSETTLED, DELIVERED, COALESCED };
 
 struct version {
@@ -125,9 +125,9 @@ void record_message(uint32_t channel, const uint8_t *text, size_t length)
         return;
     }
     /* A frame may hold several messages in protocols that stream, such as NATS's. */
-    const size_t head = sizeof MARKER - 1, whole = head + MARKER_CHANNEL + 1 + MARKER_VERSION;
+    const size_t head = sizeof MARKER - 1;
     const uint8_t *end = text + length, *found;
-    while ((found = memmem(text, (size_t)(end - text), MARKER, head)) && (size_t)(end - found) >= whole) {
+    while ((found = memmem(text, (size_t)(end - text), MARKER, head)) && (size_t)(end - found) >= MARKER_LENGTH) {
         uint64_t named, version;
         if (!read_digits(found + head, MARKER_CHANNEL, &named) ||
             !read_digits(found + head + MARKER_CHANNEL + 1, MARKER_VERSION, &version))
@@ -136,7 +136,7 @@ void record_message(uint32_t channel, const uint8_t *text, size_t length)
             misdelivered++;
         else
             arrived(channel, (int64_t)(version % 10000000000u) - (int64_t)first_sequence);
-        text = found + whole;
+        text = found + MARKER_LENGTH;
     }
 }
 
