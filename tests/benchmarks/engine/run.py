@@ -1,5 +1,6 @@
 """One row after another, one peer after another; who cannot be measured is named."""
 
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ PROCESSES = 2
 
 Measure = Callable[[Stand, Options], list[Measured]]
 
-_EXPECTED = (Unavailable, NotStarted, RuntimeError, OSError, TimeoutError)
+_EXPECTED = (Unavailable, NotStarted, RuntimeError, OSError, subprocess.SubprocessError)
 
 
 class Run:

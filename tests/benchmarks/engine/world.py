@@ -113,9 +113,10 @@ def _write_tokens(file: Path, users: int) -> None:
 
 
 def _migrate(settings: Mapping[str, str]) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "gateway", "migrate"], env=environment(settings), check=True, capture_output=True
-    )
+    command = [sys.executable, "-m", "gateway", "migrate"]
+    done = subprocess.run(command, env=environment(settings), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"gateway migrate failed: {done.stderr}")
 
 
 @contextlib.contextmanager
