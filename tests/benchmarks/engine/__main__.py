@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from tests.benchmarks.engine import machine
 from tests.benchmarks.engine.options import QUICK, Options
@@ -45,13 +46,13 @@ def _heading(options: Options) -> str:
 
 
 @contextlib.contextmanager
-def _raw_lines(output: Path | None) -> Iterator[Path]:
-    """Where the raw results go: beside the table, or nowhere that stays."""
-    if output is not None:
-        yield output.with_name(output.name + ".jsonl")
+def _raw_lines(output: Path | None) -> Iterator[list[TextIO]]:
+    """Where the raw results go: to standard error, and beside the table."""
+    if output is None:
+        yield [sys.stderr]
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / "results.jsonl"
+    with output.with_name(output.name + ".jsonl").open("w") as file:
+        yield [sys.stderr, file]
 
 
 def _measure(arguments: argparse.Namespace, options: Options) -> None:
@@ -60,13 +61,12 @@ def _measure(arguments: argparse.Namespace, options: Options) -> None:
         tempfile.TemporaryDirectory(prefix="gateway-benchmark-world-") as folder,
         world(options.users, options.reported, Path(folder)) as made,
         _raw_lines(arguments.output) as raw,
-        raw.open("w") as lines,
     ):
         try:
             for result in Run(made, options, arguments.peers, arguments.rows).results():
                 results.append(result)
-                print(result.line(), file=lines, flush=True)
-                print(result.line(), file=sys.stderr, flush=True)
+                for lines in raw:
+                    print(result.line(), file=lines, flush=True)
         finally:
             text = f"{_heading(options)}\n\n{table(results)}\n"
             print(text)

@@ -184,19 +184,22 @@ static size_t take_response(struct connection *self, const uint8_t *bytes, size_
 
 static void keep_rest(struct connection *self, const uint8_t *bytes, size_t length)
 {
+    self->rest_length = length;
+    if (!length)
+        return;
     if (self->rest_size < length) {
         self->rest_size = length + 256;
         self->rest = realloc(self->rest, self->rest_size);
     }
     memcpy(self->rest, bytes, length);
-    self->rest_length = length;
 }
 
 static void receive(struct connection *self)
 {
     static uint8_t bytes[1 << 20];
     size_t kept = self->rest_length;
-    memcpy(bytes, self->rest ? self->rest : bytes, kept);
+    if (kept)
+        memcpy(bytes, self->rest, kept);
     ssize_t received = recv(self->file, bytes + kept, sizeof bytes - kept, 0);
     if (received < 0 && errno == EAGAIN)
         return;
