@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
-from gateway.alerting.claims import InProcessClaims, RedisClaims
+from gateway.alerting.claims import Claims, InProcessClaims, RedisClaims
 from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
@@ -108,7 +108,8 @@ async def alerting(state: State) -> AsyncIterator[None]:
     settings, database, bus = state.settings, state.database, state.bus
     heartbeat = Heartbeat(state.process, database, bus, state.hub, state.limits, state.drain, state.incidents)
     redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
-    outage = DatabaseOutage(InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value()))
+    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value())
+    outage = DatabaseOutage(claims)
     monitor = AlertMonitor(database, bus, outage, settings.ai_stuck_after_seconds)
     notifier = Notifier(database, outage, None if webhook_url is None else webhook_url.get_secret_value())
     tasks = [
@@ -122,6 +123,7 @@ async def alerting(state: State) -> AsyncIterator[None]:
         state.drain.begin()
         await stop_all(*tasks)
         await heartbeat.stop()
+        await claims.aclose()
 
 
 @contextlib.asynccontextmanager

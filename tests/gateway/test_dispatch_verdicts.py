@@ -41,22 +41,25 @@ class Breaking:
     """A database whose writes fail after the mark, in one of the ways in which they do."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._transact = database._in_transaction
         self.failing = 0
         self.way = ""
         self.failed = 0
-        monkeypatch.setattr(database, "_in_transaction", self._in_transaction)
+        for name in ("_in_transaction", "_write", "_chain"):
+            monkeypatch.setattr(database, name, self._breaking(getattr(database, name)))
 
-    async def _in_transaction(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        if self.failing <= 0:
-            return await self._transact(work)
-        self.failing -= 1
-        self.failed += 1
-        if self.way == "lost in the commit":
-            await self._transact(work)
-        if self.way == "unforeseen":
-            raise RuntimeError("a trigger of somebody else")
-        raise DatabaseUnavailable("gone")
+    def _breaking(self, write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def breaking(*arguments: Any) -> Any:
+            if self.failing <= 0:
+                return await write(*arguments)
+            self.failing -= 1
+            self.failed += 1
+            if self.way == "lost in the commit":
+                await write(*arguments)
+            if self.way == "unforeseen":
+                raise RuntimeError("a trigger of somebody else")
+            raise DatabaseUnavailable("gone")
+
+        return breaking
 
 
 @dataclasses.dataclass
