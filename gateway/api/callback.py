@@ -3,7 +3,7 @@
 n8n repeats every non-2xx answer five times and ignores Retry-After, so only what is truly wrong is refused; a repeat
 or late report is answered with success. A success never has a top-level ``error``: n8n would take it for a failure.
 
-Whoever has no good secret learns nothing: every refusal is the same 401. So the secret is looked at first, and a body
+Whoever has no good secret learns nothing: every refusal is the same 401. So the secret is checked first, and a body
 that cannot be read is still searched for the request that the secret may open: its author is told what is wrong.
 """
 

@@ -20,7 +20,7 @@ _DEPTH = 8
 """Most layers that are unwrapped."""
 
 _MAX_ITEMS = 1000
-"""Most items of one list that are looked into."""
+"""Most items of one list that are searched for a report."""
 
 _BOM = b"\xef\xbb\xbf"
 

@@ -67,22 +67,22 @@ class VerdictRecorder:
         patience = self._deadline_seconds if isinstance(answer.report, Completed) else 0.0
         full = lambda: self._write(request, lease, answer)  # noqa: E731
         bare = lambda: self._write(request, lease, answer.bare())  # noqa: E731
-        if not await self._insist(full, patience) and not await self._insist(bare):
+        if not await self._retry(full, patience) and not await self._retry(bare):
             log.error("dispatch_unrecorded", verdict=answer.verdict.value)
 
     async def release(self, request: Request, lease: str) -> None:
         """End the lease: nothing was sent under it, and this process alone knows."""
-        await self._insist(lambda: dispatch.release(self._database, request.id, lease))
+        await self._retry(lambda: dispatch.release(self._database, request.id, lease))
 
     async def not_marked(self, request: Request, lease: str, reason: str) -> None:
         """Try later what broke before it was sent; end what does so again and again, or it would do so for ever."""
         if request.dispatch_attempts >= UNFORESEEN_ATTEMPTS:
-            await self._insist(lambda: self._fail(request, Event.REFUSED, "The request could not be sent.", reason))
+            await self._retry(lambda: self._fail(request, Event.REFUSED, "The request could not be sent.", reason))
             return
         answer = Answer(Verdict.SEND_AGAIN, reason)
-        await self._insist(lambda: self._send_again(request, lease, answer))  # unmarked, its lease runs out
+        await self._retry(lambda: self._send_again(request, lease, answer))  # unmarked, its lease runs out
 
-    async def _insist(self, write: Callable[[], Awaitable[None]], patience: float = 0.0) -> bool:
+    async def _retry(self, write: Callable[[], Awaitable[None]], patience: float = 0.0) -> bool:
         """Call `write`, which may be repeated, until it has written; whether it has.
 
         Args:

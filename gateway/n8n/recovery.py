@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from gateway.n8n.executions import Ended, Executions, ExecutionsUnavailable, Finding, Question, Running
+from gateway.n8n.execution_search import Ended, Finding, Lookup, Running
+from gateway.n8n.executions import Executions, ExecutionsUnavailable
 from gateway.n8n.reports import Completed, Failed, apply_report
 from gateway.realtime.announcer import Announcer
 from gateway.telemetry.logging import log_fields, reason_of
@@ -115,7 +116,7 @@ class DeadlineSweeper:
         if not taken:
             return 0
         try:
-            found = await self._executions.of_requests(map(_question, taken))
+            found = await self._executions.of_requests(map(_lookup, taken))
         except ExecutionsUnavailable as error:
             log.warning("n8n_not_asked", reason=str(error), requests=len(taken))
             found = {}
@@ -187,9 +188,9 @@ def pause_before_asking(age: float) -> float:
     return min(max(PROBE_AGAIN_SECONDS, age / 2), LONGEST_PAUSE_SECONDS)
 
 
-def _question(probe: Probe) -> Question:
+def _lookup(probe: Probe) -> Lookup:
     request = probe.request
-    return Question(request.id, request.n8n_execution_id, probe.sent_at, overdue=probe.overdue_seconds >= 0)
+    return Lookup(request.id, request.n8n_execution_id, probe.sent_at, overdue=probe.overdue_seconds >= 0)
 
 
 def _age(probe: Probe) -> float:

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from gateway.cli.check import find_problems
 from gateway.settings import Settings
 from storage import migrations
-from tests.gateway.test_executions import KEY, ExecutionsApi, running_api
+from tests.executions_api import KEY, ExecutionsApi, running_api
 from tests.scripted_n8n import ScriptedN8n
 from tests.servers import free_port
 from tests.supabase import SERVICE_KEY, SupabaseProject, supabase_project
