@@ -28,6 +28,7 @@ _REFUSED = "The image service did not accept the request."
 _NO_ACCESS = "The image service cannot be used at the moment."
 _AWAY = "The image service is not available at the moment. Please try again later."
 _BROKEN = "The workflow failed. Please try again."
+_INTERRUPTED = "The workflow was interrupted. Please try again."
 
 # n8n's standing texts (`node-api.error.ts` in n8n-workflow), and by what each may be known in other versions.
 _STANDING = (
@@ -53,10 +54,21 @@ _STANDING = (
     (
         re.compile(
             r"(node settings|'Retry on Fail'|under 'Options'|check the detailed error|in the node's|this node"
-            r"|on the canvas|'Execute (workflow|step|node)'|the workflow must be active|using the toggle)",
+            r"|on the canvas|'Execute (workflow|step|node)'|the workflow must be active|using the toggle"
+            r"|does not have any credentials|credential with ID|referenced node|paired item|problem in node"
+            r"|needs to be valid json|data for expression|invalid expression|doesn't return items"
+            r"|^cannot read propert|is not (defined|a function|iterable)( \[line|$)|\[line \d+)",
             re.IGNORECASE,
         ),
         _BROKEN,
+    ),
+    (
+        re.compile(
+            r"(^workflow did not finish|possible out-of-memory|^(the )?execution was (cancell?ed|stopped|aborted)"
+            r"|^task (request|execution|runner))",
+            re.IGNORECASE,
+        ),
+        _INTERRUPTED,
     ),
 )
 

@@ -72,6 +72,11 @@ class Executions:
         self._workflows: set[str] = set()
         """The workflows that took our requests: theirs are examined first."""
 
+    @property
+    def sees_our_workflow(self) -> bool:
+        """Whether any of our requests has been found: then this is the right n8n, and the key may see the workflow."""
+        return bool(self._workflows)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()

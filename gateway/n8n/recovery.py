@@ -45,6 +45,10 @@ DISPROVED_SECONDS = 30.0
 """How long after its sending a request of which n8n has no execution may be sent again: by then n8n, which creates an
 execution before it does anything else, has seen the POST if it ever will."""
 
+UNSEEN_ATTEMPTS = 2
+"""How often a request may be sent by the word of an n8n that has shown no execution of ours yet: perhaps it is another
+one, or its API key may not see the workflow."""
+
 UNREACHABLE_SECONDS = 300.0
 """How long past its deadline a request waits for an n8n that cannot be asked: it may only be restarting."""
 
@@ -153,11 +157,13 @@ class DeadlineSweeper:
 
     def _is_disproved(self, probe: Probe) -> bool:
         """Whether n8n's not knowing the request proves that its sending never reached it."""
-        request = probe.request
+        request, attempts = probe.request, self._attempts
+        if self._executions is None or not self._executions.sees_our_workflow:
+            attempts = min(attempts, UNSEEN_ATTEMPTS)
         return (
             request.status is Status.PENDING
             and request.n8n_execution_id is None
-            and request.dispatch_attempts < self._attempts
+            and request.dispatch_attempts < attempts
             and _age(probe) >= DISPROVED_SECONDS
         )
 

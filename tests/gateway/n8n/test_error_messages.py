@@ -41,7 +41,33 @@ ADVICE = [
     "The connection was aborted, perhaps the server is offline",
     "UNKNOWN ERROR - check the detailed error for more information",
     "Try spacing your requests out using the batching settings under 'Options'",
+    "Workflow did not finish, possible out-of-memory issue",
+    "The execution was cancelled",
+    "Task request timed out after 60 seconds",
+    "Node does not have any credentials set",
+    'Credential with ID "7" does not exist for type "httpHeaderAuth".',
+    "Referenced node is unexecuted",
+    "Paired item data for item from node 'Webhook' is unavailable. Ensure 'Webhook' is providing the required output.",
+    "JSON parameter needs to be valid JSON",
+    "Cannot read properties of undefined (reading 'b64_json') [line 3]",
+    "image is not defined [line 1]",
+    "Code doesn't return items properly",
 ]
+
+# What a provider or an author has written for people.
+WORDS = [
+    "Your request was rejected by the safety system",
+    "No pictures with a sad facial expression",
+    "This size is not available",
+    "out of credits",
+    "Model overloaded",
+    "The gateway refused the result: Key lies in a bucket that STORAGE_BUCKETS does not allow.",
+]
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_words_for_people_reach_them(text: str) -> None:
+    assert explain(text) == explain({"message": text}) == (text, None)
 
 
 @pytest.mark.parametrize("text", ADVICE)
