@@ -149,7 +149,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *admin_requests.routes,
             *health.routes(),
             *metrics.routes,
-            *documents.routes,
+            *documents.routes(),
             WebSocketRoute("/ws", transport.endpoint),
             *pages.routes,
         ],

@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import TEXT, Schema, content
 from gateway.api.responses import json_response
 from gateway.state import state_of
 from storage import reads
@@ -20,6 +22,10 @@ FRESH_SECONDS = 1.0
 """How long an answer of the database is good for: probes must not become load."""
 
 
+_PROBE: Schema = {"type": "object", "properties": {"status": TEXT}, "required": ["status"]}
+
+
+@operation("Liveness", responses={"200": content(_PROBE, "The process answers.")})
 async def healthz(request: Request) -> Response:
     """The process answers."""
     return json_response({"status": "ok"})
@@ -31,6 +37,10 @@ class Readiness:
     def __init__(self) -> None:
         self._database_answers = alru_cache(maxsize=1, ttl=FRESH_SECONDS)(_database_answers)
 
+    @operation(
+        "Readiness",
+        responses={"200": content(_PROBE, "Ready."), "503": content(_PROBE, "`checks` says what is not.")},
+    )
     async def readyz(self, request: Request) -> Response:
         """200 when everything that a client needs is there, else 503; `checks` says what is not."""
         state = state_of(request)

@@ -11,6 +11,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import (
+    MAYBE_TEXT,
+    READ_ERRORS,
+    TEXT,
+    USER,
+    Schema,
+    content,
+    object_of,
+    page_of,
+    parameter,
+    ref,
+)
 from gateway.api.errors import ApiError
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
@@ -38,6 +51,18 @@ TYPICAL_FRESH_SECONDS = 30.0
 """How long that answer is good: every open page asks."""
 
 
+PAGING = [
+    parameter("limit", "query", f"Most entries ({PAGE}).", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
+    parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"}),
+]
+
+
+@operation(
+    "Own requests, newest first",
+    security=USER,
+    parameters=[parameter("status", "query", "Only these.", {"enum": list(Status)}), *PAGING],
+    responses=page_of("requests", ref("Body")),
+)
 async def ai_requests(request: Request) -> Response:
     """A page of the user's requests, newest first."""
     user = await user_of(request)
@@ -49,6 +74,21 @@ async def ai_requests(request: Request) -> Response:
     return json_response({"requests": bodies, "nextCursor": cursor_of(last)})
 
 
+_ASSET = object_of(
+    id=TEXT,
+    name=TEXT,
+    type=TEXT,
+    format=MAYBE_TEXT,
+    status=MAYBE_TEXT,
+    fileUrl=MAYBE_TEXT,
+    requestId=TEXT,
+    product=TEXT,
+    brand=TEXT,
+    createdAt=TEXT,
+)
+
+
+@operation("Own assets, newest first", security=USER, parameters=PAGING, responses=page_of("assets", _ASSET))
 async def assets(request: Request) -> Response:
     """A page of the user's generated assets, newest first."""
     user = await user_of(request)
@@ -73,12 +113,30 @@ async def assets(request: Request) -> Response:
     return json_response({"assets": content, "nextCursor": cursor_of(last)})
 
 
+_COUNT: Schema = {"type": "integer"}
+_AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
+_USAGE = object_of(
+    limit=object_of(quota=_COUNT, remaining=_COUNT, windowSeconds=_COUNT, resetSeconds=_COUNT),
+    month=object_of(spent=_AMOUNT, reserved=_AMOUNT),
+    organizations={
+        "type": "array",
+        "items": object_of(organizationId=TEXT, budget=MAYBE_TEXT, committed=_AMOUNT, remaining=MAYBE_TEXT),
+    },
+    typicalSeconds={"type": ["number", "null"]},
+)
+
+
 class Usage:
     """What `/api/usage` says, with a memory of its own for what is the same for all."""
 
     def __init__(self) -> None:
         self._typical_seconds = alru_cache(maxsize=1, ttl=TYPICAL_FRESH_SECONDS)(_typical_seconds)
 
+    @operation(
+        "Own costs of this month (UTC) and remaining limits",
+        security=USER,
+        responses={"200": content(_USAGE, "`typicalSeconds` is the median of the last completions."), **READ_ERRORS},
+    )
     async def usage(self, request: Request) -> Response:
         """What the user has spent, what is left of the limits, and how long a picture usually takes."""
         user = await user_of(request)

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import REQUEST_ID, TEXT, errors, parameter
 from gateway.api.errors import ApiError
 from gateway.ids import parse_id
 from gateway.signed_urls import NoSuchObject, StorageUnavailable
@@ -26,6 +28,14 @@ CACHE_SECONDS = 300
 """How long a browser may keep the redirect: well below the life of what it leads to."""
 
 
+@operation(
+    "The picture of a private bucket",
+    parameters=[REQUEST_ID, parameter("token", "path", "What makes the URL unguessable.", TEXT, required=True)],
+    responses={
+        "302": {"description": "`Location` is a signed URL that soon ends."},
+        **errors((404, "No such picture."), (503, "The object store, or the database, is briefly unavailable.")),
+    },
+)
 async def image(request: Request) -> Response:
     """Redirect to the picture."""
     state = state_of(request)

@@ -8,11 +8,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.alerting.gauges import refresh_gauges
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import TEXT, errors
 from gateway.api.errors import unauthorized
 from gateway.state import state_of
 from gateway.telemetry.metrics import exposition
 
 
+@operation(
+    "Prometheus metrics",
+    responses={
+        "200": {"description": "Metrics.", "content": {"text/plain": {"schema": TEXT}}},
+        **errors((401, "`METRICS_TOKEN` is set, and this was not it.")),
+    },
+)
 async def metrics(request: Request) -> Response:
     """The metrics."""
     state = state_of(request)

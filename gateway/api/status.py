@@ -10,6 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, content, errors, parameter, ref
 from gateway.api.errors import ApiError
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import number_parameter, user_of
@@ -29,6 +31,41 @@ MAX_WAIT = 60
 MAX_VERSION = 2**31 - 1
 
 
+_WAITING_REFUSALS = errors(
+    (401, "No good credential."),
+    (403, "A cookie from a foreign page."),
+    (404, "Unknown, another user's, or no id at all."),
+    (429, "Too many open connections."),
+    (503, "Briefly unavailable, or overloaded."),
+)
+
+
+@operation(
+    "Read a request",
+    security=USER,
+    parameters=[
+        REQUEST_ID,
+        parameter(
+            "wait",
+            "query",
+            "Seconds to wait for something newer than `version` (or than If-None-Match names).",
+            {"type": "integer", "minimum": 0, "maximum": MAX_WAIT},
+        ),
+        parameter(
+            "version",
+            "query",
+            "The version already seen.",
+            {"type": "integer", "minimum": 0, "maximum": MAX_VERSION},
+        ),
+        parameter("If-None-Match", "header", 'The ETag already seen, `"v<version>"`.', TEXT),
+    ],
+    responses={
+        "200": content(ref("Body"), "The request; its `ETag` is its version."),
+        "304": {"description": "Nothing newer than If-None-Match names."},
+        **errors((400, "An unusable parameter.")),
+        **_WAITING_REFUSALS,
+    },
+)
 async def status(request: Request) -> Response:
     """The request as it is, or as soon as it is newer than the client has seen."""
     user = await user_of(request)
@@ -84,6 +121,17 @@ async def events(request: Request) -> ASGIApp:
         )
 
 
+@operation(
+    "Watch a request by Server-Sent Events",
+    description="`id` is the version, `event` is `update`, `data` is the Body. Ends after a final status.",
+    security=USER,
+    parameters=[REQUEST_ID, parameter("Last-Event-ID", "header", "The version already seen.", TEXT)],
+    responses={
+        "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": TEXT}}},
+        "204": {"description": "Final, and already seen: do not come back."},
+        **_WAITING_REFUSALS,
+    },
+)
 class EventsEndpoint:
     """`events` as an ASGI application: Starlette's function endpoints answer with a `Response` only."""
 

@@ -9,17 +9,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import (
+    MAYBE_TEXT,
+    READ_ERRORS,
+    REQUEST_ID,
+    TEXT,
+    USER,
+    Schema,
+    content,
+    errors,
+    json_body,
+    object_of,
+    page_of,
+    parameter,
+    ref,
+)
 from gateway.api.errors import ApiError
 from gateway.api.generate import refused_submission
-from gateway.api.history import cursor_of, page_asked_for, status_asked_for
-from gateway.api.parsing import admin_of, read_json_object, text_field
+from gateway.api.history import PAGING, cursor_of, page_asked_for, status_asked_for
+from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, text_field
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
 from gateway.state import State, state_of
 from gateway.telemetry.logging import log_fields
 from storage import administration, transitions
 from storage.errors import NotRetriable, Refusal
-from storage.lifecycle import Event
+from storage.lifecycle import Event, Status
 from storage.listing import Position
 from storage.request import Request as AiRequest
 from storage.request import encode_body
@@ -28,10 +44,49 @@ from storage.transitions import Outcome
 
 log = structlog.get_logger(__name__)
 
+REFUSALS = READ_ERRORS | errors((403, "Not an administrator, or a cookie from a foreign page."))
+_REFUSALS_OF_ONE = REFUSALS | errors((404, "Unknown."))
+_UUID: Schema = {"type": "string", "format": "uuid"}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_COUNT: Schema = {"type": "integer"}
+_SHOWN: Schema = {
+    "allOf": [ref("Body")],
+    "properties": {
+        "userId": TEXT,
+        "organizationId": TEXT,
+        "executionId": MAYBE_TEXT,
+        "retryOf": MAYBE_TEXT,
+        "attempts": _COUNT,
+    },
+}
+_EVENT = object_of(at=TEXT, version=_COUNT, kind=TEXT, actor=TEXT, detail={"type": "object"})
+_TIMELINE = object_of(
+    request=_SHOWN,
+    costEstimate=MAYBE_TEXT,
+    sentAt=MAYBE_TEXT,
+    deadlineAt=MAYBE_TEXT,
+    events={"type": "array", "items": _EVENT},
+)
+_REASON: Schema = {"type": "object", "properties": {"reason": {"type": "string", "maxLength": MAX_TEXT}}}
+
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
+@operation(
+    "Everyone's requests, newest first",
+    security=USER,
+    parameters=[
+        parameter("status", "query", "Only these.", {"enum": [*Status, "stuck"]}),
+        parameter("organizationId", "query", "Only this organization's.", _UUID),
+        parameter("userId", "query", "Only this user's.", _UUID),
+        parameter("q", "query", "Words in product or brand.", {"type": "string", "maxLength": MAX_TEXT}),
+        parameter("since", "query", "Not before.", _TIME),
+        parameter("until", "query", "Before.", _TIME),
+        *PAGING,
+    ],
+    responses=page_of("requests", _SHOWN) | REFUSALS,
+)
 async def list_requests(request: Request) -> Response:
     """A page of everyone's requests, newest first, by any of the filters together."""
     await admin_of(request)
@@ -42,6 +97,12 @@ async def list_requests(request: Request) -> Response:
     return json_response({"requests": [_shown(one, state) for one in found], "nextCursor": cursor_of(last)})
 
 
+@operation(
+    "A request and what happened to it",
+    security=USER,
+    parameters=[REQUEST_ID],
+    responses={"200": content(_TIMELINE, "The timeline."), **_REFUSALS_OF_ONE},
+)
 async def one_request(request: Request) -> Response:
     """A request and everything that happened to it."""
     await admin_of(request)
@@ -72,6 +133,16 @@ async def one_request(request: Request) -> Response:
 # -- doing ------------------------------------------------------------------------------------------------------------
 
 
+@operation(
+    "Submit a failed request anew",
+    security=USER,
+    parameters=[REQUEST_ID],
+    responses={
+        "202": content(object_of(requestId=TEXT, retryOf=TEXT, status={"const": "pending"}), "Submitted."),
+        **_REFUSALS_OF_ONE,
+        **errors((402, "The organization's budget is spent."), (409, "Not failed, or already retried.")),
+    },
+)
 async def retry(request: Request) -> Response:
     """Submit a failed request anew, for the same user and organization."""
     admin = await admin_of(request)
@@ -98,6 +169,17 @@ async def retry(request: Request) -> Response:
     return json_response({"requestId": made.id, "retryOf": request_id, "status": made.status}, 202, headers)
 
 
+@operation(
+    "End an unfinished request",
+    security=USER,
+    parameters=[REQUEST_ID],
+    requestBody=json_body(_REASON, required=False),
+    responses={
+        "200": content(ref("Body"), "Failed."),
+        **_REFUSALS_OF_ONE,
+        **errors((400, "An unusable reason."), (409, "Already final."), (413, "Too large."), (415, "No JSON.")),
+    },
+)
 async def fail(request: Request) -> Response:
     """End an unfinished request as failed. A picture that comes later still wins."""
     admin = await admin_of(request)
