@@ -5,19 +5,19 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import ASGIApp
 
 from gateway.alerting.monitor import AlertMonitor
 from gateway.api import callback, generate, health, history, images, metrics, pages, status
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
+from gateway.api.application import Application
+from gateway.api.cors import cors
 from gateway.api.documents import routes as documents
-from gateway.api.errors import HANDLERS, UNEXPECTED
 from gateway.api.security_headers import SecurityHeaders
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.auth.tokens import Authenticator
@@ -125,7 +125,7 @@ async def working(state: State) -> AsyncIterator[None]:
             await executions.aclose()
 
 
-def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Application:
     """The ASGI application of one process.
 
     Args:
@@ -137,8 +137,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
     transport = WebSocketTransport(settings, state.authenticator, state.hub, state.limits, state.database, state.urls)
     return _application(
         state,
-        worker=worker,
-        routes=[
+        [
             *extra_routes,
             *generate.routes,
             *callback.routes,
@@ -153,49 +152,43 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             WebSocketRoute("/ws", transport.endpoint),
             *pages.routes,
         ],
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=sorted(settings.origins),
-                allow_credentials=True,
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
-                expose_headers=["ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
-            ),
-            Middleware(SecurityHeaders, images=origin_of(settings.storage_base)),
-            UNEXPECTED,
-        ],
+        worker=worker,
+        cors=lambda inside: cors(inside, settings),
     )
 
 
-def create_worker_app(settings: Settings) -> Starlette:
+def create_worker_app(settings: Settings) -> Application:
     """The worker as an application that tells operators how it is, and nobody anything else."""
-    routes = [*health.routes(), *metrics.routes]
-    return _application(build_state(settings), worker=True, routes=routes, middleware=[UNEXPECTED])
+    return _application(build_state(settings), [*health.routes(), *metrics.routes], worker=True)
 
 
 def _application(
-    state: State, *, worker: bool, routes: Sequence[BaseRoute], middleware: Sequence[Middleware] = ()
-) -> Starlette:
+    state: State,
+    routes: Sequence[BaseRoute],
+    *,
+    worker: bool,
+    cors: Callable[[ASGIApp], CORSMiddleware] | None = None,
+) -> Application:
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, State]]:
+    async def lifespan(app: Application) -> AsyncIterator[dict[str, State]]:
         async with running(state, worker=worker):
             yield {"gateway": state}  # in every connection's state, and in the server's
 
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
+    security_headers = SecurityHeaders(images=origin_of(state.settings.storage_base))
+    return Application(routes, lifespan=lifespan, security_headers=security_headers, cors=cors)
 
 
-def app_with_worker() -> Starlette:
+def app_with_worker() -> Application:
     """The application of one of several server processes, by the environment alone."""
     return _app_from_environment(worker=True)
 
 
-def app_without_worker() -> Starlette:
+def app_without_worker() -> Application:
     """The same without the dispatcher and the watch: `gateway worker` runs them."""
     return _app_from_environment(worker=False)
 
 
-def _app_from_environment(*, worker: bool) -> Starlette:
+def _app_from_environment(*, worker: bool) -> Application:
     settings = Settings.load()
     configure_logging(production=settings.environment == "production")
     return create_app(settings, worker=worker)

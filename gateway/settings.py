@@ -62,6 +62,7 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8000", validation_alias=AliasChoices("app_url", "next_public_app_url")
     )
     allowed_origins: Separated = ()
+    allowed_headers: Separated = ()
 
     n8n_webhook_url: str = ""
     n8n_webhook_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["n8n_webhook_secret"])
@@ -108,7 +109,7 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(default=15, gt=0)
     drain_seconds: float = Field(default=10, ge=0)
 
-    @field_validator("allowed_origins", "storage_buckets", "storage_private_buckets", mode="before")
+    @field_validator("allowed_origins", "allowed_headers", "storage_buckets", "storage_private_buckets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -11,7 +11,6 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from structlog.contextvars import bind_contextvars
 
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import USER, Schema, content, errors, json_body, parameter, ref
@@ -170,7 +169,7 @@ async def _until_final(state: State, user: User, submitted: Update) -> Update:
     try:
         found = await wait_until_final(state.hub, subscriber, read, wait=state.settings.ai_sync_timeout_seconds)
     except DatabaseUnavailable as error:
-        log.warning("sync_wait_failed", reason=str(error)[:200])
+        log.warning("sync_wait_failed", request_id=submitted.request_id, reason=str(error)[:200])
         return submitted
     return found or submitted
 
@@ -218,9 +217,8 @@ async def submit_for(state: State, user: User, submission: Submission) -> Submit
         refused = refused_submission(refusal)
         metrics.SUBMISSIONS.labels(refused.code).inc()
         raise refused from refusal
-    bind_contextvars(**log_fields(submitted.request))
     if not submitted.repeated:
-        log.info("submitted")
+        log.info("submitted", **log_fields(submitted.request))
         metrics.SUBMISSIONS.labels("accepted").inc()
         state.announcer.announce(submitted.request)
         state.dispatch_due.set()

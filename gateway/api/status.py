@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, content, errors, parameter, ref
-from gateway.api.errors import ApiError
+from gateway.api.errors import not_found
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
@@ -84,7 +84,7 @@ async def status(request: Request) -> Response:
     else:
         update = await read()
     if update is None:
-        raise _not_found()
+        raise not_found()
     etag = f'"v{update.version}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if _matches(request.headers.get("if-none-match"), etag):
@@ -107,7 +107,7 @@ async def events(request: Request) -> ASGIApp:
         await registration.enter_async_context(state.hub.registered(subscriber))  # registered first, read next
         update = await read()
         if update is None:
-            raise _not_found()
+            raise not_found()
         if update.status.is_final and update.version <= seen:
             return Response(status_code=204)
         subscriber.seen(update.request_id, max(seen, update.version))
@@ -152,10 +152,6 @@ def _watching(request: Request, state: State, user: User) -> tuple[Subscriber, C
         return None if found is None else Update.of(found, state.urls)
 
     return subscriber, read
-
-
-def _not_found() -> ApiError:
-    return ApiError(404, "not_found", "Request not found")
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -25,7 +25,7 @@ from gateway.api.documents.schemas import (
     parameter,
     ref,
 )
-from gateway.api.errors import ApiError
+from gateway.api.errors import ApiError, not_found
 from gateway.api.generate import refused_submission
 from gateway.api.history import PAGING, cursor_of, page_asked_for, status_asked_for
 from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, text_field
@@ -110,7 +110,7 @@ async def one_request(request: Request) -> Response:
     request_id = _request_id(request)
     found = await administration.timeline(state.database, request_id)
     if found is None:
-        raise _not_found()
+        raise not_found()
     content = {
         "request": _shown(found.request, state),
         "costEstimate": None if found.cost_estimate is None else f"{found.cost_estimate:f}",
@@ -161,7 +161,7 @@ async def retry(request: Request) -> Response:
     except Refusal as refusal:
         raise refused_submission(refusal) from refusal
     if made is None:
-        raise _not_found()
+        raise not_found()
     log.info("retried", **log_fields(made), retry_of=request_id, actor=f"admin:{admin.id}")
     state.announcer.announce(made)
     state.dispatch_due.set()
@@ -190,7 +190,7 @@ async def fail(request: Request) -> Response:
     actor = f"admin:{admin.id}"
     applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
     if applied.request is None:
-        raise _not_found()
+        raise not_found()
     if applied.outcome is not Outcome.CHANGED:
         raise ApiError(409, "already_final", f"The request is already {applied.request.status}.")
     state.announcer.announce_change(applied, actor=actor)
@@ -231,12 +231,8 @@ def _moment(text: str, name: str) -> datetime:
 def _request_id(request: Request) -> str:
     parsed = parse_id(request.path_params["request_id"])
     if parsed is None:
-        raise _not_found()
+        raise not_found()
     return parsed
-
-
-def _not_found() -> ApiError:
-    return ApiError(404, "not_found", "Request not found")
 
 
 def _shown(request: AiRequest, state: State) -> dict[str, Any]:

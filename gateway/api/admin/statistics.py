@@ -24,7 +24,7 @@ from gateway.api.documents.schemas import (
     object_of,
     parameter,
 )
-from gateway.api.errors import ApiError
+from gateway.api.errors import ApiError, not_found
 from gateway.api.parsing import admin_of, number_parameter
 from gateway.api.responses import json_response
 from gateway.state import State, state_of
@@ -127,7 +127,7 @@ class Numbers:
         """One of the charts, as SVG."""
         await admin_of(request)
         if (name := request.path_params["name"]) not in CHARTS:
-            raise ApiError(404, "not_found", "There is no such chart.")
+            raise not_found("Chart")
         drawn = await self._drawn(state_of(request).database, name, _days(request), _width(request))
         return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "private, no-store"})
 
