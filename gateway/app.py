@@ -11,7 +11,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 
+from gateway.alerting.claims import InProcessClaims, RedisClaims
+from gateway.alerting.database_outage import DatabaseOutage
+from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
+from gateway.alerting.notifier import Notifier
 from gateway.api import callback, generate, health, history, images, metrics, pages, status
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
@@ -38,7 +42,7 @@ from gateway.state import State
 from gateway.tasks import keep_running, stop_all
 from gateway.telemetry.incidents import Incidents
 from gateway.telemetry.logging import configure_logging
-from storage.database.base import open_database
+from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.public_urls import PublicUrls
 
@@ -80,22 +84,37 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
         await check_schema(state.database)
         await state.bus.start()
         await state.hub.start()
-        monitor = AlertMonitor(state)
-        alerting = (
-            keep_running(monitor.keep_looking, "alert-look"),
-            keep_running(monitor.keep_telling, "alert-tell"),
-        )
         try:
-            async with working(state) if worker else contextlib.nullcontext():
+            async with alerting(state), working(state) if worker else contextlib.nullcontext():
                 yield
         finally:
             state.drain.begin()
-            await stop_all(*alerting)
-            await monitor.stop()
             await state.hub.stop()
             await state.bus.stop()
             await state.authenticator.aclose()
             await state.signed_urls.aclose()
+
+
+@contextlib.asynccontextmanager
+async def alerting(state: State) -> AsyncIterator[None]:
+    """Run the heartbeat, the alert monitor and the notifier."""
+    settings, database, bus = state.settings, state.database, state.bus
+    heartbeat = Heartbeat(state.process, database, bus, state.hub, state.limits, state.drain, state.incidents)
+    redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
+    outage = DatabaseOutage(InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value()))
+    monitor = AlertMonitor(database, bus, outage, settings.ai_stuck_after_seconds)
+    notifier = Notifier(database, outage, None if webhook_url is None else webhook_url.get_secret_value())
+    tasks = [
+        keep_running(heartbeat.run, "heartbeat"),
+        keep_running(monitor.run, "alert-monitor"),
+        keep_running(notifier.run, "alert-notifier"),
+    ]
+    try:
+        yield
+    finally:
+        state.drain.begin()
+        await stop_all(*tasks)
+        await heartbeat.stop()
 
 
 @contextlib.asynccontextmanager

@@ -4,15 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage import queries
 from storage.database.base import Database, Transaction
+from storage.queries import life
 from storage.request import Request
 
 
 async def record(tx: Transaction, request: Request, kind: str, actor: str, detail: Mapping[str, object]) -> None:
     """Write one event row: what happened, when, by whom, and the details that are set."""
     await tx.all(
-        queries.INSERT_EVENT,
+        life.INSERT_EVENT,
         request_id=request.id,
         version=request.version,
         kind=str(kind),
@@ -42,7 +42,7 @@ async def record_deliveries(database: Database, deliveries: Sequence[Delivery], 
     async def work(tx: Transaction) -> None:
         for delivery in deliveries:
             await tx.all(
-                queries.INSERT_DELIVERED,
+                life.INSERT_DELIVERED,
                 request_id=delivery.request_id,
                 version=delivery.version,
                 minus_age=-delivery.age,

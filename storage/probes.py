@@ -1,16 +1,16 @@
-"""Requests about which n8n is to be asked, and what is written down of its answers."""
+"""Probes of n8n: which requests it is to be asked about, and what is recorded of its answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage import queries
 from storage.database.base import Database, Transaction
 from storage.events import record
+from storage.queries import sending
 from storage.request import Request
 from storage.times import instant
 
 LEASE_SECONDS = 60.0
-"""How long one process may ask before another one does."""
+"""How long one process may probe before another one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Probe:
 
 async def claim_probes(database: Database, limit: int) -> list[Probe]:
     """Up to `limit` requests that are overdue or in doubt, for `LEASE_SECONDS`."""
-    rows = await database.all(queries.CLAIM_PROBES, seconds=LEASE_SECONDS, limit=limit)
+    rows = await database.all(sending.CLAIM_PROBES, seconds=LEASE_SECONDS, limit=limit)
     return [
         Probe(
             Request.from_row(row),
@@ -44,8 +44,8 @@ async def claim_probes(database: Database, limit: int) -> list[Probe]:
 
 
 async def postpone_probe(database: Database, request_id: str, seconds: float) -> None:
-    """Put the question off."""
-    await database.all(queries.POSTPONE_PROBE, id=request_id, seconds=seconds)
+    """Let the request be probed in `seconds`."""
+    await database.all(sending.POSTPONE_PROBE, id=request_id, seconds=seconds)
 
 
 async def extend_deadline(
@@ -54,7 +54,7 @@ async def extend_deadline(
     """Move the deadline of an overdue request whose execution runs; whether it was still overdue."""
 
     async def work(tx: Transaction) -> bool:
-        row = await tx.one(queries.EXTEND_DEADLINE, id=request_id, seconds=seconds)
+        row = await tx.one(sending.EXTEND_DEADLINE, id=request_id, seconds=seconds)
         if row is None:
             return False
         detail = {"executionId": execution_id, "seconds": round(seconds)}

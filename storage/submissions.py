@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from storage import queries
 from storage.costs import Pricing, check_budget
 from storage.database.base import Database, Transaction
 from storage.errors import IdempotencyConflict, NoOrganization, NotAMember, OrganizationRequired, RateLimited
 from storage.events import record
+from storage.queries import submitting
 from storage.request import Request
 from storage.times import instant
 
@@ -45,12 +45,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A request that exists now, and what is left of the user's hour."""
+    """A request that exists now, and what is left of the user's quota."""
 
     request: Request
     remaining: int
     reset_seconds: int
-    """Seconds until the next place becomes free."""
+    """Seconds until what remains grows by one."""
     repeated: bool
     """Whether it existed before: an idempotency key was used again."""
 
@@ -77,7 +77,7 @@ async def submit(
         await tx.lock(f"ai_image_requests:user:{user_id}")
         if submission.idempotency_key is not None:
             row = await tx.one(
-                queries.SUBMITTED_WITH_KEY,
+                submitting.SUBMITTED_WITH_KEY,
                 user_id=user_id,
                 idempotency_key=submission.idempotency_key,
                 minus_day=-KEY_LIFETIME.total_seconds(),
@@ -85,11 +85,11 @@ async def submit(
             if row is not None:
                 if row["idempotency_hash"] != submission.fingerprint():
                     raise IdempotencyConflict("the key was used with another body")
-                remaining, reset = await _room(tx, user_id, quota)
+                remaining, reset = await _remaining(tx, user_id, quota)
                 return Submitted(Request.from_row(row), remaining, reset, repeated=True)
-            await tx.all(queries.FORGET_KEY, user_id=user_id, idempotency_key=submission.idempotency_key)
+            await tx.all(submitting.FORGET_KEY, user_id=user_id, idempotency_key=submission.idempotency_key)
         organization_id = await _organization(tx, submission)
-        remaining, reset = await _room(tx, user_id, quota)
+        remaining, reset = await _remaining(tx, user_id, quota)
         if remaining <= 0:
             raise RateLimited(quota, retry_after=reset)
         await check_budget(tx, organization_id, pricing)
@@ -118,7 +118,7 @@ async def create(
 ) -> Request:
     """Insert the request and its first event. The caller has checked every rule."""
     row = await tx.one(
-        queries.INSERT,
+        submitting.INSERT,
         id=str(uuid.uuid4()),
         user_id=submission.user_id,
         organization_id=organization_id,
@@ -140,11 +140,13 @@ async def create(
 
 async def _organization(tx: Transaction, submission: Submission) -> str:
     if submission.organization_id is not None:
-        row = await tx.one(queries.MEMBERSHIP, user_id=submission.user_id, organization_id=submission.organization_id)
+        row = await tx.one(
+            submitting.MEMBERSHIP, user_id=submission.user_id, organization_id=submission.organization_id
+        )
         if row is None:
             raise NotAMember("the user is not a member of that organization")
         return submission.organization_id
-    rows = await tx.all(queries.MEMBERSHIPS, user_id=submission.user_id)
+    rows = await tx.all(submitting.MEMBERSHIPS, user_id=submission.user_id)
     if not rows:
         raise NoOrganization("the user is a member of no organization")
     if len(rows) > 1:
@@ -152,16 +154,16 @@ async def _organization(tx: Transaction, submission: Submission) -> str:
     return str(rows[0]["organization_id"])
 
 
-async def room(database: Database, user_id: str, quota: int) -> tuple[int, int]:
-    """How many places are left to the user in the window, and the seconds until one more becomes free."""
-    return await database.transaction(lambda tx: _room(tx, user_id, quota))
+async def remaining_quota(database: Database, user_id: str, quota: int) -> tuple[int, int]:
+    """What is left of the user's quota in the window, and the seconds until it grows by one."""
+    return await database.transaction(lambda tx: _remaining(tx, user_id, quota))
 
 
-async def _room(tx: Transaction, user_id: str, quota: int) -> tuple[int, int]:
-    """How many places are left in the window, and the seconds until one more becomes free."""
-    row = await tx.one(queries.TAKEN, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
+async def _remaining(tx: Transaction, user_id: str, quota: int) -> tuple[int, int]:
+    """What is left of the quota in the window, and the seconds until it grows by one."""
+    row = await tx.one(submitting.USED, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
     assert row is not None, "an aggregate returns a row"  # noqa: S101
     if row["oldest"] is None:
         return quota, 0
     left = instant(row["oldest"]) + WINDOW - instant(row["now"])
-    return quota - row["taken"], max(1, math.ceil(left.total_seconds()))
+    return quota - row["used"], max(1, math.ceil(left.total_seconds()))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
-from storage import queries
 from storage.database.base import Database, Row, Transaction
 from storage.events import record
 from storage.lifecycle import ERROR_CODES, Event, Status
 from storage.public_urls import PublicUrls
+from storage.queries import life, reading
 from storage.request import Request
 
 
@@ -61,7 +61,7 @@ async def start(
     """Apply `Event.ACCEPTED` or `Event.PROGRESSED`; `progress` (0..100) never falls."""
 
     async def work(tx: Transaction) -> Applied:
-        row = await tx.one(queries.START[event], id=request_id, progress=progress, execution_id=execution_id)
+        row = await tx.one(life.START[event], id=request_id, progress=progress, execution_id=execution_id)
         if row is not None:
             return await _changed(tx, row, event, actor, {"progress": progress, "executionId": execution_id})
         current = await _current(tx, request_id, execution_id)
@@ -87,7 +87,7 @@ async def complete(
 
     async def work(tx: Transaction) -> Applied:
         row = await tx.one(
-            queries.COMPLETE,
+            life.COMPLETE,
             id=request_id,
             storage_key=completion.storage_key,
             storage_id=completion.storage_id,
@@ -97,13 +97,13 @@ async def complete(
         if row is not None:
             request = Request.from_row(row)
             asset = await tx.one(
-                queries.INSERT_ASSET,
+                life.INSERT_ASSET,
                 organization_id=request.organization_id,
                 user_id=request.user_id,
                 name=f"AI Generated: {request.product} - {request.brand}",
                 file_url=urls.of(completion.storage_key, request.id, request.picture_token),
             )
-            await tx.all(queries.SET_ASSET, id=request_id, asset_id=None if asset is None else asset["id"])
+            await tx.all(life.SET_ASSET, id=request_id, asset_id=None if asset is None else asset["id"])
             detail = {"key": completion.storage_key, "id": completion.storage_id, "executionId": execution_id}
             return await _changed(tx, row, Event.COMPLETED, actor, detail)
         current = await _current(tx, request_id, execution_id)
@@ -129,7 +129,7 @@ async def fail(
 
     async def work(tx: Transaction) -> Applied:
         row = await tx.one(
-            queries.FAIL[event],
+            life.FAIL[event],
             id=request_id,
             error_message=message,
             error_code=ERROR_CODES[event],
@@ -154,6 +154,6 @@ async def _changed(tx: Transaction, row: Row, event: Event, actor: str, detail: 
 
 async def _current(tx: Transaction, request_id: str, execution_id: str | None) -> Request | None:
     if execution_id is not None:
-        await tx.all(queries.SET_EXECUTION, id=request_id, execution_id=execution_id)
-    row = await tx.one(queries.REQUEST, id=request_id)
+        await tx.all(life.SET_EXECUTION, id=request_id, execution_id=execution_id)
+    row = await tx.one(reading.REQUEST, id=request_id)
     return None if row is None else Request.from_row(row)

@@ -25,7 +25,7 @@ from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
 from gateway.state import State, state_of
 from gateway.telemetry import metrics
-from gateway.telemetry.logging import log_fields
+from gateway.telemetry.logging import log_fields, reason_of
 from storage.errors import (
     BudgetSpent,
     DatabaseUnavailable,
@@ -169,7 +169,7 @@ async def _until_final(state: State, user: User, submitted: Update) -> Update:
     try:
         found = await wait_until_final(state.hub, subscriber, read, wait=state.settings.ai_sync_timeout_seconds)
     except DatabaseUnavailable as error:
-        log.warning("sync_wait_failed", request_id=submitted.request_id, reason=str(error)[:200])
+        log.warning("sync_wait_failed", request_id=submitted.request_id, reason=reason_of(error))
         return submitted
     return found or submitted
 

@@ -13,7 +13,7 @@ from gateway.http_client import new_client
 from gateway.n8n.executions import Executions, ExecutionsUnavailable
 from gateway.settings import Settings, SettingsError
 from gateway.signed_urls import NoSuchObject, SignedUrls, StorageUnavailable
-from storage.database.base import open_database
+from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.errors import StorageError
 

@@ -48,7 +48,7 @@ def _bind(host: str, port: int) -> Any:  # noqa: ANN401 - a socket; imported whe
 
 def _check_database(settings: Settings) -> None:
     """Stop with a sentence, before any server starts, if the database cannot be used."""
-    from storage.database.base import open_database
+    from storage.database.open import open_database
     from storage.database.schema import check_schema
     from storage.errors import StorageError
 

@@ -48,19 +48,6 @@ class Bus(ABC):
         """Hand the update to everyone who listens to its user's topic or to `ALL`."""
 
     @abstractmethod
-    async def claim_once(self, name: str) -> bool:
-        """Whether this process is the first of all to claim `name`; every one is while they cannot ask each other."""
-
-    @abstractmethod
-    async def give_back(self, name: str, *, certain: bool) -> bool:
-        """Whether this process is the first of all to give `name` back; every one is while they cannot ask.
-
-        Args:
-            name: what may have been claimed.
-            certain: whether it is known to have been claimed, even if the bus should have forgotten that.
-        """
-
-    @abstractmethod
     async def listen(self, topic: str) -> None:
         """Begin to receive `topic`; the caller keeps count and calls once."""
 
@@ -75,7 +62,6 @@ class InProcessBus(Bus):
     def __init__(self) -> None:
         super().__init__()
         self._topics: set[str] = set()
-        self._claimed: set[str] = set()
 
     @property
     def healthy(self) -> bool:
@@ -90,16 +76,6 @@ class InProcessBus(Bus):
     def publish(self, update: Update) -> None:
         if ALL in self._topics or user_topic(update.user_id) in self._topics:
             self.on_update(update)
-
-    async def claim_once(self, name: str) -> bool:
-        first = name not in self._claimed
-        self._claimed.add(name)
-        return first
-
-    async def give_back(self, name: str, *, certain: bool) -> bool:
-        first = name in self._claimed
-        self._claimed.discard(name)
-        return first
 
     async def listen(self, topic: str) -> None:
         self._topics.add(topic)

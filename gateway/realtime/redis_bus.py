@@ -31,8 +31,6 @@ PREFIX = "ai-image-gateway:"
 CANARY_SECONDS = 1.0
 DEAF_SECONDS = 3.0
 """Longest silence of the canary before the reader is rebuilt."""
-CLAIM_SECONDS = 24 * 3600
-"""How long a claim is remembered."""
 
 COMMAND_SECONDS = 2.0
 """Longest wait for one command or one connection."""
@@ -113,24 +111,6 @@ class RedisBus(Bus):
                 except (RedisError, OSError) as error:
                     metrics.PUBLISH_FAILURES.inc(len(batch))
                     log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
-
-    async def claim_once(self, name: str) -> bool:
-        try:
-            return await self._replace_claim(name, b"claimed") != b"claimed"
-        except (RedisError, OSError):
-            return True
-
-    async def give_back(self, name: str, *, certain: bool) -> bool:
-        try:
-            before = await self._replace_claim(name, b"given back")
-        except (RedisError, OSError):
-            return certain
-        return before == b"claimed" or (before is None and certain)
-
-    async def _replace_claim(self, name: str, state: bytes) -> bytes | None:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            before = await self._redis.set(f"{PREFIX}claim:{name}", state, ex=CLAIM_SECONDS, get=True)
-        return before if isinstance(before, bytes) else None
 
     async def _publish(self, batch: list[Update]) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

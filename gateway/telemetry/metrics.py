@@ -10,6 +10,8 @@ import tempfile
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from gateway.telemetry.tally import flush_tallies
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 REGISTRY = CollectorRegistry()
@@ -93,6 +95,7 @@ def forget_all(folder: str) -> None:
 
 def exposition() -> bytes:
     """All metrics in Prometheus' text format: this process's, or all processes' together."""
+    flush_tallies()
     if FOLDER not in os.environ:
         return generate_latest(REGISTRY)
     together = CollectorRegistry()

@@ -16,7 +16,7 @@ The `databases` package opens and pools the connections; what it does not keep i
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -53,6 +53,11 @@ class Transaction(ABC):
         """All rows that `sql` returns."""
 
     @abstractmethod
+    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
+        """The rows of the query `sql` with the parameter `name` (a UUID) as each of `each`, in one round trip if the
+        database can. A query with an aggregate has a row for each; the others may have none, and are then left out."""
+
+    @abstractmethod
     async def lock(self, name: str) -> None:
         """Wait for the lock `name`, held to the transaction's end, over all processes."""
 
@@ -82,6 +87,10 @@ class Database(ABC):
     async def all(self, sql: str, **values: object) -> list[Row]:
         """All rows of one statement in a transaction of its own."""
         return await self._unit(lambda: self._statement(sql, values))
+
+    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
+        """`Transaction.each` in a transaction of its own, which sees one state of the database on PostgreSQL alone."""
+        return await self._unit(lambda: self._each(sql, name, each, values))
 
     async def _unit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._waiting >= MAX_WAITING:
@@ -136,20 +145,9 @@ class Database(ABC):
     async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]: ...
 
     @abstractmethod
+    async def _each(
+        self, sql: str, name: str, each: Sequence[str], values: dict[str, object]
+    ) -> dict[str, list[Row]]: ...
+
+    @abstractmethod
     def _unavailable_errors(self) -> tuple[type[Exception], ...]: ...
-
-
-def is_sqlite(url: str) -> bool:
-    """Whether `url` names a SQLite file."""
-    return url.startswith("sqlite:")
-
-
-def open_database(url: str) -> Database:
-    """The database at `url` (``sqlite:///path``, ``postgresql://…`` or ``postgres://…``), not yet connected."""
-    if is_sqlite(url):
-        from storage.database.sqlite import SqliteDatabase
-
-        return SqliteDatabase(url)
-    from storage.database.postgres import PostgresDatabase
-
-    return PostgresDatabase(url)

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import re
-from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -12,40 +10,12 @@ import asyncpg
 from databases import Database as ConnectionPool
 
 from storage.database.base import STATEMENT_SECONDS, Database, Row, Transaction
+from storage.database.dialect import for_each, to_postgres
 
 T = TypeVar("T")
 
 POOL_SIZE = 10
 CONNECT_SECONDS = 5.0
-
-_AFTER = re.compile(r"AFTER\((:\w+)\)")
-_SECONDS = re.compile(r"SECONDS\((\w+)\)")
-_TOTAL = re.compile(r"TOTAL\((\w+)\)")
-_HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
-
-
-@lru_cache(maxsize=256)
-def translate(sql: str) -> tuple[str, tuple[str, ...]]:
-    """`sql` of the queries page in PostgreSQL's words: the statement with ``$n``, and the parameters' names in order.
-
-    ``statement_timestamp()`` and not ``now()``: a transaction that waited for a lock must not judge by the time at
-    which it began to wait. It is stable within a statement, so indexes on times can be used.
-    """
-    sql = _AFTER.sub(r"(statement_timestamp() + make_interval(secs => \1))", sql)
-    sql = _SECONDS.sub(r"extract(epoch FROM (\1 - created_at))", sql)
-    sql = _HOUR_OF.sub(r"date_trunc('hour', \1 AT TIME ZONE 'UTC')", sql)
-    sql = _TOTAL.sub(r"sum(\1)", sql)
-    sql = sql.replace("MONTH()", "(date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')")
-    sql = sql.replace("NOW()", "statement_timestamp()")
-    names: list[str] = []
-
-    def numbered(match: re.Match[str]) -> str:
-        if match[1] not in names:
-            names.append(match[1])
-        return f"${names.index(match[1]) + 1}"
-
-    return _PARAMETER.sub(numbered, sql), tuple(names)
 
 
 def pool_options(url: str) -> tuple[str, dict[str, Any]]:
@@ -82,14 +52,20 @@ class _PostgresTransaction(Transaction):
         self._connection = connection
 
     async def one(self, sql: str, **values: object) -> Row | None:
-        statement, names = translate(sql)
+        statement, names = to_postgres(sql)
         row: Row | None = await self._connection.fetchrow(statement, *[values[name] for name in names])
         return row
 
     async def all(self, sql: str, **values: object) -> list[Row]:
-        statement, names = translate(sql)
+        statement, names = to_postgres(sql)
         rows: list[Row] = await self._connection.fetch(statement, *[values[name] for name in names])
         return rows
+
+    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in await self.all(for_each(sql, name), each=list(dict.fromkeys(each)), **values):
+            found.setdefault(row["each_value"], []).append(row)
+        return found
 
     async def lock(self, name: str) -> None:
         await self._connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
@@ -123,6 +99,10 @@ class PostgresDatabase(Database):
     async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]:
         async with self._pool.connection() as connection:
             return await _PostgresTransaction(connection.raw_connection).all(sql, **values)
+
+    async def _each(self, sql: str, name: str, each: Sequence[str], values: dict[str, object]) -> dict[str, list[Row]]:
+        async with self._pool.connection() as connection:
+            return await _PostgresTransaction(connection.raw_connection).each(sql, name, each, **values)
 
     def _unavailable_errors(self) -> tuple[type[Exception], ...]:
         return (

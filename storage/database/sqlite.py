@@ -7,11 +7,10 @@ last commit and never wait for a writer).
 
 import asyncio
 import json
-import re
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -21,16 +20,11 @@ from databases import Database as ConnectionPool
 from filelock import FileLock, Timeout
 
 from storage.database.base import Database, Row, Transaction
+from storage.database.dialect import to_sqlite
 from storage.errors import DatabaseBusy
+from storage.times import rfc3339
 
 T = TypeVar("T")
-
-_AFTER = re.compile(r"AFTER\((:\w+)\)")
-_SECONDS = re.compile(r"SECONDS\((\w+)\)")
-_TOTAL = re.compile(r"TOTAL\((\w+)\)")
-_HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
-_ANY = re.compile(r"= ANY\((:\w+)\)")
-_TIME = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now'{})"
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -40,16 +34,9 @@ _PRAGMAS = (
 )
 
 
-@lru_cache(maxsize=256)
-def translate(sql: str) -> str:
-    """`sql` of the queries page in SQLite's words. Times are UTC text of one width, so their order is the time's."""
-    sql = _AFTER.sub(lambda match: _TIME.format(f", {match[1]} || ' seconds'"), sql)
-    sql = _SECONDS.sub(r"((julianday(\1) - julianday(created_at)) * 86400)", sql)
-    sql = _TOTAL.sub(r"group_concat(\1, ' ')", sql)
-    sql = _HOUR_OF.sub(r"substr(\1, 1, 13)", sql)
-    sql = sql.replace("MONTH()", "strftime('%Y-%m-01T00:00:00.000Z', 'now')")
-    sql = _ANY.sub(r"IN (SELECT value FROM json_each(\1))", sql)
-    return sql.replace("NOW()", _TIME.format("")).replace("FOR UPDATE SKIP LOCKED", "")
+def is_sqlite(url: str) -> bool:
+    """Whether `url` names a SQLite file."""
+    return url.startswith("sqlite:")
 
 
 def path_of(url: str) -> Path:
@@ -61,8 +48,6 @@ def _bindable(value: object) -> object:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
-        from storage.times import rfc3339
-
         return rfc3339(value)
     if isinstance(value, list):
         return json.dumps(value)
@@ -71,7 +56,7 @@ def _bindable(value: object) -> object:
 
 async def _fetch(connection: aiosqlite.Connection, sql: str, values: dict[str, object]) -> list[Row]:
     bound = {name: _bindable(value) for name, value in values.items()}
-    return list(await connection.execute_fetchall(translate(sql), bound))
+    return list(await connection.execute_fetchall(to_sqlite(sql), bound))
 
 
 def _lower(value: object) -> object:
@@ -88,6 +73,10 @@ class _SqliteTransaction(Transaction):
 
     async def all(self, sql: str, **values: object) -> list[Row]:
         return await _fetch(self._connection, sql, values)
+
+    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
+        found = {value: await self.all(sql, **{name: value}, **values) for value in dict.fromkeys(each)}
+        return {value: rows for value, rows in found.items() if rows}
 
     async def lock(self, name: str) -> None:
         """Nothing to do: BEGIN IMMEDIATE already lets one writer in at a time."""
@@ -150,7 +139,9 @@ class SqliteDatabase(Database):
             return await _fetch(self._connections[1].raw_connection, sql, values)
         return await self._in_transaction(lambda tx: tx.all(sql, **values))
 
-    def _unavailable_errors(self) -> tuple[type[Exception], ...]:
-        import sqlite3
+    async def _each(self, sql: str, name: str, each: Sequence[str], values: dict[str, object]) -> dict[str, list[Row]]:
+        reader = _SqliteTransaction(self._connections[1].raw_connection)
+        return await reader.each(sql, name, each, **values)
 
+    def _unavailable_errors(self) -> tuple[type[Exception], ...]:
         return (sqlite3.OperationalError, OSError)

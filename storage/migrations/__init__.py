@@ -9,9 +9,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from storage.database.base import is_sqlite
 from storage.database.postgres import pool_options
-from storage.database.sqlite import path_of
+from storage.database.sqlite import is_sqlite, path_of
 
 
 def _config(connection: Connection | None = None, output: io.StringIO | None = None) -> Config:
@@ -56,12 +55,13 @@ async def _upgrade_postgres(url: str) -> None:
     await engine.dispose()
 
 
-def upgrade_sql(since: str | None = None) -> str:
+def upgrade_sql(since: str | None = None, until: str = "head") -> str:
     """The schema for PostgreSQL as SQL text, for ``supabase/migrations/``.
 
     Args:
         since: the migration that the database is at (``0001``); None for a database without our schema.
+        until: the migration that it is to be at.
     """
     output = io.StringIO()
-    command.upgrade(_config(output=output), f"{since}:head" if since else "head", sql=True)
+    command.upgrade(_config(output=output), f"{since}:{until}" if since else until, sql=True)
     return output.getvalue()

@@ -22,8 +22,9 @@ from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from storage import dispatch, queries
+from storage import dispatch
 from storage.lifecycle import Event, Status
+from storage.queries import life, rows, sending
 from storage.request import Request
 from storage.submissions import Submitted
 
@@ -89,10 +90,10 @@ def sabotage(name: str) -> None:
             Hub.deliver = deliver_to_everyone  # type: ignore[method-assign]
             share_one_topic()
         case "status guard":
-            queries.COMPLETE = queries.COMPLETE.replace(queries._guard(Event.COMPLETED), "1 = 1")
+            life.COMPLETE = life.COMPLETE.replace(rows.guard(Event.COMPLETED), "1 = 1")
         case "sending mark":
-            queries.CLAIM = queries.CLAIM.replace("AND dispatch_sending_at IS NULL ", "")
-            queries.MARK_SENDING = queries.MARK_SENDING.replace("AND dispatch_sending_at IS NULL ", "")
+            sending.CLAIM = sending.CLAIM.replace("AND dispatch_sending_at IS NULL ", "")
+            sending.MARK_SENDING = sending.MARK_SENDING.replace("AND dispatch_sending_at IS NULL ", "")
             dispatch.LEASE_SECONDS = 0.3
         case "durable row":
             answer_without_a_row()

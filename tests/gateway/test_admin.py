@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.alerting import monitor
+from gateway.alerting import heartbeat
 from gateway.api.admin import charts
 from gateway.api.admin import statistics as admin_statistics
 from gateway.realtime import receipts
@@ -129,13 +129,13 @@ async def test_the_dearest_come_first(
 
 
 async def test_many_who_ask_at_once_cost_one_answer(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, ask = [], storage_statistics.statistics
+    asked, ask = [], storage_statistics.summarize
 
     async def counted(*arguments: Any) -> Any:
         asked.append(arguments)
         return await ask(*arguments)
 
-    monkeypatch.setattr(storage_statistics, "statistics", counted)
+    monkeypatch.setattr(storage_statistics, "summarize", counted)
     await asyncio.gather(*(get(gateway, "stats", days="5") for _ in range(20)))
     assert len(asked) < 20
 
@@ -293,7 +293,7 @@ def test_a_chart_of_nothing() -> None:
 async def test_a_delivery_is_written_once_however_often_it_is_polled(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", 3600)
     monkeypatch.setattr(receipts, "MAX_WRITTEN", 2)
     noted = gateway.state.hub.delivered
     request_ids = [await ended(gateway, ada, **DONE) for _ in range(3)]

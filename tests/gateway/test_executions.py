@@ -142,7 +142,7 @@ async def kinds(gateway: RunningGateway, request_id: str) -> list[str]:
 async def let_expire(gateway: RunningGateway, request_id: str, seconds: float = 0) -> None:
     """Move the deadline into the past."""
     await gateway.state.database.all(
-        "UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), ask_at = NULL WHERE id = :id",
+        "UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), probe_at = NULL WHERE id = :id",
         id=request_id,
         seconds=-seconds,
     )
@@ -196,7 +196,7 @@ async def test_more_time_is_not_for_ever(
     await gateway.until(ada.id, request_id, "processing")
     seconds = recovery.LONGEST_FACTOR * gateway.settings.ai_deadline_seconds
     await gateway.state.database.all(
-        "UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:seconds), deadline_at = NOW(), ask_at = NULL",
+        "UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:seconds), deadline_at = NOW(), probe_at = NULL",
         seconds=-seconds - 1,
     )
     body = await gateway.until(ada.id, request_id, "failed")
@@ -247,9 +247,9 @@ async def test_an_n8n_that_cannot_be_asked_gets_a_while(
 
 
 async def asked(gateway: RunningGateway, request_id: str) -> Any:
-    row = await gateway.state.database.one("SELECT ask_at FROM ai_image_requests WHERE id = :id", id=request_id)
+    row = await gateway.state.database.one("SELECT probe_at FROM ai_image_requests WHERE id = :id", id=request_id)
     assert row is not None
-    return row["ask_at"]
+    return row["probe_at"]
 
 
 async def different(gateway: RunningGateway, request_id: str, before: Any) -> bool:

@@ -1,6 +1,7 @@
 """Metrics: what is counted, and the rules that watch it."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -60,8 +61,6 @@ async def test_a_token_may_guard_them(settings: Settings, users_table: str) -> N
 
 
 def test_the_rules_ask_for_metrics_that_exist() -> None:
-    from pathlib import Path
-
     rules = yaml.safe_load((Path(metrics.__file__).parent / "prometheus_rules.yml").read_text())
     exposed = {sample.name for family in metrics.REGISTRY.collect() for sample in family.samples} | {
         family.name for family in metrics.REGISTRY.collect()
