@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import structlog
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
@@ -46,6 +47,8 @@ from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.public_urls import PublicUrls
 
+log = structlog.get_logger(__name__)
+
 
 def build_state(settings: Settings) -> State:
     """The parts of a process, wired together and not yet started."""
@@ -80,6 +83,8 @@ def build_state(settings: Settings) -> State:
 @contextlib.asynccontextmanager
 async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
     """Keep the parts running; with `worker`, the dispatcher and the sweeper too."""
+    for warning in state.settings.warnings:
+        log.warning("setting_warning", warning=warning)
     async with state.database:
         await check_schema(state.database)
         await state.bus.start()

@@ -24,7 +24,7 @@ OWN = "https://app.example.com"
 
 @pytest.fixture
 def authenticator() -> Authenticator:
-    return Authenticator(Settings.load({"app_url": OWN, "supabase_jwt_secret": SECRET}))
+    return Authenticator(Settings.load({"supabase_jwt_secret": SECRET}).model_copy(update={"app_url": OWN}))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
