@@ -15,6 +15,7 @@ from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, content, error
 from gateway.api.errors import not_found
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import number_parameter, user_of
+from gateway.api.preconditions import matches
 from gateway.api.responses import json_response
 from gateway.auth.tokens import User
 from gateway.ids import parse_id
@@ -87,7 +88,7 @@ async def status(request: Request) -> Response:
         raise not_found()
     etag = f'"v{update.version}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if _matches(request.headers.get("if-none-match"), etag):
+    if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     state.hub.record_delivery(subscriber, update, "poll")
     return json_response(bytes(update.body), headers=headers)
@@ -152,13 +153,6 @@ def _watching(request: Request, state: State, user: User) -> tuple[Subscriber, C
         return None if found is None else Update.of(found, state.urls)
 
     return subscriber, read
-
-
-def _matches(header: str | None, etag: str) -> bool:
-    """Whether If-None-Match names `etag` (weak comparison, RFC 9110, section 13.1.2)."""
-    if header is None:
-        return False
-    return header.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in header.split(","))
 
 
 routes = [
