@@ -103,7 +103,8 @@ class StaticFiles:
         up = "../" * path.count("/") or "./"
         target = f"{up}{self.version}/{path}"
         exported = "*" if re.search(rb"^export ", content, re.MULTILINE) else "{}"
-        return f'// The module itself, and all that it imports, in one version:\nexport {exported} from "{target}";\n'.encode()
+        comment = "// The module and all that it imports, in one version:"
+        return f'{comment}\nexport {exported} from "{target}";\n'.encode()
 
 
 @cache
