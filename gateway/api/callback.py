@@ -11,7 +11,7 @@ from starlette.routing import Route
 from structlog.contextvars import bind_contextvars
 
 from gateway.api.documents.operations import operation
-from gateway.api.documents.schemas import FLAG, TEXT, Schema, content, errors, json_body
+from gateway.api.documents.schemas import FLAG, Schema, content, errors, json_body
 from gateway.api.errors import ApiError, unauthorized
 from gateway.api.parsing import read_json_object
 from gateway.api.responses import json_response
@@ -28,18 +28,18 @@ from storage.transitions import Applied, Outcome
 log = structlog.get_logger(__name__)
 
 
-_NUMBER: Schema = {"type": ["number", "string", "null"]}
+# No types where what is unusable is dropped: n8n words things its own way, and repeats whatever is refused.
 _CALLBACK: Schema = {
-    "type": "object",
+    "description": "An object with these properties.",
     "properties": {
-        "requestId": TEXT,
-        "status": {"enum": ["processing", "completed", "failed"]},
-        "Key": TEXT,
-        "Id": TEXT,
+        "requestId": {"description": "The request; `executionId` will do with the global secret."},
+        "status": {"description": "`processing`, `completed` or `failed`; may be missing beside an `error`."},
+        "Key": {"description": "`bucket/path` of the picture, with `completed`."},
+        "Id": {"description": "The object's id, with `completed`."},
         "error": {"description": "Anything; cleaned and cut to 2,000 characters."},
-        "progress": _NUMBER,
-        "cost": _NUMBER,
-        "executionId": {"type": ["string", "integer"]},
+        "progress": {"description": "0 to 100, as a number or as text."},
+        "cost": {"description": "What it cost, as a number or as text."},
+        "executionId": {"description": "n8n's, as text or as a number."},
     },
 }
 _TAKEN: Schema = {

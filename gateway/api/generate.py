@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api.documents.operations import operation
-from gateway.api.documents.schemas import USER, Schema, content, errors, json_body, parameter, ref
+from gateway.api.documents.schemas import USER, Schema, content, errors, json_body, parameter, ref, trimmed_text
 from gateway.api.errors import ApiError
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import MAX_BODY, MAX_TEXT, read_json_object, text_field, user_of
@@ -51,7 +51,7 @@ MAX_KEY = 255
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
-_NAME: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+_NAME = trimmed_text(MAX_TEXT)
 _SUBMISSION: Schema = {
     "security": USER,
     "parameters": [

@@ -60,7 +60,7 @@ PAGING = [
 @operation(
     "Own requests, newest first",
     security=USER,
-    parameters=[parameter("status", "query", "Only these.", {"enum": list(Status)}), *PAGING],
+    parameters=[parameter("status", "query", "Only these.", {"enum": [*Status, ""]}), *PAGING],
     responses=page_of("requests", ref("Body")),
 )
 async def ai_requests(request: Request) -> Response:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.documents.operations import operation
-from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, content, errors, parameter, ref
+from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, Schema, content, errors, parameter, ref
 from gateway.api.errors import not_found
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import number_parameter, user_of
@@ -122,13 +122,24 @@ async def events(request: Request) -> ASGIApp:
         )
 
 
+_EVENT: Schema = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"const": "update"},
+        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Body")},
+    },
+    "required": ["id", "event", "data"],
+}
+
+
 @operation(
     "Watch a request by Server-Sent Events",
     description="`id` is the version, `event` is `update`, `data` is the Body. Ends after a final status.",
     security=USER,
     parameters=[REQUEST_ID, parameter("Last-Event-ID", "header", "The version already seen.", TEXT)],
     responses={
-        "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": TEXT}}},
+        "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": _EVENT}}},
         "204": {"description": "Final, and already seen: do not come back."},
         **_WAITING_REFUSALS,
     },

@@ -16,6 +16,7 @@ from gateway.api.documents.schemas import (
     REQUEST_ID,
     TEXT,
     USER,
+    UUID_OR_EMPTY,
     Schema,
     content,
     errors,
@@ -24,6 +25,7 @@ from gateway.api.documents.schemas import (
     page_of,
     parameter,
     ref,
+    trimmed_text,
 )
 from gateway.api.errors import ApiError, not_found
 from gateway.api.generate import refused_submission
@@ -45,8 +47,6 @@ log = structlog.get_logger(__name__)
 
 REFUSALS = READ_ERRORS | errors((403, "Not an administrator, or a cookie from a foreign page."))
 _REFUSALS_OF_ONE = REFUSALS | errors((404, "Unknown."))
-_UUID: Schema = {"type": "string", "format": "uuid"}
-_TIME: Schema = {"type": "string", "format": "date-time"}
 _COUNT: Schema = {"type": "integer"}
 _SHOWN: Schema = {
     "allOf": [ref("Body")],
@@ -66,7 +66,10 @@ _TIMELINE = object_of(
     deadlineAt=MAYBE_TEXT,
     events={"type": "array", "items": _EVENT},
 )
-_REASON: Schema = {"type": "object", "properties": {"reason": {"type": "string", "maxLength": MAX_TEXT}}}
+_REASON: Schema = {
+    "type": "object",
+    "properties": {"reason": {"anyOf": [trimmed_text(MAX_TEXT, may_be_empty=True), {"type": "null"}]}},
+}
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -76,12 +79,12 @@ _REASON: Schema = {"type": "object", "properties": {"reason": {"type": "string",
     "Everyone's requests, newest first",
     security=USER,
     parameters=[
-        parameter("status", "query", "Only these.", {"enum": [*Status, "stuck"]}),
-        parameter("organizationId", "query", "Only this organization's.", _UUID),
-        parameter("userId", "query", "Only this user's.", _UUID),
-        parameter("q", "query", "Words in product or brand.", {"type": "string", "maxLength": MAX_TEXT}),
-        parameter("since", "query", "Not before.", _TIME),
-        parameter("until", "query", "Before.", _TIME),
+        parameter("status", "query", "Only these.", {"enum": [*Status, "stuck", ""]}),
+        parameter("organizationId", "query", "Only this organization's.", UUID_OR_EMPTY),
+        parameter("userId", "query", "Only this user's.", UUID_OR_EMPTY),
+        parameter("q", "query", "Words in product or brand.", trimmed_text(MAX_TEXT, may_be_empty=True)),
+        parameter("since", "query", "Not before this time or day (ISO 8601).", TEXT),
+        parameter("until", "query", "Before this time or day (ISO 8601).", TEXT),
         *PAGING,
     ],
     responses=page_of("requests", _SHOWN) | REFUSALS,
@@ -184,7 +187,8 @@ async def fail(request: Request) -> Response:
     state = state_of(request)
     request_id = _request_id(request)
     body = await read_json_object(request) if request.headers.get("content-type") else {}
-    reason = text_field(body.get("reason") or "", "reason") or "The request was ended by an administrator."
+    given = body.get("reason")
+    reason = (given is not None and text_field(given, "reason")) or "The request was ended by an administrator."
     actor = f"admin:{admin.id}"
     applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
     if applied.request is None:

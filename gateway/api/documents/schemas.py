@@ -72,6 +72,12 @@ def json_body(schema: Schema, *, required: bool = True) -> Schema:
     return {"required": True, **body} if required else body
 
 
+def trimmed_text(most: int, *, may_be_empty: bool = False) -> Schema:
+    """Text of 1 (or 0) to `most` characters, between white space that does not count."""
+    text = rf"\S([\s\S]{{0,{most - 2}}}\S)?"
+    return {"type": "string", "pattern": rf"^\s*({text})?\s*$" if may_be_empty else rf"^\s*{text}\s*$"}
+
+
 def object_of(**properties: Schema) -> Schema:
     """An object with exactly these properties."""
     return {
@@ -93,6 +99,7 @@ def page_of(name: str, item: Schema) -> Schema:
 
 
 TEXT: Schema = {"type": "string"}
+UUID_OR_EMPTY: Schema = {"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]}
 MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 READ_ERRORS = errors(
     (401, "No good credential."), (403, "A cookie from a foreign page."), (503, "Briefly unavailable.")
