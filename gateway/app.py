@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from gateway.alerting.claims import InProcessClaims, RedisClaims
+from gateway.alerting.claims import Claims, InProcessClaims, RedisClaims
 from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
@@ -33,10 +33,14 @@ from gateway.n8n.recovery import DeadlineSweeper
 from gateway.n8n.webhook import Webhook
 from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus, InProcessBus
+from gateway.realtime.connection import SessionParts
 from gateway.realtime.connection_limits import ConnectionLimits
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
-from gateway.realtime.websocket.transport import WebSocketTransport
+from gateway.realtime.request_reader import RequestReader
+from gateway.realtime.subscriptions import Subscriptions
+from gateway.realtime.websocket import endpoint as websocket
+from gateway.server.websocket_protocol import WebSockets
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
 from gateway.state import State
@@ -56,6 +60,7 @@ def build_state(settings: Settings) -> State:
     bus: Bus = InProcessBus() if settings.redis_url is None else RedisBus(settings.redis_url.get_secret_value())
     urls = PublicUrls(settings.storage_base, settings.app_url, frozenset(settings.storage_private_buckets))
     hub = Hub(database, bus, urls, settings.reconcile_seconds)
+    reader = RequestReader(database, urls)
     drain = Drain(settings.drain_seconds)
     drain.on_begin(lambda: hub.drain(settings.drain_seconds))
     return State(
@@ -65,6 +70,8 @@ def build_state(settings: Settings) -> State:
         bus=bus,
         hub=hub,
         announcer=Announcer(bus, urls),
+        reader=reader,
+        subscriptions=Subscriptions(hub, reader),
         limits=ConnectionLimits(
             per_user=settings.ws_connections_per_user,
             per_address=settings.ws_connections_per_address,
@@ -106,7 +113,8 @@ async def alerting(state: State) -> AsyncIterator[None]:
     settings, database, bus = state.settings, state.database, state.bus
     heartbeat = Heartbeat(state.process, database, bus, state.hub, state.limits, state.drain, state.incidents)
     redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
-    outage = DatabaseOutage(InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value()))
+    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value())
+    outage = DatabaseOutage(claims)
     monitor = AlertMonitor(database, bus, outage, settings.ai_stuck_after_seconds)
     notifier = Notifier(database, outage, None if webhook_url is None else webhook_url.get_secret_value())
     tasks = [
@@ -120,6 +128,7 @@ async def alerting(state: State) -> AsyncIterator[None]:
         state.drain.begin()
         await stop_all(*tasks)
         await heartbeat.stop()
+        await claims.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -158,9 +167,10 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         extra_routes: routes that come before ours (the demo's stand-ins).
     """
     state = build_state(settings)
-    transport = WebSocketTransport(settings, state.authenticator, state.hub, state.limits, state.database, state.urls)
+    sessions = SessionParts(settings, state.authenticator, state.hub, state.subscriptions, state.limits)
     return _application(
         state,
+        WebSockets.of(settings, {websocket.PATH: websocket.WebSocketEndpoint(sessions)}),
         [
             *extra_routes,
             *generate.routes,
@@ -173,7 +183,6 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *health.routes(),
             *metrics.routes,
             *documents.routes(),
-            WebSocketRoute("/ws", transport.endpoint),
             *pages.routes,
         ],
         worker=worker,
@@ -183,20 +192,22 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
 
 def create_worker_app(settings: Settings) -> Application:
     """The worker as an application that tells operators how it is, and nobody anything else."""
-    return _application(build_state(settings), [*health.routes(), *metrics.routes], worker=True)
+    routes = [*health.routes(), *metrics.routes]
+    return _application(build_state(settings), WebSockets.of(settings, {}), routes, worker=True)
 
 
 def _application(
     state: State,
+    websockets: WebSockets,
     routes: Sequence[BaseRoute],
     *,
     worker: bool,
     cors: Callable[[ASGIApp], CORSMiddleware] | None = None,
 ) -> Application:
     @contextlib.asynccontextmanager
-    async def lifespan(app: Application) -> AsyncIterator[dict[str, State]]:
+    async def lifespan(app: Application) -> AsyncIterator[dict[str, object]]:
         async with running(state, worker=worker):
-            yield {"gateway": state}  # in every connection's state, and in the server's
+            yield {"gateway": state, "websockets": websockets}  # in every connection's state, and in the server's
 
     security_headers = SecurityHeaders(images=origin_of(state.settings.storage_base))
     return Application(routes, lifespan=lifespan, security_headers=security_headers, cors=cors)

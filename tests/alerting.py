@@ -1,8 +1,13 @@
 """The three parts of alerting as one process has them, run once at a time instead of in their loops."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import pytest
+
+from gateway.alerting import heartbeat, monitor, notifier
 from gateway.alerting.claims import Claims, InProcessClaims, RedisClaims
 from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
@@ -14,23 +19,12 @@ from tests.running import RunningGateway
 
 @dataclass
 class Alerting:
-    """One process's heartbeat, monitor and notifier."""
+    """One process's heartbeat, monitor and notifier, and the claims that they settle by."""
 
+    claims: Claims
     heartbeat: Heartbeat
     monitor: AlertMonitor
     notifier: Notifier
-
-    @classmethod
-    def of(cls, gateway: RunningGateway, claims: Claims | None = None) -> "Alerting":
-        """Those of another process beside `gateway`, on the same database and bus."""
-        state, settings = gateway.state, gateway.state.settings
-        outage = DatabaseOutage(claims or claims_of(gateway))
-        url = settings.alert_webhook_url
-        return cls(
-            Heartbeat(state.process, state.database, state.bus, state.hub, state.limits, state.drain, state.incidents),
-            AlertMonitor(state.database, state.bus, outage, settings.ai_stuck_after_seconds),
-            Notifier(state.database, outage, None if url is None else url.get_secret_value()),
-        )
 
     async def observe(self) -> None:
         """Beat and evaluate."""
@@ -38,10 +32,22 @@ class Alerting:
         await self.monitor.evaluate()
 
 
-def claims_of(gateway: RunningGateway) -> Claims:
-    """Claims as the gateway's settings want them."""
-    url = gateway.state.settings.redis_url
-    return InProcessClaims() if url is None else RedisClaims(url.get_secret_value())
+@contextlib.asynccontextmanager
+async def alerting_beside(gateway: RunningGateway) -> AsyncIterator[Alerting]:
+    """The parts of another process beside `gateway`, on the same database and bus."""
+    state, settings = gateway.state, gateway.state.settings
+    redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
+    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value())
+    outage = DatabaseOutage(claims)
+    alerting = Alerting(
+        claims,
+        Heartbeat(state.process, state.database, state.bus, state.hub, state.limits, state.drain, state.incidents),
+        AlertMonitor(state.database, state.bus, outage, settings.ai_stuck_after_seconds),
+        Notifier(state.database, outage, None if webhook_url is None else webhook_url.get_secret_value()),
+    )
+    yield alerting
+    await alerting.heartbeat.stop()
+    await claims.aclose()
 
 
 async def observe_and_notify(*processes: Alerting) -> None:
@@ -72,3 +78,14 @@ async def pass_resolve_time(gateway: RunningGateway) -> None:
 async def exposed(gateway: RunningGateway) -> str:
     """What `/metrics` shows."""
     return (await gateway.http.get("/metrics")).text
+
+
+LOOPS = {part: part.run for part in (Heartbeat, AlertMonitor, Notifier)}
+
+
+def run_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the parts' own loops run, without long pauses."""
+    for part, run in LOOPS.items():
+        monkeypatch.setattr(part, "run", run)
+    for module in (heartbeat, monitor, notifier):
+        monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.05)

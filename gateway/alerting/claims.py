@@ -4,6 +4,7 @@ With Redis away too, every process takes itself for the first: notified twice is
 """
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from redis.asyncio import Redis
@@ -35,6 +36,9 @@ class Claims(Protocol):
                 process is the first while they cannot ask each other, else none is.
         """
 
+    async def aclose(self) -> None:
+        """Close the connection, where there is one."""
+
 
 class InProcessClaims:
     """The claims of a single process."""
@@ -52,12 +56,24 @@ class InProcessClaims:
         self._claimed.discard(name)
         return first
 
+    async def aclose(self) -> None:
+        pass
+
 
 class RedisClaims:
-    """Keys on the server at `url`. Asked at a process's start and in an outage, so no connection is kept."""
+    """Keys on the server at `url`: asked at a process's start and in an outage of the database."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._redis: Redis = Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
+        )
+
+    async def aclose(self) -> None:
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.aclose()
 
     async def claim(self, name: str) -> bool:
         try:
@@ -73,12 +89,6 @@ class RedisClaims:
         return before == b"claimed" or (before is None and certain)
 
     async def _replace(self, name: str, state: bytes) -> bytes | None:
-        redis: Redis = Redis.from_url(
-            self._url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=TIMEOUT_SECONDS,  # redis-py may swallow a cancellation while it connects
-            socket_timeout=TIMEOUT_SECONDS,
-        )
-        async with asyncio.timeout(TIMEOUT_SECONDS), redis:
-            before = await redis.set(f"{PREFIX}claim:{name}", state, ex=REMEMBERED_SECONDS, get=True)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            before = await self._redis.set(f"{PREFIX}claim:{name}", state, ex=REMEMBERED_SECONDS, get=True)
         return before if isinstance(before, bytes) else None

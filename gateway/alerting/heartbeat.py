@@ -88,7 +88,7 @@ class Heartbeat:
 
     async def _flush(self) -> None:
         await self._flush_incidents()
-        await self._hub.delivered.write_down(self._database, self._process)
+        await self._hub.receipts.flush(self._database, self._process)
 
     async def _flush_incidents(self) -> None:
         taken = self._incidents.take()

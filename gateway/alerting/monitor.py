@@ -23,6 +23,9 @@ CONDITION_RESOLVE_SECONDS = 20.0
 BUS_AWAY_SECONDS = 10.0
 """How long the bus may be away before anyone is alerted: a restart is no trouble."""
 
+BUS_AWAY = "bus_away"
+STUCK_REQUESTS = "stuck_requests"
+
 
 class AlertMonitor:
     """One process's evaluation of itself and of what all share.
@@ -72,7 +75,7 @@ class AlertMonitor:
         self._bus_away_since = self._bus_away_since or time.monotonic()
         if time.monotonic() - self._bus_away_since >= BUS_AWAY_SECONDS:
             await self._raise(
-                "bus_away", "Redis is away. Clients are served from the database, every few seconds instead of at once."
+                BUS_AWAY, "Redis is away. Clients are served from the database, every few seconds instead of at once."
             )
 
     async def _evaluate_queue(self) -> None:
@@ -83,7 +86,7 @@ class AlertMonitor:
         if queue.stuck:
             minutes = round(self._stuck_after_seconds / 60, 1)
             await self._raise(
-                "stuck_requests",
+                STUCK_REQUESTS,
                 f"{queue.stuck} request(s) have been in processing for more than {minutes:g} minutes.",
             )
 

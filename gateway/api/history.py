@@ -27,7 +27,7 @@ from gateway.api.documents.schemas import (
 from gateway.api.errors import ApiError
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
-from gateway.auth.tokens import User
+from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
 from gateway.state import State, state_of
 from storage import costs, listing

@@ -1,14 +1,16 @@
-"""The bus: "this request has changed", from the process that changed it to those whose clients watch.
+"""The bus: "this request has changed", from the process that changed it to those whose clients have subscribed.
 
 A bus is a hint and may lose messages; what it must do is say so. The interface, and the in-process reference:
 
 * `publish` returns at once and never raises: a callback must neither wait for the bus nor fail with it;
-* `listen` returns when messages of the topic arrive for sure, or after a short wait when the bus is away;
+* `listen` returns a future that is done when messages of the topic arrive for sure, or after a short wait when the bus
+  is away; neither it nor `ignore` waits, so a topic may be listened to and ignored again in one turn of the loop;
 * after any time in which messages may have been lost, `on_gap` is called: the listener reads the database again.
 
 Topics are ``user:<id>``, for everything of one user, and ``all``.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -48,11 +50,11 @@ class Bus(ABC):
         """Hand the update to everyone who listens to its user's topic or to `ALL`."""
 
     @abstractmethod
-    async def listen(self, topic: str) -> None:
+    def listen(self, topic: str) -> asyncio.Future[None]:
         """Begin to receive `topic`; the caller keeps count and calls once."""
 
     @abstractmethod
-    async def ignore(self, topic: str) -> None:
+    def ignore(self, topic: str) -> None:
         """Cease to receive `topic`."""
 
 
@@ -77,8 +79,11 @@ class InProcessBus(Bus):
         if ALL in self._topics or user_topic(update.user_id) in self._topics:
             self.on_update(update)
 
-    async def listen(self, topic: str) -> None:
+    def listen(self, topic: str) -> asyncio.Future[None]:
         self._topics.add(topic)
+        listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        listening.set_result(None)
+        return listening
 
-    async def ignore(self, topic: str) -> None:
+    def ignore(self, topic: str) -> None:
         self._topics.discard(topic)

@@ -67,7 +67,15 @@ WORDS = (
         "costs.amount_of",
     ),
     Word("= ANY({})", "is one of a list", "= ANY({})", "IN (SELECT value FROM json_each({}))"),
-    Word("FOR UPDATE SKIP LOCKED", "leave out what others have locked", "FOR UPDATE SKIP LOCKED", ""),
+    Word(
+        "JSON_OBJECT",
+        "JSON of names and values",
+        "jsonb_build_object",
+        "json_object",
+        "json.loads",
+    ),
+    Word("FOR UPDATE SKIP LOCKED", "lock the rows; leave out what is locked", "FOR UPDATE SKIP LOCKED", ""),
+    Word("FOR UPDATE", "lock the rows; wait for who holds them", "FOR UPDATE", ""),
 )
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
@@ -108,3 +116,9 @@ def for_each(sql: str, name: str) -> str:
     return f"""
 SELECT CAST(each_one.value AS text) AS each_value, found.*
 FROM unnest(CAST(:each AS uuid[])) AS each_one(value) CROSS JOIN LATERAL ({one}) AS found"""
+
+
+@lru_cache(maxsize=256)
+def chained(steps: tuple[tuple[str, str], ...]) -> str:
+    """Named statements as one for PostgreSQL, which returns the rows of the one named ``changed``."""
+    return "\nWITH " + ",\n".join(f"{name} AS ({sql})" for name, sql in steps) + "\nSELECT * FROM changed"

@@ -8,7 +8,7 @@ last commit and never wait for a writer).
 import asyncio
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +19,7 @@ import aiosqlite
 from databases import Database as ConnectionPool
 from filelock import FileLock, Timeout
 
-from storage.database.base import Database, Row, Transaction
+from storage.database.base import Database, Row, Transaction, Values
 from storage.database.dialect import to_sqlite
 from storage.errors import DatabaseBusy
 from storage.times import rfc3339
@@ -54,7 +54,7 @@ def _bindable(value: object) -> object:
     return value
 
 
-async def _fetch(connection: aiosqlite.Connection, sql: str, values: dict[str, object]) -> list[Row]:
+async def _fetch(connection: aiosqlite.Connection, sql: str, values: Values) -> list[Row]:
     bound = {name: _bindable(value) for name, value in values.items()}
     return list(await connection.execute_fetchall(to_sqlite(sql), bound))
 
@@ -67,23 +67,44 @@ class _SqliteTransaction(Transaction):
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
 
-    async def one(self, sql: str, **values: object) -> Row | None:
-        rows = await self.all(sql, **values)
-        return rows[0] if rows else None
-
     async def all(self, sql: str, **values: object) -> list[Row]:
         return await _fetch(self._connection, sql, values)
 
-    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
-        found = {value: await self.all(sql, **{name: value}, **values) for value in dict.fromkeys(each)}
-        return {value: rows for value, rows in found.items() if rows}
+    async def many(self, sql: str, each: Sequence[Values]) -> list[Row]:
+        return [row for values in each for row in await _fetch(self._connection, sql, values)]
+
+    async def chain(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
+        return [row for values in each if (row := await self._chain_one(steps, values)) is not None]
+
+    async def _chain_one(self, steps: Mapping[str, str], values: Values) -> Row | None:
+        """Statement by statement; what one returned is a table of constants to those after it."""
+        tables: list[str] = []
+        constants = dict(values)
+        changed: Row | None = None
+        for name, sql in steps.items():
+            prefix = f"WITH {', '.join(tables)} " if tables else ""
+            rows = await _fetch(self._connection, prefix + sql, constants)
+            if name == "changed":
+                changed = rows[0] if rows else None
+            if not rows:
+                break
+            columns = list(rows[0].keys())  # type: ignore[attr-defined]
+            tables.append(f"{name} AS (SELECT {', '.join(f':{name}_{column} AS {column}' for column in columns)})")
+            constants |= {f"{name}_{column}": rows[0][column] for column in columns}
+        return changed
 
     async def lock(self, name: str) -> None:
         """Nothing to do: BEGIN IMMEDIATE already lets one writer in at a time."""
 
+    async def lock_free(self, names: Sequence[str]) -> set[str]:
+        """All are free, for the same reason."""
+        return set(names)
+
 
 class SqliteDatabase(Database):
     """One file, served by one gateway process (a lock file beside it says so)."""
+
+    unavailable_errors = (sqlite3.OperationalError, OSError)
 
     def __init__(self, url: str) -> None:
         super().__init__(connections=64)  # units queue at the writer's lock; the reader interleaves them
@@ -134,14 +155,16 @@ class SqliteDatabase(Database):
                 raise
             return result
 
-    async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]:
-        if sql.lstrip().startswith("SELECT"):
-            return await _fetch(self._connections[1].raw_connection, sql, values)
+    async def _read(self, sql: str, values: Values) -> list[Row]:
+        return await _fetch(self._connections[1].raw_connection, sql, values)
+
+    async def _write(self, sql: str, values: Values) -> list[Row]:
         return await self._in_transaction(lambda tx: tx.all(sql, **values))
 
-    async def _each(self, sql: str, name: str, each: Sequence[str], values: dict[str, object]) -> dict[str, list[Row]]:
-        reader = _SqliteTransaction(self._connections[1].raw_connection)
-        return await reader.each(sql, name, each, **values)
+    async def _each(self, sql: str, name: str, each: list[str], values: Values) -> dict[str, list[Row]]:
+        found = {value: await self._read(sql, {**values, name: value}) for value in each}
+        return {value: rows for value, rows in found.items() if rows}
 
-    def _unavailable_errors(self) -> tuple[type[Exception], ...]:
-        return (sqlite3.OperationalError, OSError)
+    async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None:
+        rows = await self._in_transaction(lambda tx: tx.chain(steps, [values]))
+        return rows[0] if rows else None

@@ -35,7 +35,7 @@ def upgrade(url: str) -> None:
 
 
 async def _upgrade_postgres(url: str) -> None:
-    dsn = pool_options(url)[1]["dsn"]
+    dsn = pool_options(url)["dsn"]
 
     async def connect() -> object:
         import asyncpg

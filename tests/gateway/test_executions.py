@@ -112,8 +112,8 @@ async def running_api() -> AsyncIterator[ExecutionsApi]:
 
 @pytest.fixture
 def settings(settings: Settings, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(recovery, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(recovery, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(recovery, "PROBE_AGAIN_SECONDS", 0.2)
     monkeypatch.setattr(dispatch, "IN_DOUBT_SECONDS", 0.1)
     key = Settings.load({"n8n_api_url": api.url, "n8n_api_key": KEY}).n8n_api_key
     return settings.model_copy(update={"n8n_api_url": api.url, "n8n_api_key": key, "n8n_timeout_seconds": 5})
@@ -318,7 +318,7 @@ async def test_one_process_asks(
 ) -> None:
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
-    monkeypatch.setattr(recovery, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 3600)
     database = gateway.state.database
     await database.all("UPDATE ai_image_requests SET deadline_at = AFTER(:seconds)", seconds=3600.0)
     await asyncio.sleep(0.1)  # a look that had begun has ended

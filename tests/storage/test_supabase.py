@@ -23,7 +23,7 @@ from storage.database.schema import check_schema
 from storage.listing import START, assets_of
 from storage.reads import read
 from storage.request import Request
-from tests.alerting import Alerting
+from tests.alerting import alerting_beside
 from tests.conftest import Person
 from tests.running import running_gateway
 from tests.scripted_n8n import ScriptedN8n
@@ -328,7 +328,8 @@ async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: Scrip
         await gateway.callback({"requestId": failing, "status": "failed", "error": "x"})
         await gateway.state.hub.reconcile()
         gateway.state.incidents.count(Incident.UNKNOWN_REQUEST)
-        await Alerting.of(gateway).observe()
+        async with alerting_beside(gateway) as process:
+            await process.observe()
         async with gateway.watching(ada.id):
             pass
         assert (await gateway.body(ada.id, request_id))["status"] == "completed"

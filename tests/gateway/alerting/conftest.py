@@ -11,7 +11,7 @@ from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
 from gateway.settings import Settings
 from tests.alert_receiver import AlertReceiver, alert_receiver
-from tests.alerting import Alerting
+from tests.alerting import Alerting, alerting_beside
 from tests.running import RunningGateway
 
 
@@ -22,20 +22,15 @@ async def receiver() -> AsyncIterator[AlertReceiver]:
 
 
 @pytest.fixture
-def settings(settings: Settings, receiver: AlertReceiver) -> Settings:
+def settings(settings: Settings, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The gateway's own loops rest; each test runs its parts itself, and depends on nobody's pace."""
+    for part in (Heartbeat, AlertMonitor, Notifier):
+        monkeypatch.setattr(part, "run", lambda _: asyncio.sleep(0))
     return settings.model_copy(update={"alert_webhook_url": SecretStr(receiver.url)})
 
 
 @pytest.fixture
-def at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the gateway's own loops rest: the test depends on nobody's pace."""
-    for part in (Heartbeat, AlertMonitor, Notifier):
-        monkeypatch.setattr(part, "run", lambda _: asyncio.sleep(0))
-
-
-@pytest.fixture
-async def process(at_rest: None, gateway: RunningGateway) -> AsyncIterator[Alerting]:
+async def process(gateway: RunningGateway) -> AsyncIterator[Alerting]:
     """The parts of one process."""
-    made = Alerting.of(gateway)
-    yield made
-    await made.heartbeat.stop()
+    async with alerting_beside(gateway) as made:
+        yield made

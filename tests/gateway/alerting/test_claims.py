@@ -13,6 +13,8 @@ async def test_one_of_all_claims_and_one_releases(backend: str, redis_url: str |
         assert [await each.claim("x") for each in (claims, other, claims)] == [True, False, False]
         assert [await each.release("x", certain=True) for each in (other, claims, other)] == [True, False, False]
     assert not await claims.release("y", certain=False), "nobody had claimed it"
+    for each in (claims, other):
+        await each.aclose()
 
 
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)
@@ -25,6 +27,8 @@ async def test_claims_that_redis_has_forgotten(backend: str) -> None:
         assert not await processes[0].release("x", certain=False)
         valkey.start()
         assert [await each.release("x", certain=True) for each in processes] == [True, False]
+    for each in processes:
+        await each.aclose()
 
 
 async def test_a_redis_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +40,4 @@ async def test_a_redis_that_does_not_answer_is_not_waited_for(monkeypatch: pytes
         assert await claims.claim("x")
         valkey.thaw()
         assert not await claims.claim("x")
+    await claims.aclose()

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from gateway.alerting import heartbeat
 from gateway.tasks import stop_all
 from gateway.telemetry import tally
 from gateway.telemetry.incidents import Incident
 from gateway.telemetry.tally import Tally
 from storage import alerts
 from storage.errors import DatabaseUnavailable
-from tests.alerting import Alerting
+from tests.alerting import Alerting, alerting_beside, run_loops
 from tests.conftest import Person
 from tests.running import RunningGateway, eventually
 
@@ -65,16 +64,15 @@ async def test_a_heartbeat_that_fails_is_not_the_last(
     async def away(*_: Any, **__: Any) -> None:
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", 0.02)
-    beating = Alerting.of(gateway).heartbeat
-    with monkeypatch.context() as patch:
-        patch.setattr(alerts, "process_seen", away)
-        task = asyncio.create_task(beating.run())
-        await eventually(lambda: asyncio.sleep(0, "heartbeat_failed" in caplog.text))
-    gateway.state.incidents.count(Incident.WRONG_SECRET)
-    await eventually(lambda: counts(gateway))
-    await stop_all(task)
-    await beating.stop()
+    run_loops(monkeypatch)
+    async with alerting_beside(gateway) as process:
+        with monkeypatch.context() as patch:
+            patch.setattr(alerts, "process_seen", away)
+            task = asyncio.create_task(process.heartbeat.run())
+            await eventually(lambda: asyncio.sleep(0, "heartbeat_failed" in caplog.text))
+        gateway.state.incidents.count(Incident.WRONG_SECRET)
+        await eventually(lambda: counts(gateway))
+        await stop_all(task)
 
 
 async def test_deliveries_are_in_the_metrics_of_all_processes_at_the_next_heartbeat(

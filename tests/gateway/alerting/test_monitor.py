@@ -7,13 +7,22 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.alerting import database_outage, monitor
+from gateway.alerting.claims import InProcessClaims
 from gateway.alerting.database_outage import DATABASE_AWAY
 from gateway.settings import Settings
 from gateway.telemetry.incidents import Incident
 from storage import alerts
 from storage.errors import DatabaseUnavailable
 from tests.alert_receiver import AlertReceiver
-from tests.alerting import Alerting, claims_of, complete, exposed, make_stuck, observe_and_notify, pass_resolve_time
+from tests.alerting import (
+    Alerting,
+    alerting_beside,
+    complete,
+    exposed,
+    make_stuck,
+    observe_and_notify,
+    pass_resolve_time,
+)
 from tests.conftest import Person
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import WRONG_SECRET, ScriptedN8n
@@ -98,7 +107,7 @@ async def test_dispatch_failures(
 
 
 async def test_a_database_that_is_away(
-    at_rest: None, gateway: RunningGateway, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, receiver: AlertReceiver, process: Alerting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot keep an alert about itself: claims beside it decide who notifies."""
 
@@ -106,58 +115,53 @@ async def test_a_database_that_is_away(
         raise DatabaseUnavailable("away")
 
     async def evaluate_and_notify() -> None:
-        await asyncio.gather(*(each.monitor.evaluate() for each in processes))
-        await asyncio.gather(*(each.notifier.notify() for each in processes))
+        await asyncio.gather(*(each.monitor.evaluate() for each in (process, other)))
+        await asyncio.gather(*(each.notifier.notify() for each in (process, other)))
 
-    claims = claims_of(gateway)
-    processes = [Alerting.of(gateway, claims) for _ in range(2)]
-    receiver.status = 500
-    with monkeypatch.context() as patch:
-        for name in ("resolve_alerts", "claim_notifications"):
-            patch.setattr(alerts, name, away)
-        await evaluate_and_notify()
-        assert 'gateway_alert{name="database_away"} 1.0' not in await exposed(gateway), "a restart is no trouble"
-        patch.setattr(database_outage, "AWAY_SECONDS", 0.0)
-        processes[0].monitor._expose({"stuck_requests"})
-        processes[0].monitor._expose(set())
-        await evaluate_and_notify()
-        assert 'gateway_alert{name="database_away"} 1.0' in await exposed(gateway)
-        assert 'gateway_alert{name="stuck_requests"} 0.0' in await exposed(gateway), "what is over stays over"
-        assert receiver.messages == []
-        receiver.status = 200
+    async with alerting_beside(gateway) as other:
+        if isinstance(process.claims, InProcessClaims):
+            other.monitor._outage._claims = process.claims
+        receiver.status = 500
+        with monkeypatch.context() as patch:
+            for name in ("resolve_alerts", "claim_notifications"):
+                patch.setattr(alerts, name, away)
+            await evaluate_and_notify()
+            assert 'gateway_alert{name="database_away"} 1.0' not in await exposed(gateway), "a restart is no trouble"
+            patch.setattr(database_outage, "AWAY_SECONDS", 0.0)
+            process.monitor._expose({"stuck_requests"})
+            process.monitor._expose(set())
+            await evaluate_and_notify()
+            assert 'gateway_alert{name="database_away"} 1.0' in await exposed(gateway)
+            assert 'gateway_alert{name="stuck_requests"} 0.0' in await exposed(gateway), "what is over stays over"
+            assert receiver.messages == []
+            receiver.status = 200
+            for _ in range(2):
+                await evaluate_and_notify()
+                assert receiver.notified() == [("database_away", "firing")]
         for _ in range(2):
             await evaluate_and_notify()
-            assert receiver.notified() == [("database_away", "firing")]
-    for _ in range(2):
-        await evaluate_and_notify()
-        assert receiver.notified() == [("database_away", "firing"), ("database_away", "resolved")]
+            assert receiver.notified() == [("database_away", "firing"), ("database_away", "resolved")]
     assert 'gateway_alert{name="database_away"} 0.0' in await exposed(gateway)
 
 
-async def test_the_successor_notifies_the_end_of_an_outage(
-    at_rest: None, gateway: RunningGateway, receiver: AlertReceiver
-) -> None:
+async def test_the_successor_notifies_the_end_of_an_outage(receiver: AlertReceiver, process: Alerting) -> None:
     """Whoever notified the beginning has been restarted meanwhile."""
-    claims = claims_of(gateway)
-    assert await claims.claim(DATABASE_AWAY)
-    successor = Alerting.of(gateway, claims)
+    assert await process.claims.claim(DATABASE_AWAY)
     for _ in range(2):
-        await observe_and_notify(successor)
+        await observe_and_notify(process)
         assert receiver.notified() == [("database_away", "resolved")]
-    assert await claims.claim(DATABASE_AWAY), "the next outage is notified"
-    assert await claims.release(DATABASE_AWAY, certain=True)
-    await successor.heartbeat.stop()
+    assert await process.claims.claim(DATABASE_AWAY), "the next outage is notified"
+    assert await process.claims.release(DATABASE_AWAY, certain=True)
 
 
 @pytest.mark.parametrize("backend", ["postgres"])
 async def test_a_bus_that_is_away(
-    at_rest: None, settings: Settings, receiver: AlertReceiver, backend: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, receiver: AlertReceiver, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor, "BUS_AWAY_SECONDS", 0.0)
     with Valkey() as valkey:
         settings = settings.model_copy(update={"redis_url": SecretStr(valkey.url)})
-        async with running_gateway(settings) as gateway:
-            process = Alerting.of(gateway)
+        async with running_gateway(settings) as gateway, alerting_beside(gateway) as process:
             await asyncio.to_thread(valkey.kill)
             await eventually(lambda: asyncio.sleep(0, not gateway.state.bus.healthy))
             await observe_and_notify(process)
@@ -167,4 +171,3 @@ async def test_a_bus_that_is_away(
             await pass_resolve_time(gateway)
             await observe_and_notify(process)
             assert receiver.notified() == [("bus_away", "firing"), ("bus_away", "resolved")]
-            await process.heartbeat.stop()

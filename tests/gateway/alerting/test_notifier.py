@@ -5,43 +5,47 @@ import contextlib
 
 import pytest
 
-from gateway.alerting import heartbeat, monitor, notifier
+from gateway.alerting import heartbeat, notifier
 from gateway.settings import Settings
 from gateway.tasks import stop_all
 from storage import alerts
 from tests.alert_receiver import AlertReceiver
-from tests.alerting import Alerting, complete, exposed, make_stuck, observe_and_notify, pass_resolve_time
+from tests.alerting import (
+    Alerting,
+    alerting_beside,
+    complete,
+    exposed,
+    make_stuck,
+    observe_and_notify,
+    pass_resolve_time,
+    run_loops,
+)
 from tests.conftest import Person
 from tests.running import SECONDS, RunningGateway, eventually, running_gateway
-
-
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the loops run without long pauses."""
-    for module in (heartbeat, monitor, notifier):
-        monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.05)
 
 
 async def test_many_processes_notify_it_once(
     receiver: AlertReceiver, gateway: RunningGateway, ada: Person, process: Alerting
 ) -> None:
     """Six processes' parts, all at the same moment."""
-    processes = [process, *(Alerting.of(gateway) for _ in range(5))]
-    request_id = await make_stuck(gateway, ada)
-    for _ in range(3):
-        await observe_and_notify(*processes)
-    assert receiver.notified() == [("stuck_requests", "firing")]
-    await complete(gateway, request_id)
-    await pass_resolve_time(gateway)
-    for _ in range(3):
-        await observe_and_notify(*processes)
-    assert receiver.notified() == [("stuck_requests", "firing"), ("stuck_requests", "resolved")]
+    async with contextlib.AsyncExitStack() as stack:
+        others = [await stack.enter_async_context(alerting_beside(gateway)) for _ in range(5)]
+        request_id = await make_stuck(gateway, ada)
+        for _ in range(3):
+            await observe_and_notify(process, *others)
+        assert receiver.notified() == [("stuck_requests", "firing")]
+        await complete(gateway, request_id)
+        await pass_resolve_time(gateway)
+        for _ in range(3):
+            await observe_and_notify(process, *others)
+        assert receiver.notified() == [("stuck_requests", "firing"), ("stuck_requests", "resolved")]
 
 
 async def test_a_receiver_that_is_away_hears_of_it_later(
     gateway: RunningGateway, ada: Person, receiver: AlertReceiver, process: Alerting
 ) -> None:
     async def another_process_may_try() -> None:
-        await gateway.state.database.all("UPDATE ai_gateway_alerts SET telling_until = AFTER(:s)", s=-1.0)
+        await gateway.state.database.all("UPDATE ai_gateway_alerts SET notifying_until = AFTER(:s)", s=-1.0)
 
     receiver.status = 500
     request_id = await make_stuck(gateway, ada)
@@ -63,13 +67,16 @@ async def test_a_receiver_that_is_away_hears_of_it_later(
 
 
 async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
-    gateway: RunningGateway, ada: Person, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway,
+    ada: Person,
+    receiver: AlertReceiver,
+    process: Alerting,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The process's own loops, this time: while the webhook does not answer, the numbers go on."""
-    hurry(monkeypatch)
+    run_loops(monkeypatch)
     receiver.answers.clear()
-    slow = Alerting.of(gateway)
-    looping = [asyncio.create_task(part.run()) for part in (slow.heartbeat, slow.monitor, slow.notifier)]
+    looping = [asyncio.create_task(part.run()) for part in (process.heartbeat, process.monitor, process.notifier)]
     request_id = await make_stuck(gateway, ada)
 
     async def stuck(number: str) -> bool:
@@ -82,7 +89,6 @@ async def test_a_receiver_that_is_slow_keeps_nothing_waiting(
     receiver.answers.set()
     await eventually(lambda: asyncio.sleep(0, receiver.notified() == [("stuck_requests", "firing")]))
     await stop_all(*looping)
-    await slow.heartbeat.stop()
 
 
 async def test_an_alert_that_fires_again_while_its_end_is_notified(
@@ -108,6 +114,8 @@ async def test_an_alert_that_fires_again_while_its_end_is_notified(
 async def test_a_receiver_that_drips_is_given_up(
     gateway: RunningGateway, process: Alerting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    left = asyncio.Event()
+
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             writer.write(b"HTTP/1.1 200 OK\r\n")
@@ -116,6 +124,9 @@ async def test_a_receiver_that_drips_is_given_up(
                 await writer.drain()
                 await asyncio.sleep(0.02)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        left.set()
 
     monkeypatch.setattr(notifier, "WEBHOOK_SECONDS", 0.5)
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
@@ -124,12 +135,13 @@ async def test_a_receiver_that_drips_is_given_up(
         assert (await gateway.callback({}, secret="wrong")).status_code == 401
         async with asyncio.timeout(SECONDS):
             await observe_and_notify(process)
+            await left.wait()
 
 
 async def test_without_a_receiver_the_log_is_notified(
     settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
+    run_loops(monkeypatch)
     monkeypatch.setattr(heartbeat, "INCIDENT_RESOLVE_SECONDS", 0.5)
     async with running_gateway(settings.model_copy(update={"alert_webhook_url": None})) as gateway:
         await gateway.callback({}, secret="wrong")

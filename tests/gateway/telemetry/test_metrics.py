@@ -75,6 +75,6 @@ def test_the_rules_ask_for_metrics_that_exist() -> None:
         assert name.removesuffix("_total").removesuffix("_bucket") in exposed, name
 
 
-@pytest.mark.parametrize("metric", [metrics.BUS_HEALTHY, metrics.CONNECTIONS, metrics.WATCHERS])
+@pytest.mark.parametrize("metric", [metrics.BUS_HEALTHY, metrics.CONNECTIONS, metrics.SUBSCRIBERS])
 def test_gauges_count_live_processes_only(metric: object) -> None:
     assert getattr(metric, "_multiprocess_mode").startswith("live")  # noqa: B009

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from storage.database import base as database_module
+from storage.database import limits
 from storage.database.base import Database, Transaction
 from storage.errors import DatabaseUnavailable
 from storage.queries import reading
@@ -107,7 +107,7 @@ async def test_concurrent_read_then_write_transactions_all_succeed(database: Dat
 
 async def test_waiting_for_a_connection_has_an_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Naive: `databases` waits for a connection for ever."""
-    monkeypatch.setattr(database_module, "ACQUIRE_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "ACQUIRE_SECONDS", 0.1)
     go_on = asyncio.Event()
 
     async def work(tx: Transaction) -> None:
@@ -124,7 +124,7 @@ async def test_waiting_for_a_connection_has_an_end(database: Database, monkeypat
 
 
 async def test_waiters_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "MAX_WAITING", 3)
+    monkeypatch.setattr(limits, "MAX_WAITING", 3)
     go_on = asyncio.Event()
 
     async def work(tx: Transaction) -> None:
@@ -138,3 +138,73 @@ async def test_waiters_are_bounded(database: Database, monkeypatch: pytest.Monke
     go_on.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert await database.one(reading.PING) is not None
+
+
+async def test_cancelled_reads_leak_no_connection(database: Database) -> None:
+    """A read runs in its caller's task: what is cancelled in the middle of one must not keep its turn or connection."""
+    for round_number in range(60):
+        tasks = [asyncio.create_task(database.one(reading.PING)) for _ in range(12)]
+        for _ in range(round_number % 9):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(*(database.one(reading.PING) for _ in range(30)))
+    assert all(result is not None for result in results)
+
+
+async def test_many_sets_of_values_in_one_transaction(database: Database) -> None:
+    async def work(tx: Transaction) -> list[str]:
+        each = [{"id": str(uuid.uuid4()), "name": name} for name in ("a", "b", "a")]
+        rows = await tx.many(f"{INSERT} RETURNING name", each)
+        assert await tx.many(f"{INSERT} RETURNING name", []) == []
+        return [row["name"] for row in rows]
+
+    assert await database.transaction(work) == ["a", "b", "a"]
+    assert await names(database) == {"a", "b"}
+
+
+RENAMED = {
+    "changed": "UPDATE organizations SET name = :new WHERE name = :old RETURNING id, name",
+    "copy": "INSERT INTO organizations (id, name) SELECT :copy, name || '!' FROM changed",
+}
+
+
+async def test_a_chain_reads_what_its_steps_returned(database: Database) -> None:
+    await database.all(INSERT, id=str(uuid.uuid4()), name="a")
+    changed = await database.chain(RENAMED, old="a", new="b", copy=str(uuid.uuid4()))
+    assert changed is not None
+    assert changed["name"] == "b"
+    assert await names(database) == {"b", "b!"}
+
+
+async def test_a_chain_without_its_first_row_does_nothing(database: Database) -> None:
+    assert await database.chain(RENAMED, old="a", new="b", copy=str(uuid.uuid4())) is None
+    assert await names(database) == set()
+
+
+async def test_a_chain_is_whole_or_nothing(database: Database) -> None:
+    taken = str(uuid.uuid4())
+    await database.all(INSERT, id=taken, name="a")
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        await database.chain(RENAMED, old="a", new="b", copy=taken)
+    assert await names(database) == {"a"}
+
+
+async def test_a_lock_that_another_holds_is_not_free(database: Database, backend: str) -> None:
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(tx: Transaction) -> None:
+        await tx.lock("one")
+        held.set()
+        await go_on.wait()
+
+    holder = asyncio.create_task(database.transaction(hold))
+    await held.wait()
+    if backend == "sqlite":  # whose only lock is the transaction itself
+        go_on.set()
+    free = await database.transaction(lambda tx: tx.lock_free(["one", "two"]))
+    assert free == ({"one", "two"} if backend == "sqlite" else {"two"})
+    go_on.set()
+    await holder

@@ -43,7 +43,7 @@ async def test_url_options_reach_the_server(postgres: Postgres) -> None:
 
 
 def test_options_of_poolers_are_understood() -> None:
-    _, options = pool_options("postgres://u:p%40ss@h:6543/d?pgbouncer=true&max_size=3&sslmode=require")
+    options = pool_options("postgres://u:p%40ss@h:6543/d?pgbouncer=true&max_size=3&sslmode=require")
     assert options == {
         "min_size": 1,
         "max_size": 3,
