@@ -181,7 +181,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *admin_statistics.routes(),
             *admin_requests.routes,
             *health.routes(),
-            *metrics.routes,
+            *metrics.routes(),
             *documents.routes(),
             *pages.routes,
         ],
@@ -192,7 +192,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
 
 def create_worker_app(settings: Settings) -> Application:
     """The worker as an application that tells operators how it is, and nobody anything else."""
-    routes = [*health.routes(), *metrics.routes]
+    routes = [*health.routes(), *metrics.routes()]
     return _application(build_state(settings), WebSockets.of(settings, {}), routes, worker=True)
 
 
