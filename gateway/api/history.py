@@ -1,12 +1,11 @@
 """What a user has: `GET /api/ai-requests`, `GET /api/assets` and `GET /api/usage`."""
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime
 
 import msgspec
 from async_lru import alru_cache
+from jwt.utils import base64url_decode, base64url_encode
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -195,7 +194,7 @@ def cursor_of(position: Position | None) -> str | None:
     if position is None:
         return None
     text = f"{position.created_at.astimezone(UTC).isoformat()} {position.id}"
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    return base64url_encode(text.encode()).decode()
 
 
 def _position(cursor: str) -> Position:
@@ -203,10 +202,10 @@ def _position(cursor: str) -> Position:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", cursor):
         raise wrong
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        text = base64url_decode(cursor).decode()
         created_at, _, request_id = text.partition(" ")
         moment = datetime.fromisoformat(created_at).astimezone(UTC)
-    except (binascii.Error, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise wrong from error
     parsed = parse_id(request_id)
     if parsed is None:

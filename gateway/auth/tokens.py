@@ -1,12 +1,12 @@
 """Who is asking: a user, an administrator, or n8n."""
 
-import base64
 import time
 import uuid
 from functools import lru_cache
 from typing import Any
 
 import jwt
+from jwt.utils import base64url_decode, base64url_encode
 from starlette.datastructures import Headers
 
 from gateway.auth.session_cookie import session_token
@@ -221,7 +221,7 @@ def _shared_key(secret: str) -> jwt.PyJWK | None:
     """The shared secret as a key that is made ready once; None when there is none."""
     if not secret:
         return None
-    encoded = base64.urlsafe_b64encode(secret.encode()).decode()
+    encoded = base64url_encode(secret.encode()).decode()
     return jwt.PyJWK({"kty": "oct", "k": encoded}, "HS256")
 
 
@@ -233,8 +233,7 @@ def _is_signed(token: str, key: jwt.PyJWK) -> bool:
     """
     signed, _, signature = token.rpartition(".")
     try:
-        given = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
-        return bool(key.Algorithm.verify(signed.encode(), key.key, given))
+        return bool(key.Algorithm.verify(signed.encode(), key.key, base64url_decode(signature)))
     except (jwt.PyJWTError, ValueError, TypeError):
         return False
 
