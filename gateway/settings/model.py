@@ -19,10 +19,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.settings.addresses import base_url, check_port, http_url, is_local, networks, origin, origin_of, root_url
 from gateway.settings.dotenv import UnreadableFile, misspelt, read_dotenv
+from gateway.settings.field_types import Amount, Deadline, Limit, Seconds, Separated, each, unless_empty
 from gateway.settings.secret_values import (
     DEVELOPMENT_SECRETS,
     check_header,
@@ -31,31 +32,6 @@ from gateway.settings.secret_values import (
     role_of_key,
 )
 from storage.costs import Pricing
-
-DAY = 24 * 3600.0
-
-Separated = Annotated[tuple[str, ...], NoDecode]
-"""A comma-separated list."""
-
-Seconds = Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)]
-"""A time that somebody waits."""
-
-Deadline = Annotated[float, Field(ge=0.1, le=30 * DAY, allow_inf_nan=False)]
-"""A time that a request may take."""
-
-Amount = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=9, allow_inf_nan=False)]
-"""An amount of money, in whatever currency."""
-
-Limit = Annotated[int, Field(ge=1, le=1_000_000)]
-"""How many there may be at once."""
-
-
-def _each(check: Any) -> AfterValidator:  # noqa: ANN401 - a function of one text
-    return AfterValidator(lambda values: tuple(map(check, values)))
-
-
-def _unless_empty(check: Any) -> AfterValidator:  # noqa: ANN401 - as above
-    return AfterValidator(lambda value: check(value) if value else value)
 
 
 class SettingsError(Exception):
@@ -80,17 +56,17 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8000", validation_alias=AliasChoices("app_url", "next_public_app_url")
     )
 
-    allowed_origins: Annotated[Separated, _each(origin)] = ()
+    allowed_origins: Annotated[Separated, each(origin)] = ()
     """Whole origins, compared as text: ``http://localhost:3000`` and ``http://127.0.0.1:3000`` are two."""
     allowed_headers: Separated = ()
     """Request headers that pages may send, besides ours and the usual ones for tracing."""
 
-    n8n_webhook_url: Annotated[str, _unless_empty(http_url)] = ""
+    n8n_webhook_url: Annotated[str, unless_empty(http_url)] = ""
     n8n_webhook_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["n8n_webhook_secret"])
     n8n_timeout_seconds: Seconds = 120
     n8n_concurrency: int = Field(default=50, ge=1, le=1000)
     n8n_attempts: int = Field(default=12, ge=1, le=100)
-    n8n_api_url: Annotated[str, _unless_empty(base_url)] = ""
+    n8n_api_url: Annotated[str, unless_empty(base_url)] = ""
     n8n_api_key: SecretStr | None = None
 
     ai_callback_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["ai_callback_secret"])
@@ -106,7 +82,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("sqlite:///gateway.sqlite3")
     redis_url: SecretStr | None = None
 
-    supabase_url: Annotated[str, _unless_empty(base_url)] = ""
+    supabase_url: Annotated[str, unless_empty(base_url)] = ""
     supabase_jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["supabase_jwt_secret"])
     supabase_anon_key: SecretStr | None = None
     supabase_service_role_key: SecretStr | None = None
