@@ -45,6 +45,12 @@ def pool_options(url: str) -> dict[str, Any]:
     return options
 
 
+_SERVER = "SELECT system_identifier AS place FROM pg_control_system()"
+"""Made by initdb; a standby that is promoted keeps it."""
+
+_DATABASE = "SELECT oid AS place FROM pg_database WHERE datname = current_database()"
+
+
 async def _reset(connection: asyncpg.Connection) -> None:
     # asyncpg's reset is a query at every release. Nothing here leaves session state behind (locks and settings are
     # the transaction's), so only a connection that is still inside a transaction needs it.
@@ -105,6 +111,13 @@ class PostgresDatabase(Database):
         self._options = pool_options(url)
         super().__init__(connections=self._options["max_size"])
         self._idle: list[tuple[asyncpg.pool.PoolConnectionProxy, float]] = []
+
+    async def place(self) -> str:
+        seen = []
+        for sql in (_SERVER, _DATABASE):
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
+                seen += [str(row["place"]) for row in await self.all(sql)]
+        return " ".join(seen)
 
     async def _connect(self) -> None:
         self._pool = await asyncpg.create_pool(
