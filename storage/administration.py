@@ -14,7 +14,7 @@ from storage.lifecycle import Status
 from storage.listing import Page, Position, page_of
 from storage.queries import lists, reading
 from storage.request import Request
-from storage.submissions import Submission, create
+from storage.submissions import New, Submission, create
 from storage.times import instant, instant_or_none
 
 MAX_EVENTS = 500
@@ -121,11 +121,9 @@ async def retry(
             )
         await check_budget(tx, failed.organization_id, pricing)
         again = Submission(user_id=failed.user_id, product=failed.product, brand=failed.brand, retry_of=failed.id)
-        request = await create(
+        (request,) = await create(
             tx,
-            again,
-            failed.organization_id,
-            actor=actor,
+            [New(again, failed.organization_id, actor)],
             deadline_seconds=deadline_seconds,
             estimate=pricing.estimate,
         )

@@ -7,7 +7,7 @@ sent, so nobody sends it again unless n8n itself proved that it did not start.
 """
 
 from storage.database.base import Database, Transaction
-from storage.events import record
+from storage.events import change, record
 from storage.queries import sending
 from storage.request import Request
 from storage.times import instant
@@ -51,16 +51,9 @@ async def send_again(
     database: Database, request_id: str, lease: str, *, delay: float, reason: str, unregistered: bool
 ) -> Request | None:
     """End the lease and let the request be due in `delay` seconds: n8n has proved that it did not start."""
-
-    async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(sending.SEND_AGAIN, id=request_id, lease=lease, delay=delay, unregistered=int(unregistered))
-        if row is None:
-            return None
-        request = Request.from_row(row)
-        await record(tx, request, "send_again", lease, {"reason": reason, "delaySeconds": round(delay, 1)})
-        return request
-
-    return await database.transaction(work)
+    detail = {"reason": reason, "delaySeconds": round(delay, 1)}
+    values = {"id": request_id, "lease": lease, "delay": delay, "unregistered": int(unregistered)}
+    return await change(database, sending.SEND_AGAIN, "send_again", lease, detail, **values)
 
 
 async def record_in_doubt(database: Database, request: Request, lease: str, reason: str) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage.database.base import Database, Transaction
-from storage.events import record
+from storage.database.base import Database
+from storage.events import change
 from storage.queries import sending
 from storage.request import Request
 from storage.times import instant
@@ -52,13 +52,6 @@ async def extend_deadline(
     database: Database, request_id: str, seconds: float, *, actor: str, execution_id: str
 ) -> bool:
     """Move the deadline of an overdue request whose execution runs; whether it was still overdue."""
-
-    async def work(tx: Transaction) -> bool:
-        row = await tx.one(sending.EXTEND_DEADLINE, id=request_id, seconds=seconds)
-        if row is None:
-            return False
-        detail = {"executionId": execution_id, "seconds": round(seconds)}
-        await record(tx, Request.from_row(row), "more_time", actor, detail)
-        return True
-
-    return await database.transaction(work)
+    detail = {"executionId": execution_id, "seconds": round(seconds)}
+    query = sending.EXTEND_DEADLINE
+    return await change(database, query, "more_time", actor, detail, id=request_id, seconds=seconds) is not None

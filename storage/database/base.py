@@ -6,7 +6,7 @@
 
 A unit of work that writes runs in a shielded task of its own: the write of a caller who has gone away still commits or
 rolls back, and no cancellation meets BEGIN or COMMIT. A read needs neither; it runs in its caller's task and is
-cancelled with it. Either waits at most `ACQUIRE_SECONDS` for its turn.
+cancelled with it. Either waits at most `limits.ACQUIRE_SECONDS` for its turn.
 
 `work` must not start tasks (`gather`, `wait_for`, `create_task`) that use `tx`; `asyncio.timeout` is fine.
 """
@@ -17,19 +17,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from storage.database import limits
+from storage.database.batches import Batches
 from storage.errors import DatabaseUnavailable
 
-ACQUIRE_SECONDS = 5.0
-"""Longest wait for a connection: past it a client is better served by a 503 than by silence."""
-
-STATEMENT_SECONDS = 10.0
-"""Longest single statement."""
-
-MAX_WAITING = 1000
-"""Most units of work that may wait for a connection; more are refused at once, so that a database that is
-away cannot fill the memory with waiters."""
-
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
+R = TypeVar("R")
 
 Values = Mapping[str, object]
 """A statement's parameters by name."""
@@ -81,6 +75,7 @@ class Database(ABC):
         self._turns = asyncio.Semaphore(connections)
         self._waiting = 0
         self._units: set[asyncio.Task[Any]] = set()
+        self._batches: dict[object, Batches[Any, Any]] = {}
 
     async def transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in one transaction and return what it returns.
@@ -113,6 +108,14 @@ class Database(ABC):
         """`Transaction.chain` for one set of values, in a transaction of its own: one round trip."""
         return await self._shielded(self._turn(lambda: self._chain(steps, values)))
 
+    async def together(self, work: Callable[[Transaction, Sequence[I]], Awaitable[Sequence[R]]], item: I) -> R:
+        """Run `work` for `item`, in one transaction with whatever else waits for the same `work`: a hashable value."""
+        batches: Batches[I, R] | None = self._batches.get(work)
+        if batches is None:
+            batches = Batches(lambda items: self.transaction(lambda tx: work(tx, items)))
+            self._batches[work] = batches
+        return await batches.add(item)
+
     async def _shielded(self, unit: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(unit)
         self._units.add(task)
@@ -137,11 +140,11 @@ class Database(ABC):
             self._turns.release()
 
     async def _wait_for_turn(self) -> None:
-        if self._waiting >= MAX_WAITING:
-            raise DatabaseUnavailable(f"more than {MAX_WAITING} operations wait for the database")
+        if self._waiting >= limits.MAX_WAITING:
+            raise DatabaseUnavailable(f"more than {limits.MAX_WAITING} operations wait for the database")
         self._waiting += 1
         try:
-            async with asyncio.timeout(ACQUIRE_SECONDS):
+            async with asyncio.timeout(limits.ACQUIRE_SECONDS):
                 await self._turns.acquire()
         except TimeoutError as error:
             raise DatabaseUnavailable("no database connection became free in time") from error
@@ -156,7 +159,7 @@ class Database(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._units:
-            await asyncio.wait(set(self._units), timeout=STATEMENT_SECONDS)
+            await asyncio.wait(set(self._units), timeout=limits.STATEMENT_SECONDS)
         await self._disconnect()
 
     unavailable_errors: tuple[type[Exception], ...]

@@ -67,7 +67,8 @@ WORDS = (
         "costs.amount_of",
     ),
     Word("= ANY({})", "is one of a list", "= ANY({})", "IN (SELECT value FROM json_each({}))"),
-    Word("FOR UPDATE SKIP LOCKED", "leave out what others have locked", "FOR UPDATE SKIP LOCKED", ""),
+    Word("FOR UPDATE SKIP LOCKED", "lock the rows; leave out what is locked", "FOR UPDATE SKIP LOCKED", ""),
+    Word("FOR UPDATE", "lock the rows; wait for who holds them", "FOR UPDATE", ""),
 )
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from storage.database.base import STATEMENT_SECONDS, Database, Row, Transaction, Values
+from storage.database.base import Database, Row, Transaction, Values
 from storage.database.dialect import chained, for_each, to_postgres
+from storage.database.limits import STATEMENT_SECONDS
 
 T = TypeVar("T")
 

@@ -3,6 +3,9 @@
 from storage.lifecycle import Event
 from storage.queries.rows import COLUMNS, OPEN, guard
 
+TOKEN_PLACE = "{picture_token}"  # noqa: S105 - a placeholder
+"""Stands in a URL for the request's own token, which only the database knows before the change."""
+
 START = {
     event: f"""
 UPDATE ai_image_requests
@@ -16,15 +19,24 @@ RETURNING {COLUMNS}"""
 }
 """n8n works on it. A report in `processing` changes something only if its progress is higher than the last one."""
 
+INSERT_ASSET = f"""
+INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
+SELECT organization_id, user_id, 'AI Generated: ' || product || ' - ' || brand, 'image', 'PNG',
+    replace(:file_url, '{TOKEN_PLACE}', CAST(picture_token AS text)), 'approved'
+FROM ai_image_requests WHERE id = :id AND {guard(Event.COMPLETED)} FOR UPDATE
+RETURNING CAST(id AS text) AS id"""
+"""The picture in the app's library. What kind of id the library gives is its affair."""
+
 COMPLETE = f"""
 UPDATE ai_image_requests
 SET status = 'completed', progress = 100, storage_key = :storage_key, storage_id = :storage_id,
-    error_message = NULL, error_code = NULL, cost = coalesce(:cost, cost, cost_estimate),
+    asset_id = (SELECT id FROM asset), error_message = NULL, error_code = NULL,
+    cost = coalesce(:cost, cost, cost_estimate),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
     version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
 WHERE id = :id AND {guard(Event.COMPLETED)}
 RETURNING {COLUMNS}"""
-"""The picture exists: it wins over everything but another picture."""
+"""The picture exists: it wins over everything but another picture. A step after `asset` in a chain."""
 
 FAIL = {
     event: f"""
@@ -37,15 +49,6 @@ RETURNING {COLUMNS}"""
     for event in (Event.FAILED, Event.REFUSED, Event.EXHAUSTED, Event.DEADLINE_PASSED, Event.FAILED_BY_ADMIN)
 }
 """It has failed, for each reason; the deadline is looked at again, as it may have been moved."""
-
-INSERT_ASSET = """
-INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
-VALUES (:organization_id, :user_id, :name, 'image', 'PNG', :file_url, 'approved')
-RETURNING CAST(id AS text) AS id"""
-"""The picture in the app's library. What kind of id the library gives is its affair."""
-
-SET_ASSET = "UPDATE ai_image_requests SET asset_id = :asset_id WHERE id = :id"
-"""Which asset the request became."""
 
 SET_EXECUTION = """
 UPDATE ai_image_requests SET n8n_execution_id = :execution_id WHERE id = :id AND n8n_execution_id IS NULL"""
@@ -62,7 +65,12 @@ ORDER BY deadline_at LIMIT :limit"""
 INSERT_EVENT = """
 INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)
 VALUES (:request_id, :version, NOW(), :kind, :actor, :detail)"""
-"""One line of the timeline."""
+"""A line of the timeline."""
+
+INSERT_EVENT_OF_CHANGE = """
+INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)
+SELECT id, version, NOW(), :kind, :actor, :detail FROM changed"""
+"""The line of what `changed`, a step before it in the same chain."""
 
 INSERT_DELIVERED = """
 INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)

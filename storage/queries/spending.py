@@ -13,10 +13,7 @@ SELECT TOTAL(cost) AS spent, TOTAL(expected) AS reserved FROM (
 """The user's settled and expected costs."""
 
 COMMITTED = f"""
-SELECT TOTAL(amount) AS total FROM (
+SELECT TOTAL(amount) AS total, NOW() AS now, MONTH() AS month FROM (
     SELECT coalesce(cost, CASE WHEN {OPEN} THEN cost_estimate END) AS amount
     FROM ai_image_requests WHERE organization_id = :organization_id AND created_at >= MONTH()) AS amounts"""
-"""What of an organization's budget is gone: settled, or expected of what is unfinished."""
-
-MONTH_ENDS = "SELECT NOW() AS now, MONTH() AS month"
-"""Now, and when this month began."""
+"""What of an organization's budget is gone (settled, or expected of what is unfinished), and in which month."""

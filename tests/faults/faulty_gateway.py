@@ -94,6 +94,7 @@ def sabotage(name: str) -> None:
             Hub.deliver = deliver_to_everyone  # type: ignore[method-assign]
             share_one_topic()
         case "status guard":
+            life.INSERT_ASSET = life.INSERT_ASSET.replace(rows.guard(Event.COMPLETED), "1 = 1")
             life.COMPLETE = life.COMPLETE.replace(rows.guard(Event.COMPLETED), "1 = 1")
         case "sending mark":
             sending.CLAIM = sending.CLAIM.replace("AND dispatch_sending_at IS NULL ", "")

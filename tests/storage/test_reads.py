@@ -15,7 +15,12 @@ from tests.servers import Postgres
 
 async def requests_of(database: Database, user_id: str, number: int) -> list[Request]:
     submission = Submission(user_id=user_id, product="Shoes", brand="Nike")
-    return [(await submit(database, submission, quota=100, deadline_seconds=900)).request for _ in range(number)]
+    made = [(await submit(database, submission, quota=100, deadline_seconds=900)).request for _ in range(number)]
+    for index, request in enumerate(made):  # several may have come in one millisecond
+        earlier = "UPDATE ai_image_requests SET created_at = AFTER(:seconds) WHERE id = :id"
+        await database.all(earlier, id=request.id, seconds=float(index - number))
+    found = await reads.read_all(database, [request.id for request in made])
+    return [found[request.id] for request in made]
 
 
 async def test_all_are_read_whoever_owns_them(database: Database, users_table: str) -> None:

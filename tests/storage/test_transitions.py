@@ -1,14 +1,16 @@
 """The database obeys the table of states: every change that is not listed is tried and changes nothing."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from storage import reads, transitions
-from storage.database.base import Database
+from storage.database.base import Database, Transaction
 from storage.lifecycle import Event, Status, target
 from storage.public_urls import PublicUrls
+from storage.queries import life
 from storage.submissions import Submission, submit
 from storage.transitions import Applied, Completion, Outcome
 from tests.conftest import People
@@ -113,3 +115,51 @@ async def test_a_late_completion_keeps_the_cost_that_the_failure_told(database: 
     applied = await transitions.complete(database, new_request, Completion("b/a.png", "1"), URLS, actor="n8n")
     assert applied.request is not None
     assert applied.request.cost == Decimal("0.04")
+
+
+async def test_a_completion_that_waited_for_another_change_still_has_its_asset(
+    database: Database, backend: str, new_request: str
+) -> None:
+    """Its statement began before the progress was committed, and is judged again by what was."""
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def progress(tx: Transaction) -> None:
+        values = {"id": new_request, "progress": 50, "execution_id": None}
+        assert await tx.one(life.START[Event.PROGRESSED], **values) is not None
+        inside.set()
+        await go_on.wait()
+
+    holder = asyncio.create_task(database.transaction(progress))
+    await inside.wait()
+    completions = [
+        asyncio.create_task(transitions.complete(database, new_request, PICTURE, URLS, actor="n8n")) for _ in range(4)
+    ]
+    if backend == "postgres":
+        waiting = (
+            "SELECT count(*) AS waiting FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = 'shared'"
+        )
+        while (row := await database.one(waiting)) is None or row["waiting"] < len(completions):
+            await asyncio.sleep(0.01)
+    go_on.set()
+    await holder
+    outcomes = [(await one).outcome for one in completions]
+    assert sorted(outcome.value for outcome in outcomes) == ["changed", "duplicate", "duplicate", "duplicate"]
+    (asset,) = await database.all("SELECT CAST(id AS text) AS id, name FROM assets")
+    row = await database.one("SELECT asset_id, version FROM ai_image_requests WHERE id = :id", id=new_request)
+    assert row is not None
+    assert (row["asset_id"], row["version"], asset["name"]) == (asset["id"], 3, "AI Generated: Shoes - Nike")
+
+
+async def test_the_asset_of_a_private_bucket_has_the_requests_own_url(database: Database, new_request: str) -> None:
+    urls = PublicUrls("https://store.example.com", "https://gateway.example.com", {"ai-images"})
+    applied = await transitions.complete(database, new_request, PICTURE, urls, actor="n8n")
+    assert applied.request is not None
+    (asset,) = await database.all("SELECT file_url FROM assets")
+    assert asset["file_url"] == urls.of(PICTURE.storage_key, new_request, applied.request.picture_token)
+
+
+async def test_a_key_that_looks_like_our_placeholder_stays_as_it_is(database: Database, new_request: str) -> None:
+    key = f"ai-images/{life.TOKEN_PLACE}.png"
+    await transitions.complete(database, new_request, Completion(key, "1"), URLS, actor="n8n")
+    (asset,) = await database.all("SELECT file_url FROM assets")
+    assert asset["file_url"] == URLS.of(key, new_request, "")
