@@ -34,17 +34,10 @@ async def mark_sending(
     `probe_seconds` nothing more is known (the sender died), n8n is to be probed; None where it cannot be.
     """
 
-    async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(
-            sending.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds, probe=probe_seconds
-        )
-        if row is None:
-            return None
-        request = Request.from_row(row)
-        await record(tx, request, "sending", lease, {"attempt": request.dispatch_attempts})
-        return request
-
-    return await database.transaction(work)
+    steps = {"changed": sending.MARK_SENDING, "event": sending.INSERT_SENDING}
+    times = {"deadline": deadline_seconds, "probe": probe_seconds}
+    row = await database.chain(steps, id=request_id, lease=lease, **times)
+    return None if row is None else Request.from_row(row)
 
 
 async def send_again(

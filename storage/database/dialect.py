@@ -67,6 +67,13 @@ WORDS = (
         "costs.amount_of",
     ),
     Word("= ANY({})", "is one of a list", "= ANY({})", "IN (SELECT value FROM json_each({}))"),
+    Word(
+        "JSON_OBJECT",
+        "JSON of names and values",
+        "jsonb_build_object",
+        "json_object",
+        "json.loads",
+    ),
     Word("FOR UPDATE SKIP LOCKED", "lock the rows; leave out what is locked", "FOR UPDATE SKIP LOCKED", ""),
     Word("FOR UPDATE", "lock the rows; wait for who holds them", "FOR UPDATE", ""),
 )

@@ -27,6 +27,11 @@ WHERE id = :id AND dispatch_leased_by = :lease AND dispatch_sending_at IS NULL A
 RETURNING {COLUMNS}"""
 """It is about to be sent; the deadline starts anew."""
 
+INSERT_SENDING = """
+INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail)
+SELECT id, version, NOW(), 'sending', :lease, JSON_OBJECT('attempt', dispatch_attempts) FROM changed"""
+"""Its line of the timeline, after the mark in a chain."""
+
 SEND_AGAIN = f"""
 UPDATE ai_image_requests
 SET dispatch_sending_at = NULL, dispatch_leased_by = NULL, dispatch_due_at = AFTER(:delay), probe_at = NULL,
