@@ -2,12 +2,22 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from storage.costs import Pricing
 from storage.database.base import Database, Transaction
-from storage.errors import IdempotencyConflict, NoOrganization, NotAMember, OrganizationRequired, RateLimited
+from storage.database.open import open_database
+from storage.errors import (
+    BudgetSpent,
+    IdempotencyConflict,
+    NoOrganization,
+    NotAMember,
+    OrganizationRequired,
+    RateLimited,
+)
 from storage.submissions import Submission, Submitted, submit
 from tests.conftest import People
 
@@ -190,6 +200,36 @@ async def test_a_user_whom_another_process_has_locked_delays_nobody_else(databas
     go_on.set()
     await holder
     assert (await waiting).remaining == 9
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_two_processes_share_one_limit_and_one_budget(
+    database: Database, database_url: str, people: People
+) -> None:
+    ada, eve = await people.person(), await people.person()
+    colleagues = "UPDATE organization_members SET organization_id = :organization_id WHERE user_id = :user_id"
+    await database.all(colleagues, organization_id=ada.organizations[0], user_id=eve.id)
+    pricing = Pricing(Decimal("0.10"), Decimal("0.50"))
+    async with open_database(database_url) as other:
+        results = await asyncio.gather(
+            *(
+                submit(
+                    process,
+                    Submission(user_id=person.id, product="Shoes", brand="Nike"),
+                    quota=3,
+                    deadline_seconds=900,
+                    pricing=pricing,
+                )
+                for _ in range(8)
+                for person in (ada, eve)
+                for process in (database, other)
+            ),
+            return_exceptions=True,
+        )
+    assert {type(result) for result in results} == {Submitted, RateLimited, BudgetSpent}
+    made = [result.request.user_id for result in results if isinstance(result, Submitted)]
+    assert len(made) == await rows(database) == 5
+    assert max(made.count(person.id) for person in (ada, eve)) == 3
 
 
 async def _age(database: Database, *, minutes: int) -> None:
