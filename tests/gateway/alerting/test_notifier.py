@@ -41,7 +41,7 @@ async def test_a_receiver_that_is_away_hears_of_it_later(
     gateway: RunningGateway, ada: Person, receiver: AlertReceiver, process: Alerting
 ) -> None:
     async def another_process_may_try() -> None:
-        await gateway.state.database.all("UPDATE ai_gateway_alerts SET telling_until = AFTER(:s)", s=-1.0)
+        await gateway.state.database.all("UPDATE ai_gateway_alerts SET notifying_until = AFTER(:s)", s=-1.0)
 
     receiver.status = 500
     request_id = await make_stuck(gateway, ada)
