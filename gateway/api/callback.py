@@ -44,7 +44,7 @@ LARGE_BODY = 64 * 1024
 
 # No types where what is unusable is dropped: n8n words things its own way, and repeats whatever is refused.
 _CALLBACK: Schema = {
-    "description": "An object with these properties, of at most 1 MiB; also as n8n wraps it, in a list, `json`, `body` or `data`.",
+    "description": "An object with these properties, or one that n8n has wrapped in a list, `json`, `body` or `data`.",
     "properties": {
         "requestId": {"description": "The request; `executionId` will do with the global secret."},
         "status": {"description": "`processing`, `completed` or `failed`; may be missing beside an `error`."},
