@@ -1,5 +1,6 @@
 """Who is asking: a user, an administrator, or n8n."""
 
+import contextlib
 import time
 import uuid
 from functools import lru_cache
@@ -10,7 +11,7 @@ from jwt.utils import base64url_encode
 from starlette.datastructures import Headers
 
 from gateway.auth.claims import claims_of, decode_segment
-from gateway.auth.session_cookie import session_token
+from gateway.auth.session_cookie import cookie_of_project, session_tokens
 from gateway.auth.signing_keys import ALGORITHMS, SigningKeys
 from gateway.auth.verified_tokens import User, VerifiedTokens
 from gateway.ids import parse_id
@@ -56,6 +57,7 @@ class Authenticator:
         self._keys = SigningKeys(settings.supabase_url) if settings.supabase_url else None
         self._api_key = settings.supabase_anon_key.get_secret_value() if settings.supabase_anon_key else None
         self._origins = settings.origins
+        self._cookie = cookie_of_project(settings.supabase_url)
         self._clock_skew = settings.clock_skew_seconds
         self._verified = VerifiedTokens()
         self._header = lru_cache(maxsize=64)(_header_of)  # the same for all tokens of a project
@@ -158,8 +160,8 @@ class Authenticator:
         """
         if (token := bearer(headers)) is not None:
             return await self.user_of_token(token)
-        session = session_token(headers)
-        if session is None:
+        sessions = session_tokens(headers, self._cookie)
+        if not sessions:
             return None
         origin = headers.get("origin")
         if origin is None:
@@ -168,7 +170,15 @@ class Authenticator:
                 raise ForeignOrigin("a cookie without an Origin")
         elif origin not in self._origins:
             raise ForeignOrigin("a cookie from a foreign Origin")
-        return await self.user_of_token(session)
+        return await self.user_of_token(self._best(sessions))
+
+    def _best(self, sessions: list[str]) -> str:
+        """The session that verifies now, the project's own first; the first one if none does."""
+        for token in sessions if len(sessions) > 1 else ():
+            with contextlib.suppress(InvalidToken):
+                if self.user_of_token_now(token) is not None:
+                    return token
+        return sessions[0]
 
     def credential_of_upgrade(self, headers: Headers) -> str | None:
         """The token that a WebSocket upgrade brings; None when a first frame must say who it is.
@@ -182,7 +192,8 @@ class Authenticator:
             raise ForeignOrigin("an upgrade from a foreign Origin")
         if (token := bearer(headers)) is not None:
             return token
-        return session_token(headers) if origin is not None else None
+        sessions = session_tokens(headers, self._cookie) if origin is not None else []
+        return self._best(sessions) if sessions else None
 
 
 def bearer(headers: Headers) -> str | None:
