@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.costs import Pricing
+from storage.database.postgres_url import read_url
 
 SECRET_LENGTH = 32
 """Shortest secret accepted in production: HMAC-SHA256 wants a key as long as its output (RFC 7518, section 3.2)."""
@@ -185,7 +186,8 @@ class Settings(BaseSettings):
         url = value.get_secret_value() or "sqlite:///gateway.sqlite3"
         if not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("must start with sqlite:///, postgresql:// or postgres://")
-        _check_port(url)
+        if not url.startswith("sqlite:"):
+            read_url(url)
         return SecretStr(url)
 
     @field_validator("redis_url")

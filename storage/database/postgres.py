@@ -5,18 +5,15 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import TypeVar
 
 import asyncpg
 from databases import Database as ConnectionPool
 
 from storage.database.base import STATEMENT_SECONDS, Database, Row, Transaction
+from storage.database.postgres_url import CONNECT_SECONDS, pool_options
 
 T = TypeVar("T")
-
-POOL_SIZE = 10
-CONNECT_SECONDS = 5.0
 
 _AFTER = re.compile(r"AFTER\((:\w+)\)")
 _SECONDS = re.compile(r"SECONDS\((\w+)\)")
@@ -46,28 +43,6 @@ def translate(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${names.index(match[1]) + 1}"
 
     return _PARAMETER.sub(numbered, sql), tuple(names)
-
-
-def pool_options(url: str) -> tuple[str, dict[str, Any]]:
-    """Split `url` for the pool: the URL without its query, and keyword options that carry the query's meaning.
-
-    `databases` reads three options from a URL and silently ignores the rest, ``sslmode=require`` among them. So the
-    whole URL also goes to asyncpg as its DSN, which understands libpq's options and sends unknown ones to the server.
-    ``pgbouncer=true`` (Supabase's pooler on port 6543 asks for it) turns prepared statements off.
-    """
-    parts = urlsplit(url.replace("postgres://", "postgresql://", 1))
-    query = dict(parse_qsl(parts.query))
-    options: dict[str, Any] = {"min_size": 1, "max_size": POOL_SIZE}
-    for size in ("min_size", "max_size"):
-        if size in query:
-            options[size] = int(query.pop(size))
-    if "statement_cache_size" in query:
-        options["statement_cache_size"] = int(query.pop("statement_cache_size"))
-    if query.pop("pgbouncer", "") == "true":
-        options["statement_cache_size"] = 0
-    options["min_size"] = min(options["min_size"], options["max_size"])
-    options["dsn"] = urlunsplit(parts._replace(query=urlencode(query)))
-    return urlunsplit(parts._replace(query=urlencode({k: query[k] for k in ("host",) if k in query}))), options
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
@@ -101,9 +76,7 @@ class PostgresDatabase(Database):
     def __init__(self, url: str) -> None:
         pool_url, options = pool_options(url)
         super().__init__(connections=options["max_size"])
-        self._pool = ConnectionPool(
-            pool_url, command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS, reset=_reset, **options
-        )
+        self._pool = ConnectionPool(pool_url, command_timeout=STATEMENT_SECONDS, reset=_reset, **options)
 
     async def _connect(self) -> None:
         await self._pool.connect()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from storage.database.base import is_sqlite
-from storage.database.postgres import pool_options
+from storage.database.postgres_url import read_url
 from storage.database.sqlite import path_of
 
 
@@ -36,13 +36,13 @@ def upgrade(url: str) -> None:
 
 
 async def _upgrade_postgres(url: str) -> None:
-    dsn = pool_options(url)[1]["dsn"]
+    options = read_url(url).connection | {"statement_cache_size": 0}
 
     async def connect() -> object:
         import asyncpg
 
-        # The DSN goes to the driver whole, as the gateway's own pool does it: SQLAlchemy knows fewer of its options.
-        return await asyncpg.connect(dsn, timeout=10, statement_cache_size=0)
+        # The driver gets the URL's options, as the gateway's own pool gives them: SQLAlchemy knows fewer of them.
+        return await asyncpg.connect(**options)
 
     engine = create_async_engine(
         "postgresql+asyncpg://",

@@ -5,13 +5,12 @@ import contextlib
 import uuid
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from storage import queries
 from storage.database import base as database_module
 from storage.database.base import Database, Transaction, open_database
-from storage.database.postgres import pool_options, translate
+from storage.database.postgres import translate
 from storage.database.sqlite import path_of
 from storage.errors import DatabaseBusy, DatabaseUnavailable
 from tests.servers import Postgres
@@ -162,27 +161,6 @@ async def test_a_backend_that_dies_in_a_transaction_poisons_nothing(postgres: Po
             with pytest.raises(DatabaseUnavailable):
                 await database.transaction(work)
             assert await database.one(queries.PING) is not None
-
-
-async def test_url_options_reach_the_server(postgres: Postgres) -> None:
-    """Naive: `databases` ignores ``?sslmode=require`` and talks in the clear without a word."""
-    async with open_database(postgres.url("migrated") + "?application_name=gateway-test") as database:
-        row = await database.one("SELECT current_setting('application_name') AS name")
-        assert row is not None
-        assert row["name"] == "gateway-test"
-    with pytest.raises((ConnectionError, asyncpg.PostgresError, OSError)):
-        async with open_database(postgres.url("migrated") + "?sslmode=require"):
-            pass
-
-
-def test_options_of_poolers_are_understood() -> None:
-    _, options = pool_options("postgres://u:p%40ss@h:6543/d?pgbouncer=true&max_size=3&sslmode=require")
-    assert options == {
-        "min_size": 1,
-        "max_size": 3,
-        "statement_cache_size": 0,
-        "dsn": "postgresql://u:p%40ss@h:6543/d?sslmode=require",
-    }
 
 
 def test_a_cast_is_not_taken_for_a_parameter() -> None:
