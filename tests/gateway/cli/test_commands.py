@@ -1,24 +1,21 @@
 """The commands, as a person types them."""
 
 import asyncio
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
+import click
 import pytest
-from click.testing import CliRunner
 
 from gateway.auth.tokens import Authenticator
-from gateway.cli import main
+from gateway.cli.commands import COMMANDS, main
 from gateway.settings import Settings
 from storage import migrations
 from storage.database import schema
+from tests.gateway.cli.typing_commands import run
 from tests.servers import Postgres, Valkey, free_port
-
-
-def run(*arguments: str, expect: int = 0) -> str:
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == expect, result.output
-    return result.output
 
 
 def test_token_prints_the_token_alone() -> None:
@@ -41,7 +38,8 @@ def test_migrate_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("DATABASE_URL", "REDIS_URL", "N8N_WEBHOOK_URL"):
         assert name in output
     assert "gateway migrate" in output
-    assert run("migrate") == "The database is up to date.\n"
+    assert run("migrate") == f"Created the tables: the database is now at {schema.VERSION}.\n"
+    assert run("migrate") == f"The database is already at {schema.VERSION}.\n"
     assert (tmp_path / "gateway.sqlite3").exists()
     output = run("check", expect=1)
     assert "DATABASE_URL" not in output
@@ -87,7 +85,7 @@ def test_serve_wants_a_migrated_database() -> None:
 def test_serve_tells_of_an_unreachable_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://u:hidden@127.0.0.1:{free_port()}/d")
     output = run("serve", "--port", "0", expect=1)
-    assert "DATABASE_URL cannot be reached" in output
+    assert "DATABASE_URL: cannot be reached: nothing listens there" in output
     assert "hidden" not in output
 
 
@@ -144,3 +142,64 @@ def test_the_code_knows_the_newest_migration() -> None:
     from alembic.script import ScriptDirectory
 
     assert ScriptDirectory.from_config(migrations._config()).get_current_head() == schema.VERSION
+
+
+def test_the_overview_says_what_each_command_says_of_itself() -> None:
+    overview = " ".join(run("--help").split())
+    for name, (_, sentence) in COMMANDS.items():
+        assert f"{name} {sentence}" in overview
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        assert command.name == name
+        first = (command.help or "").partition("\n\n")[0]
+        assert first.replace(" for PRODUCT by BRAND", "") == sentence
+
+
+def test_the_overview_loads_no_server() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
+
+
+LOADED = """
+import contextlib, io, sys
+from gateway.cli import main
+with contextlib.redirect_stdout(io.StringIO()):
+    main(["--help"], standalone_mode=False)
+print(*({"uvicorn", "sqlalchemy", "pydantic", "redis", "asyncpg", "httpx"} & set(sys.modules)))
+"""
+
+
+def test_migrate_tells_what_it_did(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    postgres.execute("CREATE DATABASE to_migrate")
+    monkeypatch.setenv("DATABASE_URL", postgres.url("to_migrate") + "?channel_binding=require")
+    output = run("migrate")
+    assert "Warning: DATABASE_URL: the option channel_binding is left out" in output
+    assert f"Created the tables: the database is now at {schema.VERSION}." in output
+    postgres.execute("UPDATE ai_gateway_schema SET version_num = '0003'", "to_migrate")
+    postgres.execute("DROP TRIGGER ai_image_requests_changed ON ai_image_requests", "to_migrate")
+    postgres.execute("DROP FUNCTION ai_image_requests_changed", "to_migrate")
+    assert f"Brought the database from 0003 to {schema.VERSION}." in run("migrate")
+    assert f"already at {schema.VERSION}" in run("migrate")
+
+
+@pytest.mark.parametrize("command", [("migrate",), ("serve", "--port", "0")])
+def test_a_folder_that_cannot_be_is_a_sentence(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite:////dev/null/gateway.sqlite3")
+    output = run(*command, expect=1)
+    assert "Not a directory" in output or "File exists" in output
+    assert "Traceback" not in output
+
+
+def test_the_demo_tells_that_its_folder_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / ".gateway-demo").write_text("a file")
+    output = run("demo", "--port", "0", expect=1)
+    assert "which cannot be written (File exists)" in output
+    assert "folder of your own" in output
+
+
+def test_a_token_that_nobody_would_take_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_URL", "https://project.supabase.co")
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", "")
+    assert "only Supabase itself" in run("token", "--user", str(uuid.uuid4()), expect=1)

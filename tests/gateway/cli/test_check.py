@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from gateway.cli.check import find_problems
+from gateway.cli.connections import find_problems
 from gateway.settings import Settings
 from storage import migrations
 from tests.gateway.test_executions import KEY, ExecutionsApi, running_api
