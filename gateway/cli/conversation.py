@@ -8,6 +8,7 @@ import click
 import httpx
 
 from gateway.cli.invocation import command
+from gateway.cli.reasons import why_unreachable
 from gateway.client import GatewayClient, GatewayError, GenerationFailed
 from gateway.http_client import new_client
 
@@ -32,8 +33,7 @@ def converse(url: str, token: str | None, talk: Callable[[GatewayClient], Awaita
     except GatewayError as error:
         raise click.ClickException(_sentence(error, url, token)) from None
     except httpx.TransportError as error:
-        reason = str(error) or type(error).__name__
-        raise click.ClickException(f"No gateway answers at {url} ({reason}). Is --url right?") from None
+        raise click.ClickException(f"The gateway at {url} {why_unreachable(error)}. Is --url right?") from None
 
 
 def _sentence(error: GatewayError, url: str, token: str | None) -> str:
