@@ -1,6 +1,6 @@
 """Which commands there are, and where each is.
 
-A command's module is imported when the command is called: `gateway --help` then takes 0.15 seconds instead of 0.8, and
+A command's module is imported when the command is called: `gateway --help` takes 0.06 seconds instead of 0.9, and
 `gateway generate` never loads a server. What the overview says of a command stands here too, for the same reason.
 """
 

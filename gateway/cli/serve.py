@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import tempfile
 
 import click
 
@@ -36,8 +37,10 @@ def serve_command(host: str, port: int, workers: int, no_worker: bool) -> None:
     if not settings.n8n_webhook_url and not no_worker:
         click.echo("N8N_WEBHOOK_URL is not set: every request will fail. `gateway demo` has a stand-in.", err=True)
     check_database(settings)
+    if workers > 1:
+        _check_temporary_folder()
     listener = listen(host, port)
-    click.echo(f"Serving http://{host}:{listener.getsockname()[1]}", err=True)
+    click.echo(f"Serving {_url(host, listener.getsockname()[1])}", err=True)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal once it has stopped in good order
         if workers > 1:
             factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
@@ -60,9 +63,24 @@ def worker_command(host: str, port: int | None) -> None:
         asyncio.run(_work(settings))
         return
     listener = listen(host, port)
-    click.echo(f"The worker runs, and answers operators at http://{host}:{listener.getsockname()[1]}", err=True)
+    click.echo(f"The worker runs, and answers operators at {_url(host, listener.getsockname()[1])}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         serve(create_worker_app(settings), settings, listener)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_temporary_folder() -> None:
+    """Stop with a sentence where there is none: server processes share their metrics in it."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise click.ClickException(
+            "Several processes share their metrics in a temporary folder, and none can be written: set TMPDIR to one, "
+            "such as a tmpfs, or use --workers 1."
+        ) from None
 
 
 async def _work(settings: Settings) -> None:

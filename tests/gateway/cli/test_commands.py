@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from gateway.auth.tokens import Authenticator
 from gateway.cli.commands import COMMANDS, main
+from gateway.server.processes import bind
 from gateway.settings import Settings
 from storage import migrations
 from storage.database import schema
@@ -220,3 +223,22 @@ def test_a_token_that_nobody_would_take_is_not_made(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SUPABASE_URL", "https://project.supabase.co")
     monkeypatch.setenv("SUPABASE_JWT_SECRET", "")
     assert "only Supabase itself" in run("token", "--user", str(uuid.uuid4()), expect=1)
+
+
+def test_processes_without_a_temporary_folder_are_told(
+    postgres: Postgres, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a read-only file system."""
+    monkeypatch.setenv("DATABASE_URL", postgres.url("migrated"))
+    monkeypatch.setenv("REDIS_URL", valkey.url)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    assert "set TMPDIR" in run("serve", "--port", "0", "--workers", "2", expect=1)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_all_addresses_are_those_of_ipv4_too() -> None:
+    with bind("::", 0) as listener:
+        for address in ("127.0.0.1", "::1"):
+            with socket.create_connection((address, listener.getsockname()[1]), timeout=5) as connection:
+                assert connection.getpeername()[1] == listener.getsockname()[1]
