@@ -10,9 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute
 
+from gateway.alerting.claims import Claims, InProcessClaims, RedisClaims
+from gateway.alerting.database_outage import DatabaseOutage
+from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
+from gateway.alerting.notifier import Notifier
 from gateway.api import callback, generate, health, history, images, metrics, pages, status
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
@@ -28,17 +32,21 @@ from gateway.n8n.recovery import DeadlineSweeper
 from gateway.n8n.webhook import Webhook
 from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus, InProcessBus
+from gateway.realtime.connection import SessionParts
 from gateway.realtime.connection_limits import ConnectionLimits
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
-from gateway.realtime.websocket.transport import WebSocketTransport
+from gateway.realtime.request_reader import RequestReader
+from gateway.realtime.subscriptions import Subscriptions
+from gateway.realtime.websocket import endpoint as websocket
+from gateway.server.websocket_protocol import WebSockets
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
 from gateway.state import State
 from gateway.tasks import keep_running, stop_all
 from gateway.telemetry.incidents import Incidents
 from gateway.telemetry.logging import configure_logging
-from storage.database.base import open_database
+from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.public_urls import PublicUrls
 
@@ -49,6 +57,7 @@ def build_state(settings: Settings) -> State:
     bus: Bus = InProcessBus() if settings.redis_url is None else RedisBus(settings.redis_url.get_secret_value())
     urls = PublicUrls(settings.storage_base, settings.app_url, frozenset(settings.storage_private_buckets))
     hub = Hub(database, bus, urls, settings.reconcile_seconds)
+    reader = RequestReader(database, urls)
     drain = Drain(settings.drain_seconds)
     drain.on_begin(lambda: hub.drain(settings.drain_seconds))
     return State(
@@ -58,6 +67,8 @@ def build_state(settings: Settings) -> State:
         bus=bus,
         hub=hub,
         announcer=Announcer(bus, urls),
+        reader=reader,
+        subscriptions=Subscriptions(hub, reader),
         limits=ConnectionLimits(
             per_user=settings.ws_connections_per_user,
             per_address=settings.ws_connections_per_address,
@@ -80,22 +91,39 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
         await check_schema(state.database)
         await state.bus.start()
         await state.hub.start()
-        monitor = AlertMonitor(state)
-        alerting = (
-            keep_running(monitor.keep_looking, "alert-look"),
-            keep_running(monitor.keep_telling, "alert-tell"),
-        )
         try:
-            async with working(state) if worker else contextlib.nullcontext():
+            async with alerting(state), working(state) if worker else contextlib.nullcontext():
                 yield
         finally:
             state.drain.begin()
-            await stop_all(*alerting)
-            await monitor.stop()
             await state.hub.stop()
             await state.bus.stop()
             await state.authenticator.aclose()
             await state.signed_urls.aclose()
+
+
+@contextlib.asynccontextmanager
+async def alerting(state: State) -> AsyncIterator[None]:
+    """Run the heartbeat, the alert monitor and the notifier."""
+    settings, database, bus = state.settings, state.database, state.bus
+    heartbeat = Heartbeat(state.process, database, bus, state.hub, state.limits, state.drain, state.incidents)
+    redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
+    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value())
+    outage = DatabaseOutage(claims)
+    monitor = AlertMonitor(database, bus, outage, settings.ai_stuck_after_seconds)
+    notifier = Notifier(database, outage, None if webhook_url is None else webhook_url.get_secret_value())
+    tasks = [
+        keep_running(heartbeat.run, "heartbeat"),
+        keep_running(monitor.run, "alert-monitor"),
+        keep_running(notifier.run, "alert-notifier"),
+    ]
+    try:
+        yield
+    finally:
+        state.drain.begin()
+        await stop_all(*tasks)
+        await heartbeat.stop()
+        await claims.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -134,9 +162,10 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         extra_routes: routes that come before ours (the demo's stand-ins).
     """
     state = build_state(settings)
-    transport = WebSocketTransport(settings, state.authenticator, state.hub, state.limits, state.database, state.urls)
+    sessions = SessionParts(settings, state.authenticator, state.hub, state.subscriptions, state.limits)
     return _application(
         state,
+        WebSockets.of(settings, {websocket.PATH: websocket.WebSocketEndpoint(sessions)}),
         worker=worker,
         routes=[
             *extra_routes,
@@ -150,7 +179,6 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *health.routes(),
             *metrics.routes,
             *documents.routes,
-            WebSocketRoute("/ws", transport.endpoint),
             *pages.routes,
         ],
         middleware=[
@@ -171,16 +199,23 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
 def create_worker_app(settings: Settings) -> Starlette:
     """The worker as an application that tells operators how it is, and nobody anything else."""
     routes = [*health.routes(), *metrics.routes]
-    return _application(build_state(settings), worker=True, routes=routes, middleware=[UNEXPECTED])
+    return _application(
+        build_state(settings), WebSockets.of(settings, {}), worker=True, routes=routes, middleware=[UNEXPECTED]
+    )
 
 
 def _application(
-    state: State, *, worker: bool, routes: Sequence[BaseRoute], middleware: Sequence[Middleware] = ()
+    state: State,
+    websockets: WebSockets,
+    *,
+    worker: bool,
+    routes: Sequence[BaseRoute],
+    middleware: Sequence[Middleware] = (),
 ) -> Starlette:
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, State]]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, object]]:
         async with running(state, worker=worker):
-            yield {"gateway": state}  # in every connection's state, and in the server's
+            yield {"gateway": state, "websockets": websockets}  # in every connection's state, and in the server's
 
     return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
 

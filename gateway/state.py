@@ -15,6 +15,8 @@ from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus
 from gateway.realtime.connection_limits import ConnectionLimits
 from gateway.realtime.hub import Hub
+from gateway.realtime.request_reader import RequestReader
+from gateway.realtime.subscriptions import Subscriptions
 from gateway.settings import Settings
 from gateway.signed_urls import SignedUrls
 from gateway.telemetry.incidents import Incidents
@@ -33,6 +35,8 @@ class State:
     bus: Bus
     hub: Hub
     announcer: Announcer
+    reader: RequestReader
+    subscriptions: Subscriptions
     limits: ConnectionLimits
     drain: Drain
     dispatch_due: asyncio.Event

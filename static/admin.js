@@ -1,156 +1,183 @@
 // The administrators' dashboard: who may see it, what is read when, and what changes by itself.
-import { forgetToken, keepToken, read, Refused, token } from "./admin/api.js";
+import { clearToken, get, storeToken, token } from "./admin/api.js";
 import { showCharts } from "./admin/charts.js";
-import * as detail from "./admin/detail.js";
-import { element, say, set } from "./admin/dom.js";
-import * as list from "./admin/list.js";
-import { Live } from "./admin/live.js";
-import { showNumbers } from "./admin/numbers.js";
-import { paced } from "./admin/pace.js";
-import { moment } from "./admin/texts.js";
-import { current, onChange, show } from "./admin/view.js";
+import { descendant, element, setAttribute, setText } from "./admin/dom.js";
+import { dateTime } from "./admin/format.js";
+import { currentView, navigate, onNavigate } from "./admin/navigation.js";
+import * as dialog from "./admin/request-dialog.js";
+import * as table from "./admin/request-table.js";
+import { showStatistics } from "./admin/statistics.js";
+import { throttled } from "./admin/throttle.js";
+import { GatewayClient, GatewayError } from "./gateway.js";
 
-const DAYS = "7";
+/** @import { Statistics, View } from "./admin/types.d.ts" */
 
-/** The gateway remembers its statistics for so long. */
-const FRESH = 5000;
+const DEFAULT_DAYS = "7";
 
-/** How often it is looked at what changes without a request: alerts, connections, and everything while not live. */
-const LOOK = 15_000;
+/** Milliseconds for which the gateway's statistics are cached. */
+const CACHE_TIME = 5000;
 
-const STATES = {
+/** How often what changes without a request is read: alerts, connections, and everything while not live. */
+const POLL_INTERVAL = 15_000;
+
+/** The close code of a WebSocket whose credential is no good. */
+const UNAUTHORIZED = 4401;
+
+const CONNECTION_STATES = {
   connecting: "Connecting…",
   live: "Live",
   reconnecting: "Reconnecting… Updated every 15 s.",
   off: "Not live. Updated every 15 s.",
 };
 
-/** What belongs to the days that are asked for. */
+/** The elements whose content belongs to the days that are asked for. */
 const OF_DAYS = ["numbers", "charts", "cost-chart", "shares"];
 
-let state = "connecting";
-let shownDays = null;
-let changedAt = -Infinity;
-let looking = null;
+/** @type {keyof typeof CONNECTION_STATES} */
+let connectionState = "connecting";
 
-const live = new Live({
-  onState(name) {
-    state = name;
-    set(element("live"), "data-state", name);
-    say(element("live"), STATES[name]);
-  },
-  onSubscribed: () => attempt(list.load).then(changed),
-  onUpdate(body) {
-    list.takeUpdate(body);
-    detail.takeUpdate(body);
-    changed();
-  },
-  onExpiring: (expiresAt) => say(element("live"), `Live. The sign-in ends at ${moment(expiresAt)}.`),
-  onUnauthorized: () => readStatisticsSoon(), // whether a sign-in is needed, it says
+/** @type {string|null} */
+let shownDays = null;
+
+/** When something was last changed, on the clock of `performance`. */
+let changedAt = -Infinity;
+
+/** @type {ReturnType<typeof setInterval>|null} null while the dashboard is hidden */
+let pollTimer = null;
+
+let unsubscribe = () => {};
+
+const gateway = new GatewayClient({
+  getToken: () => Promise.resolve(token()),
+  onExpiring: (expiresAt) => setText(element("live"), `Live. The sign-in ends at ${dateTime(expiresAt)}.`),
 });
 
-const readStatisticsSoon = paced(FRESH, async () => {
+const readStatisticsSoon = throttled(CACHE_TIME, async () => {
   const began = performance.now();
   await attempt(readStatistics);
-  // What was remembered when it was read may have been older than the last change.
-  if (changedAt > began - FRESH && looking !== null) readStatisticsSoon();
+  // What was cached when it was read may have been older than the last change.
+  if (changedAt > began - CACHE_TIME && pollTimer !== null) readStatisticsSoon();
 });
 
-element("days").addEventListener("change", ({ target }) => show({ days: target.value === DAYS ? null : target.value }));
+element("days").addEventListener("change", () => {
+  const chosen = descendant(element("days"), ":checked", HTMLInputElement).value;
+  navigate({ days: chosen === DEFAULT_DAYS ? null : chosen });
+});
 element("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  keepToken(element("token").value.trim());
-  element("token").value = "";
-  enter();
+  const field = element("token", HTMLInputElement);
+  storeToken(field.value.trim());
+  field.value = "";
+  void start();
 });
 element("sign-out").addEventListener("click", () => {
-  forgetToken();
-  leave();
-  enter();
+  clearToken();
+  stop();
+  void start();
 });
-document.addEventListener("visibilitychange", look);
-onChange((view) => {
-  if (looking === null) return;
-  if (tellDays(view) !== shownDays) attempt(readStatistics);
-  attempt(() => list.showList(view)).then(() => detail.showDetail(view));
-});
-enter();
+document.addEventListener("visibilitychange", poll);
+onNavigate((view) => void show(view));
+void start();
 
-async function enter() {
+/** Show the dashboard to whoever may see it. */
+async function start() {
   element("sign-out").hidden = token() === null;
   // Both before anything is seen: what came later would push the rest away.
-  if (!(await attempt(() => Promise.all([readStatistics(), list.showList(current())])))) {
-    if (element("sign-in").hidden) setTimeout(enter, LOOK);
+  if (!(await attempt(() => Promise.all([readStatistics(), table.showTable(currentView())])))) {
+    if (element("sign-in").hidden) setTimeout(start, POLL_INTERVAL);
     return;
   }
   element("sign-in").hidden = true;
   element("dashboard").hidden = false;
-  looking = setInterval(look, LOOK);
-  live.start();
-  await detail.showDetail(current());
+  if (pollTimer !== null) clearInterval(pollTimer);
+  pollTimer = setInterval(poll, POLL_INTERVAL);
+  subscribe();
+  await dialog.showDialog(currentView());
 }
 
-function leave() {
-  clearInterval(looking);
-  looking = null;
-  live.stop();
-  say(element("live"), null);
+function stop() {
+  if (pollTimer !== null) clearInterval(pollTimer);
+  pollTimer = null;
+  unsubscribe();
+  setText(element("live"), null);
   element("dashboard").hidden = true;
 }
 
-/** Do what reads from the gateway; whether that worked. What went wrong is told. */
+/** @param {View} view */
+async function show(view) {
+  if (pollTimer === null) return;
+  if (showDays(view) !== shownDays) void attempt(readStatistics);
+  await attempt(() => table.showTable(view));
+  await dialog.showDialog(view);
+}
+
+/**
+ * Do what reads from the gateway, and show what went wrong.
+ * @param {() => Promise<unknown>} work
+ * @returns {Promise<boolean>} whether it worked
+ */
 async function attempt(work) {
   try {
     await work();
-    say(element("stale"), null);
+    setText(element("read-problem"), null);
     return true;
   } catch (error) {
-    if (error instanceof Refused && error.isAboutSignIn) {
+    const isAnswer = error instanceof GatewayError;
+    if (isAnswer && (error.status === 401 || error.status === 403)) {
       askToSignIn(error);
     } else {
-      const reason = error instanceof Refused ? error.message : "The gateway cannot be reached.";
-      say(element("stale"), `${reason} What you see may be old; it is tried again.`);
+      const reason = isAnswer ? error.message : "The gateway cannot be reached.";
+      setText(element("read-problem"), `${reason} What you see may be old; it is tried again.`);
     }
     return false;
   }
 }
 
+/** @param {GatewayError} error */
 function askToSignIn(error) {
-  const dialog = element("detail");
-  if (dialog.open) dialog.close();
-  leave();
-  const tried = token() !== null;
-  if (error.status === 401) forgetToken();
+  const open = element("detail", HTMLDialogElement);
+  if (open.open) open.close();
+  stop();
+  const hadToken = token() !== null;
+  if (error.status === 401) clearToken();
   element("sign-out").hidden = token() === null;
   element("sign-in").hidden = false;
-  const problem = error.status === 403 ? error.message : tried ? "That token is not valid, or it has expired." : null;
-  say(element("sign-in-problem"), problem);
+  const invalid = hadToken ? "That token is not valid, or it has expired." : null;
+  setText(element("sign-in-problem"), error.status === 403 ? error.message : invalid);
   element("token").focus();
 }
 
-// -- the statistics -----------------------------------------------------------------------------------------------------
+// -- what is live -----------------------------------------------------------------------------------------------------
 
-async function readStatistics() {
-  const asked = tellDays(current());
-  const stats = await read("stats", { days: asked });
-  if (asked !== days(current())) return;
-  showNumbers(stats);
-  await showCharts(stats);
-  if (asked !== days(current())) return;
-  shownDays = asked;
-  tellDays(current());
+function subscribe() {
+  unsubscribe();
+  showConnectionState("connecting");
+  unsubscribe = gateway.subscribeAll(applyUpdate, {
+    async onSubscribed() {
+      showConnectionState("live");
+      await attempt(table.load);
+      changed();
+    },
+    onDisconnected(code) {
+      showConnectionState("reconnecting");
+      if (code === UNAUTHORIZED) readStatisticsSoon(); // whether a sign-in is needed, it says
+    },
+    onError: () => showConnectionState("off"),
+  });
 }
 
-/** Show which days are asked for, and dim what is of others still. */
-function tellDays(view) {
-  const asked = days(view);
-  element("days").querySelector(`[value="${asked}"]`).checked = true;
-  for (const id of OF_DAYS) set(element(id), "aria-busy", asked === shownDays ? null : "true");
-  return asked;
+/** @param {import("./gateway.js").Body} body */
+function applyUpdate(body) {
+  table.applyUpdate(body);
+  dialog.applyUpdate(body);
+  changed();
 }
 
-function days({ days: asked }) {
-  return element("days").querySelector(`[value="${CSS.escape(asked ?? "")}"]`) ? asked : DAYS;
+/** @param {keyof typeof CONNECTION_STATES} state */
+function showConnectionState(state) {
+  connectionState = state;
+  setAttribute(element("live"), "data-state", state);
+  setText(element("live"), CONNECTION_STATES[state]);
 }
 
 /** Something has changed: the statistics are not what they were. */
@@ -159,9 +186,42 @@ function changed() {
   readStatisticsSoon();
 }
 
-function look() {
-  if (document.hidden || looking === null) return;
+function poll() {
+  if (document.hidden || pollTimer === null) return;
   readStatisticsSoon();
-  const isStuckAsked = current().status === "stuck"; // what gets stuck does so without a change
-  if (state !== "live" || list.isBehind || isStuckAsked) attempt(list.load);
+  const canGetStuck = currentView().status === "stuck"; // what gets stuck does so without a change
+  if (connectionState !== "live" || table.isBehind || canGetStuck) void attempt(table.load);
+}
+
+// -- the statistics ---------------------------------------------------------------------------------------------------
+
+async function readStatistics() {
+  const asked = showDays(currentView());
+  /** @type {Statistics} */
+  const statistics = await get("stats", { days: asked });
+  if (asked !== daysOf(currentView())) return;
+  showStatistics(statistics);
+  await showCharts(statistics);
+  if (asked !== daysOf(currentView())) return;
+  shownDays = asked;
+  showDays(currentView());
+}
+
+/**
+ * Show which days are asked for, and dim what is of others still.
+ * @param {View} view
+ */
+function showDays(view) {
+  const asked = daysOf(view);
+  descendant(element("days"), `[value="${asked}"]`, HTMLInputElement).checked = true;
+  for (const id of OF_DAYS) setAttribute(element(id), "aria-busy", asked === shownDays ? null : "true");
+  return asked;
+}
+
+/**
+ * The days that a view asks for, if they are offered.
+ * @param {View} view
+ */
+function daysOf({ days = DEFAULT_DAYS }) {
+  return element("days").querySelector(`[value="${CSS.escape(days)}"]`) ? days : DEFAULT_DAYS;
 }

@@ -99,8 +99,8 @@ export interface AiImageFormEventMap {
  */
 export class AiImageForm extends HTMLElement {
   /**
-   * Fetches a fresh access token; the session cookie is used when left out. When its tokens are another user's, or it is
-   * set or removed, the element forgets all that it has shown.
+   * Fetches a fresh access token; the session cookie is used when left out. When its tokens are another user's, or it
+   * is set or removed, the element forgets all that it has shown.
    */
   getToken: (() => Promise<string | null | undefined>) | null;
   /** The texts; what is set replaces defaults, in part or altogether. */

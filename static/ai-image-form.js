@@ -3,43 +3,56 @@
 //   <script type="module" src="ai-image-form.js"></script>
 //   <ai-image-form gateway-url="https://gateway.example.com"></ai-image-form>
 //
-// This file holds what is shown when; what runs is in ai-image-form/requests.js, and each view in a file of its own.
-import { Card } from "./ai-image-form/card.js";
+// This file holds who is here and what they do; what runs is in ai-image-form/requests.js, and what is seen in view.js.
 import { Refusals } from "./ai-image-form/refusals.js";
 import { isFinal, Requests } from "./ai-image-form/requests.js";
-import { styleSheet } from "./ai-image-form/style.js";
-import { Subject } from "./ai-image-form/subject.js";
+import { styleSheet } from "./ai-image-form/stylesheet.js";
 import { fill, TEXTS } from "./ai-image-form/texts.js";
-import { whenAgain } from "./ai-image-form/waiting.js";
+import { User } from "./ai-image-form/user.js";
+import { View } from "./ai-image-form/view.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
 
-const RECENT = 8;
+/** @import { AiImageError, AiImageForm as Declared, AiImageFormTexts } from "./ai-image-form.d.ts" */
+/** @import { Values } from "./ai-image-form/form-view.js" */
+/** @import { Body, GatewayOptions, Usage } from "./gateway.js" */
 
-/** Until the past is read again, in milliseconds, when it could not be read. */
-const READ_PAUSE = 5000;
+const RECENT_COUNT = 8;
+
+/** Milliseconds until the past is read again when it could not be read. */
+const READ_RETRY_DELAY = 5000;
 
 /** Refusals that name an organization problem: the choice must be offered anew. */
 const ORGANIZATION_CODES = new Set(["organization_required", "not_a_member"]);
 
 // Where pages are rendered without a browser, importing this must not fail.
-class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
+const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? Object);
+
+/** @implements {Pick<Declared, "getToken"|"texts">} */
+class AiImageForm extends Base {
   static observedAttributes = ["gateway-url", "organization-id"];
 
+  /** @type {GatewayClient|null} null while the element is in no page */
   #gateway = null;
+  /** @type {NonNullable<GatewayOptions["getToken"]>|null} */
   #getToken = null;
   #texts = TEXTS;
   #connection = "idle";
-  #signedOut = false;
-  #timer = null;
+  #isSignedOut = false;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #timer;
 
-  // What is one subject's, and forgotten with it.
-  #subject = null; // null: not known yet
-  #card = null;
-  #requests = null;
-  #refusals = null;
+  // What is one user's, and forgotten with them.
+  /** @type {User|null} null: not known yet */
+  #user = null;
+  #view = this.#newView();
+  #requests = this.#newRequests();
+  #refusals = new Refusals();
+  /** @type {Usage|null} */
   #usage = null;
-  #shown = null; // the id of the request that is shown; null: the form
-  #submission = null; // stands for the one that waits for its answer
+  /** @type {string|null} the id of the request that is shown; null: the form */
+  #shown = null;
+  /** @type {object|null} stands for the submission that waits for its answer */
+  #submission = null;
   #hasRead = false; // whether the past could be read
 
   // -- the public side ------------------------------------------------------------------------------------------------
@@ -50,18 +63,23 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
   }
 
   set getToken(value) {
-    const other = (value === null || value === undefined) !== (this.#getToken === null); // not for each new closure
-    this.#getToken = value ?? null;
-    if (!other || !this.#requests) return;
+    const getToken = value ?? null;
+    const isOther = (getToken === null) !== (this.#getToken === null); // not for each new closure
+    this.#getToken = getToken;
+    if (!isOther) return;
     this.#forget();
     this.#read();
   }
 
-  /** Texts that replace the defaults, in part or altogether. */
+  /**
+   * Texts that replace the defaults, in part or altogether.
+   * @returns {AiImageFormTexts}
+   */
   get texts() {
     return this.#texts;
   }
 
+  /** @param {Partial<AiImageFormTexts>} value */
   set texts(value) {
     this.#texts = { ...TEXTS, ...value };
     if (this.#gateway) this.#render();
@@ -70,8 +88,8 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
   connectedCallback() {
     this.#upgrade("getToken");
     this.#upgrade("texts");
-    if (!this.#requests) this.#forget();
     if (this.#gateway) return;
+    this.#attach();
     this.#start();
     this.#read();
   }
@@ -83,6 +101,11 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
     });
   }
 
+  /**
+   * @param {string} name
+   * @param {string|null} before
+   * @param {string|null} after
+   */
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#gateway) return;
     if (name === "gateway-url") {
@@ -95,51 +118,65 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
 
   // -- beginning and end ----------------------------------------------------------------------------------------------
 
-  /** A property that was set before the class was known hides the accessor. */
+  /**
+   * A property that was set before the class was known hides the accessor.
+   * @param {"getToken"|"texts"} name
+   */
   #upgrade(name) {
     if (!Object.hasOwn(this, name)) return;
+    /** @type {unknown} */
     const value = this[name];
-    delete this[name];
-    this[name] = value;
+    Reflect.deleteProperty(this, name);
+    Reflect.set(this, name, value);
   }
 
-  /** Begin with nothing: whatever was seen, typed or known belongs to a subject that is no longer here. */
+  /** Begin with nothing: whatever was seen, typed or known belongs to a user who is no longer here. */
   #forget() {
-    const stood = this.#gateway !== null;
+    const wasStarted = this.#gateway !== null;
     const hadFocus = Boolean(this.shadowRoot?.activeElement);
-    if (stood) this.#stop();
-    this.#subject?.memory.leave();
-    const requests = new Requests({
-      onChange: () => this.#render(),
-      onBegun: (body) => requests === this.#requests && this.#dispatch("ai-image-submitted", body),
-      onFinal: (body) => requests === this.#requests && this.#end(body),
-      onSignedOut: () => requests === this.#requests && this.#signOut(),
-    });
-    this.#requests = requests;
+    if (wasStarted) this.#stop();
+    this.#user?.lastShown.clearAnonymous();
+    this.#view = this.#newView();
+    this.#requests = this.#newRequests();
     this.#refusals = new Refusals();
-    this.#subject = this.#usage = this.#shown = this.#submission = null;
-    this.#signedOut = this.#hasRead = false;
-    this.#build();
-    if (!stood) return;
+    this.#user = this.#usage = this.#shown = this.#submission = null;
+    this.#isSignedOut = this.#hasRead = false;
+    if (this.shadowRoot) this.#attach();
+    if (!wasStarted) return;
     this.#start();
-    if (hadFocus) this.#card.form.focus();
+    if (hadFocus) this.#view.form.focus();
   }
 
-  #build() {
-    this.#card = new Card({
+  #newView() {
+    return new View({
       onSubmit: (values) => this.#submit(values),
-      onInput: this.#render,
+      onInput: () => this.#render(),
       onAnother: () => this.#another(),
       onRetry: () => this.#retry(),
-      onEdit: () => this.#edit(this.#requests.get(this.#shown)),
+      onEdit: () => this.#editShown(),
       onChoose: (requestId) => this.#choose(requestId),
     });
+  }
+
+  #newRequests() {
+    /** @type {Requests} */
+    const requests = new Requests({
+      onChange: () => this.#render(),
+      onAccepted: (body) => requests === this.#requests && this.#dispatch("ai-image-submitted", body),
+      onFinal: (body) => requests === this.#requests && this.#finish(body),
+      onSignedOut: () => requests === this.#requests && this.#signOut(),
+    });
+    return requests;
+  }
+
+  #attach() {
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [styleSheet()];
-    root.replaceChildren(this.#card.element);
+    if (root.firstChild !== this.#view.element) root.replaceChildren(this.#view.element);
   }
 
   #start() {
+    /** @type {GatewayClient} */
     const gateway = new GatewayClient({
       url: this.getAttribute("gateway-url") || location.origin,
       getToken: () => this.#tokenFor(gateway),
@@ -172,84 +209,93 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
     return (await this.#getToken?.()) ?? null;
   }
 
-  /** A token for `gateway`, which asks in the name of one subject and of no other. */
+  /**
+   * A token for `gateway`, which asks in the name of one user and of no other.
+   * @param {GatewayClient} gateway
+   */
   async #tokenFor(gateway) {
     const token = await this.#askToken();
-    if (gateway === this.#gateway) this.#recognise(token);
+    if (gateway === this.#gateway) this.#identify(token);
     if (gateway !== this.#gateway) throw new Error("Somebody else is here now.");
     return token;
   }
 
-  #recognise(token) {
-    const subject = new Subject(token, this.getAttribute("gateway-url") ?? "");
-    if (this.#subject?.equals(subject)) return;
-    const isFirst = this.#subject === null;
-    const pause = this.#hasRead ? 0 : READ_PAUSE; // a `getToken` that names another each time must not spin
+  /**
+   * Begin anew where a token names another user than the one before.
+   * @param {string|null} token
+   */
+  #identify(token) {
+    const user = new User(token, this.getAttribute("gateway-url") ?? "");
+    if (this.#user?.equals(user)) return;
+    const isFirst = this.#user === null;
+    const delay = this.#hasRead ? 0 : READ_RETRY_DELAY; // a `getToken` that names another each time must not spin
     if (!isFirst) this.#forget();
-    this.#subject = subject;
-    if (!isFirst) this.#readIn(pause);
+    this.#user = user;
+    if (!isFirst) this.#readIn(delay);
   }
 
   #signOut() {
-    if (this.#signedOut) return;
+    if (this.#isSignedOut) return;
     this.#forget();
-    this.#signedOut = true;
+    this.#isSignedOut = true;
     this.#render();
   }
 
   /** The network is back, or the user: perhaps somebody signed in or out meanwhile, in another tab. */
   #wake = () => {
     if (document.hidden) return;
-    if (this.#signedOut) this.#read();
-    else this.#tokenFor(this.#gateway).catch(() => {});
+    if (this.#isSignedOut) this.#read();
+    else if (this.#gateway) this.#tokenFor(this.#gateway).catch(() => {});
   };
 
   // -- what the gateway knows -----------------------------------------------------------------------------------------
 
   #read() {
     if (!this.#gateway) return;
-    this.#restore();
-    this.#readUsage();
+    void this.#restore();
+    void this.#readUsage();
   }
 
-  #readIn(milliseconds) {
+  /** @param {number} delay */
+  #readIn(delay) {
     const gateway = this.#gateway;
-    setTimeout(() => gateway === this.#gateway && this.#read(), milliseconds);
+    setTimeout(() => gateway === this.#gateway && this.#read(), delay);
   }
 
   /** Show what was shown before a reload, and what is recent. */
   async #restore() {
     const gateway = this.#gateway;
     try {
-      await this.#requests.load(RECENT);
+      await this.#requests.load(RECENT_COUNT);
       if (gateway !== this.#gateway) return;
       this.#hasRead = true;
-      this.#signedOut = false;
+      this.#isSignedOut = false;
       this.#render();
       await this.#restoreShown();
     } catch (error) {
       if (gateway !== this.#gateway) return; // and the form works without its past
-      if (error.status === 401) this.#signOut();
-      else if (error.status === 404) this.#subject.memory.set(null);
-      else this.#readIn(READ_PAUSE);
+      const status = error instanceof GatewayError ? error.status : null;
+      if (status === 401) this.#signOut();
+      else if (status === 404) this.#user?.lastShown.set(null);
+      else this.#readIn(READ_RETRY_DELAY);
     }
   }
 
   async #restoreShown() {
     const gateway = this.#gateway;
-    const requestId = this.#shown ?? this.#subject.memory.get();
+    const requestId = this.#shown ?? this.#user?.lastShown.get();
     if (!requestId) return;
     if (!this.#requests.get(requestId)) await this.#requests.find(requestId);
     if (gateway !== this.#gateway || this.#shown) return;
-    const { product, brand } = this.#card.form.values();
+    const { product, brand } = this.#view.form.values();
     if (!product && !brand) this.#show(requestId); // who types already is not interrupted
   }
 
   async #readUsage() {
     const gateway = this.#gateway;
     try {
-      const usage = await gateway.usage();
-      if (gateway !== this.#gateway) return;
+      const usage = await gateway?.usage();
+      if (!usage || gateway !== this.#gateway) return;
       this.#usage = usage;
       this.#render();
     } catch {
@@ -259,34 +305,41 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
 
   // -- what the user does ---------------------------------------------------------------------------------------------
 
+  /** @param {Values} values */
   async #submit({ product, brand }) {
     if (this.#submission) return;
     const submission = (this.#submission = {});
-    this.#refusals.drop(this.#organizationId());
+    this.#refusals.clear(this.#organizationId());
     this.#render();
     const gateway = this.#gateway;
     const token = await this.#askToken().catch(() => undefined);
-    if (gateway !== this.#gateway) return this.#release(submission); // whoever is here now has not asked for it
-    if (token !== undefined) this.#recognise(token); // whoever submits may be somebody else than was here before
+    if (gateway !== this.#gateway) {
+      this.#release(submission); // whoever is here now has not asked for it
+      return;
+    }
+    if (token !== undefined) this.#identify(token); // whoever submits may be somebody else than was here before
     this.#submission = submission;
     this.#render();
     const requests = this.#requests;
     const organizationId = this.#organizationId();
-    let begun = null;
-    const begin = (requestId) => {
-      const movedOn = begun && this.#shown !== begun; // and is not brought back when the answer corrects what was found
-      if (requests !== this.#requests || requestId === begun || movedOn) return;
-      begun = requestId;
+    /** @type {string|null} */
+    let acceptedId = null;
+    /** @param {string} requestId */
+    const accept = (requestId) => {
+      // Who has moved on is not brought back when the answer corrects what was found.
+      const hasMovedOn = acceptedId !== null && this.#shown !== acceptedId;
+      if (requests !== this.#requests || requestId === acceptedId || hasMovedOn) return;
+      acceptedId = requestId;
       this.#release(submission);
-      this.#card.form.reset();
+      this.#view.form.reset();
       this.#show(requestId, { focus: true });
     };
     try {
-      begin(await requests.submit(product, brand, organizationId, begin));
-      if (requests === this.#requests && this.#signedOut) this.#read();
+      accept(await requests.submit(product, brand, organizationId, accept));
+      if (requests === this.#requests && this.#isSignedOut) this.#read();
     } catch (error) {
       if (requests !== this.#requests) return;
-      if (begun && this.#shown === begun) this.#edit({ product, brand });
+      if (acceptedId !== null && this.#shown === acceptedId) this.#edit({ product, brand });
       this.#refuse(error, organizationId);
     } finally {
       this.#release(submission);
@@ -294,67 +347,94 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
     }
   }
 
-  /** Free the form; a later submission keeps it. */
+  /**
+   * Free the form; a later submission keeps it.
+   * @param {object} submission
+   */
   #release(submission) {
     if (this.#submission === submission) this.#submission = null;
   }
 
+  /**
+   * A submission was refused, or its answer was lost.
+   * @param {unknown} error
+   * @param {string|undefined} organizationId
+   */
   #refuse(error, organizationId) {
-    const answered = error instanceof GatewayError;
-    const message = answered ? error.message : this.#texts.unreachable;
-    const code = answered ? error.code : "unreachable";
-    const until = error.isRefusal && error.retryAfter ? Date.now() + error.retryAfter * 1000 : null;
-    if (error.status === 401) this.#signOut();
+    const answer = error instanceof GatewayError ? error : null;
+    const message = answer?.message ?? this.#texts.unreachable;
+    const code = answer?.code ?? "unreachable";
+    const until = answer?.isRefusal && answer.retryAfter ? Date.now() + answer.retryAfter * 1000 : null;
+    if (answer?.status === 401) this.#signOut();
     else this.#refusals.add({ message, until, code }, organizationId);
-    if (ORGANIZATION_CODES.has(code)) this.#readUsage();
+    if (ORGANIZATION_CODES.has(code)) void this.#readUsage();
     this.#dispatch("ai-image-error", { error: message, code });
   }
 
   #another() {
-    this.#card.form.reset();
+    this.#view.form.reset();
     this.#show(null);
-    this.#card.form.focus();
+    this.#view.form.focus();
   }
 
   /** People who press “Try again” want the same once more; who wants something else has the other button. */
   #retry() {
-    const body = this.#requests.get(this.#shown);
+    const body = this.#shownBody();
+    if (!body) return;
     this.#edit(body);
-    this.#submit(body);
+    void this.#submit(body);
   }
 
+  #editShown() {
+    const body = this.#shownBody();
+    if (body) this.#edit(body);
+  }
+
+  /** @param {Values} values */
   #edit({ product, brand }) {
-    this.#card.form.reset({ product, brand });
+    this.#view.form.reset({ product, brand });
     this.#show(null);
-    this.#card.form.focus();
+    this.#view.form.focus();
   }
 
+  /** @param {string} requestId */
   #choose(requestId) {
     this.#show(requestId, { focus: true });
-    this.#card.request.element.scrollIntoView({ block: "nearest" });
+    this.#view.request.element.scrollIntoView({ block: "nearest" });
   }
 
+  /** @param {string|null} requestId */
   #show(requestId, { focus = false } = {}) {
     this.#shown = requestId;
-    this.#subject?.memory.set(requestId);
+    this.#user?.lastShown.set(requestId);
     this.#render();
-    if (focus) this.#card.request.heading.focus();
+    if (focus) this.#view.request.heading.focus();
   }
 
   // -- what happens ---------------------------------------------------------------------------------------------------
 
-  /** A request came to its end. */
-  #end(body) {
+  /**
+   * A request came to its end.
+   * @param {Body} body
+   */
+  #finish(body) {
     const { status, product, brand, errorMessage, errorCode } = body;
     const texts = this.#texts;
     const name = fill(texts.alt, { product, brand });
-    this.#card.say(fill(status === "completed" ? texts.announceDone : texts.announceFailed, { name }));
-    this.#readUsage();
-    if (status === "completed") return this.#dispatch("ai-image-success", body);
-    const code = errorCode ?? "generation_failed";
-    this.#dispatch("ai-image-error", { error: errorMessage ?? texts.failed, code, request: body });
+    this.#view.announce(fill(status === "completed" ? texts.announceDone : texts.announceFailed, { name }));
+    void this.#readUsage();
+    if (status === "completed") {
+      this.#dispatch("ai-image-success", body);
+    } else {
+      const code = errorCode ?? "generation_failed";
+      this.#dispatch("ai-image-error", { error: errorMessage ?? texts.failed, code, request: body });
+    }
   }
 
+  /**
+   * @param {"ai-image-submitted"|"ai-image-success"|"ai-image-error"} type
+   * @param {Body|AiImageError} detail
+   */
   #dispatch(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
   }
@@ -363,48 +443,33 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
 
   #render = () => {
     if (!this.#gateway) return;
-    const body = this.#shown && this.#requests.get(this.#shown);
-    const texts = this.#texts;
-    const focused = this.shadowRoot.activeElement;
-    const submitting = this.#submission !== null;
+    const shown = this.#shownBody();
     const refusal = this.#refusals.get(this.#organizationId());
-    const later = refusal?.until ? whenAgain(refusal.until, texts, this.#language()) : null;
-    this.#card.form.element.hidden = Boolean(body);
-    this.#card.request.element.hidden = !body;
-    this.#card.form.update({
-      texts,
-      submitting,
-      blocked: Boolean(later),
-      problem: this.#signedOut ? texts.signedOut : refusal?.message ?? null,
-      later,
-      notice: navigator.onLine ? null : submitting ? texts.offlineSubmitting : texts.offline,
+    this.#view.update({
+      texts: this.#texts,
+      language: this.#language(),
+      isSignedOut: this.#isSignedOut,
+      isSubmitting: this.#submission !== null,
+      isReconnecting: this.#connection === "polling",
+      refusal,
       organizations: this.#organizations(),
+      shown,
+      elapsed: shown && this.#requests.elapsed(shown),
+      typical: this.#usage?.typicalSeconds ?? null,
+      recent: this.#requests.recent(RECENT_COUNT),
     });
-    if (body) {
-      this.#card.request.update({
-        body,
-        texts,
-        elapsed: this.#requests.elapsed(body),
-        typical: this.#usage?.typicalSeconds ?? null,
-        notice: this.#trouble(),
-      });
-      if (!isFinal(body)) this.#card.sayProgress(body, texts);
-    }
-    this.#card.strip.update({ bodies: this.#requests.recent(RECENT), shown: this.#shown, texts });
-    // A button that vanished under the keyboard leaves its user at the top of the page.
-    if (focused && focused.offsetParent === null && body) this.#card.request.heading.focus();
     clearTimeout(this.#timer);
-    if (refusal?.until || (body && !isFinal(body))) this.#timer = setTimeout(this.#render, 1000);
+    if (refusal?.until || (shown && !isFinal(shown))) this.#timer = setTimeout(this.#render, 1000);
   };
 
-  #trouble() {
-    if (!navigator.onLine) return this.#texts.offlineRunning;
-    return this.#connection === "polling" ? this.#texts.reconnecting : null;
+  /** The Body of the request that is shown; null while the form is. */
+  #shownBody() {
+    return this.#shown === null ? null : this.#requests.get(this.#shown);
   }
 
   /** For whom is submitted; undefined leaves it to the gateway. */
   #organizationId() {
-    return this.getAttribute("organization-id") || this.#card.form.values().organizationId;
+    return this.getAttribute("organization-id") || this.#view.form.values().organizationId;
   }
 
   #organizations() {
@@ -413,7 +478,7 @@ class AiImageForm extends (globalThis.HTMLElement ?? class {}) {
   }
 
   #language() {
-    return this.closest("[lang]")?.lang || undefined;
+    return this.closest("[lang]")?.getAttribute("lang") || undefined;
   }
 }
 

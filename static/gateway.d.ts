@@ -50,7 +50,6 @@ export interface Usage {
   month: { spent: string; reserved: string };
   organizations: {
     organizationId: string;
-    name?: string;
     budget: string | null;
     committed: string;
     remaining: string | null;
@@ -62,7 +61,7 @@ export interface Usage {
 /** A refusal. */
 export class GatewayError extends Error {
   constructor(status: number, code: string, message: string, retryAfter?: number | null, request?: Body | null);
-  /** The HTTP status. */
+  /** The HTTP status; 0 for a WebSocket that the gateway refuses. */
   readonly status: number;
   /** The gateway's word for what is wrong, in snake_case. */
   readonly code: string;
@@ -84,13 +83,30 @@ export interface GatewayOptions {
   getToken?: (() => Promise<string | null | undefined>) | null;
   /** Told how updates arrive: over the WebSocket, by polling, or not at all because nothing is watched. */
   onState?: (state: "live" | "polling" | "idle") => void;
+  /**
+   * Told when the credential of the WebSocket ends within a minute (RFC 3339, in UTC). `getToken` is asked for a fresh
+   * one in any case.
+   */
+  onExpiring?: (expiresAt: string) => void;
+}
+
+export interface AllListeners {
+  /**
+   * Every change from now on is told; what changed before has to be read, for instance from the at most 100 requests
+   * that are given, unfinished ones first. Called again after each disconnection.
+   */
+  onSubscribed?: (requests: Body[]) => void;
+  /** Nothing is told until `onSubscribed`: the WebSocket is lost and tried again. `code` is its close code, or 0. */
+  onDisconnected?: (code: number) => void;
+  /** Called once if not all requests can be watched at all: `forbidden`, or `connection_refused` by a close code. */
+  onError?: (error: GatewayError) => void;
 }
 
 export class GatewayClient {
   constructor(options?: GatewayOptions);
   /**
-   * Submit a request. A lost answer, 502, 503 and 504 are repeated safely; with an `idempotencyKey` of your own, even by
-   * a later call.
+   * Submit a request. A lost answer, 502, 503 and 504 are repeated safely; with an `idempotencyKey` of your own, even
+   * by a later call.
    * @returns the new request's id; from a gateway in sync mode its whole Body, whatever became of it
    */
   generate(
@@ -118,9 +134,18 @@ export class GatewayClient {
    * @returns stops watching
    */
   subscribe(requestId: string, onUpdate: (body: Body) => void, onError?: (error: GatewayError) => void): () => void;
+  /**
+   * Watch everybody's requests, as an administrator, over the WebSocket alone.
+   * @param onUpdate called with each Body that arrives; of one request, the one with the highest version is the newest
+   * @returns stops watching
+   */
+  subscribeAll(onUpdate: (body: Body) => void, listeners?: AllListeners): () => void;
   /** Stop everything. */
   close(): void;
 }
+
+/** The error that an unsuccessful answer of the gateway's API holds. */
+export function errorOf(response: Response): Promise<GatewayError>;
 
 /** A fresh `idempotencyKey`. */
 export function newKey(): string;

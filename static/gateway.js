@@ -6,19 +6,46 @@
 //
 // `onUpdate` sees versions that only rise, and the newest one, whatever breaks: updates come over one WebSocket; while
 // that cannot be had, each watched request is long-polled, and the WebSocket is tried again.
+//
+// What is public is declared and described in gateway.d.ts.
+
+/** @import { AllListeners, Body, GatewayOptions, Submitted } from "./gateway.d.ts" */
+/** @typedef {import("./gateway.d.ts").GatewayClient} Declared */
+/** @typedef {import("./gateway.d.ts").GatewayError} DeclaredError */
+
+/** @typedef {{ onUpdate: (body: Body) => void, onError: (error: GatewayError) => void }} Listener */
+
+/**
+ * @typedef {object} Subscription one request's
+ * @property {Set<Listener>} listeners
+ * @property {number} version the newest that was seen; 0 before the first
+ * @property {Body|null} body that version's
+ * @property {boolean} polling whether a long poll runs for it
+ */
+
+/**
+ * @typedef {{ type: "welcome", pingIntervalMs: number }
+ *   | { type: "subscribed", ref: string|null, requests: Body[], missing: string[] }
+ *   | { type: "update", request: Body }
+ *   | { type: "error", ref: string|null, code: string, error: string }
+ *   | { type: "expiring", expiresAt: string }
+ *   | { type: "drain", reconnectInMs: number }
+ *   | { type: "authenticated" | "unsubscribed" | "pong" }} Message what the gateway sends
+ */
 
 /** Close codes after which connecting again cannot help (the server's table of close codes). */
 const PERMANENT = new Set([1009, 4400, 4403]);
 
 /** Statuses that a proxy or a busy gateway answers with, whatever became of a submission. */
-const PASSING = new Set([502, 503, 504]);
+const RETRYABLE = new Set([502, 503, 504]);
 
 /** Statuses below 500 that speak of the transport, not of the submission. */
-const UNHEARD = new Set([408, 425]);
+const TRANSPORT_FAILURES = new Set([408, 425]);
 
-const LONGEST_PAUSE = 30_000;
+/** Times are milliseconds, unless a name says something else. */
+const MAX_DELAY = 30_000;
 const CONNECT_TIMEOUT = 10_000;
-const POLL_WAIT = 25;
+const POLL_WAIT_SECONDS = 25;
 
 /** How long a submission may take: a gateway in sync mode answers only when the picture is there. */
 const SUBMIT_TIMEOUT = 120_000;
@@ -27,13 +54,26 @@ const SUBMIT_TIMEOUT = 120_000;
 const TOKEN_WARNING = 60_000;
 
 /** How long before its end a token that has not been renewed is asked for once more. */
-const LAST_CALL = 10_000;
+const TOKEN_LAST_ATTEMPT = 10_000;
 
 /** Warnings that follow each other faster are answered together. */
-const TOKEN_PACE = 5_000;
+const TOKEN_DEBOUNCE = 5_000;
 
-/** A refusal: `code` is the gateway's word for it, `status` the HTTP status, `retryAfter` seconds or null. */
+/** The `ref` by which the answers to a subscription to everything are told from others. */
+const ALL = "all";
+
+/**
+ * A refusal: `code` is the gateway's word for it, `status` the HTTP status, `retryAfter` seconds or null.
+ * @implements {DeclaredError}
+ */
 export class GatewayError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} code
+   * @param {string} message
+   * @param {number|null} [retryAfter]
+   * @param {Body|null} [request]
+   */
   constructor(status, code, message, retryAfter = null, request = null) {
     super(message);
     this.name = "GatewayError";
@@ -45,100 +85,138 @@ export class GatewayError extends Error {
 
   /** Whether surely nothing was begun. After any other error only the same Idempotency-Key makes a repeat safe. */
   get isRefusal() {
-    return this.status >= 400 && this.status < 500 && !UNHEARD.has(this.status);
+    return this.status >= 400 && this.status < 500 && !TRANSPORT_FAILURES.has(this.status);
   }
 }
 
+/** @implements {Declared} */
 export class GatewayClient {
   #url;
   #getToken;
   #onState;
-  #watches = new Map(); // request id → { listeners, version, body, polling }
+  #onExpiring;
+  /** @type {Map<string, Subscription>} by request id */
+  #subscriptions = new Map();
+  /** @type {Set<Required<AllListeners> & { onUpdate: (body: Body) => void }>} of every request */
+  #allListeners = new Set();
+  /** @type {WebSocket|null} */
   #socket = null;
   #live = false;
   #failures = 0;
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} by what they are for */
   #timers = new Map();
-  #sentToken = null; // the last one that this connection was told
+  /** @type {string|null} the last one that this connection was told */
+  #sentToken = null;
   #lastHeard = 0;
   #closed = false;
 
-  /**
-   * @param {object} [options]
-   * @param {string} [options.url] the gateway; the page's own origin when left out
-   * @param {() => Promise<string|null>} [options.getToken] a fresh access token; the session cookie when left out
-   * @param {(state: "live"|"polling"|"idle") => void} [options.onState] how updates arrive at the moment
-   */
-  constructor({ url = location.origin, getToken = null, onState = () => {} } = {}) {
+  /** @param {GatewayOptions} [options] */
+  constructor({ url = location.origin, getToken = null, onState = ignore, onExpiring = ignore } = {}) {
     this.#url = url.replace(/\/$/, "");
     this.#getToken = getToken;
     this.#onState = onState;
+    this.#onExpiring = onExpiring;
     globalThis.addEventListener?.("online", this.#online);
+    globalThis.addEventListener?.("offline", this.#offline);
   }
 
   /**
    * Submit a request. While the answer is lost, it is repeated with the same Idempotency-Key, so it never makes two.
    *
    * A gateway in sync mode answers with the whole Body, at once final in most cases; one that failed is an answer too.
+   * @type {Declared["generate"]}
    */
   async generate(product, brand, { organizationId, idempotencyKey = newKey() } = {}) {
     const body = { Product: product, "Your Brand": brand, ...(organizationId && { organizationId }) };
     const began = Date.now();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#fetch("/api/ai-generate", {
+        /** @type {Submitted|Body} */
+        const answer = await this.#fetch("/api/ai-generate", {
           method: "POST",
           headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
           body: JSON.stringify(body),
           timeout: SUBMIT_TIMEOUT,
         });
+        return answer;
       } catch (error) {
-        if (error.request) return error.request;
-        if (error instanceof GatewayError && !PASSING.has(error.status)) throw error;
+        if (error instanceof GatewayError) {
+          if (error.request) return error.request;
+          if (!RETRYABLE.has(error.status)) throw error;
+        }
         if (attempt === 3 || Date.now() - began > SUBMIT_TIMEOUT) throw error;
-        await pause(Math.random() * 1000 * attempt);
+        await sleep(Math.random() * 1000 * attempt);
       }
     }
   }
 
-  /** The request as it is now. */
+  /**
+   * The request as it is now.
+   * @type {Declared["status"]}
+   */
   status(requestId) {
-    return this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}`);
+    return this.#fetch(statusPath(requestId));
   }
 
-  /** A page of one's own requests, newest first: `{ requests, nextCursor }`. */
+  /**
+   * A page of one's own requests, newest first.
+   * @type {Declared["requests"]}
+   */
   requests({ status, limit, cursor } = {}) {
     return this.#fetch(`/api/ai-requests${query({ status, limit, cursor })}`);
   }
 
-  /** A page of one's own generated assets, newest first: `{ assets, nextCursor }`. */
+  /**
+   * A page of one's own generated assets, newest first.
+   * @type {Declared["assets"]}
+   */
   assets({ limit, cursor } = {}) {
     return this.#fetch(`/api/assets${query({ limit, cursor })}`);
   }
 
-  /** What was spent, what is left of the limits, and how long a picture usually takes. */
+  /**
+   * What was spent, what is left of the limits, and how long a picture usually takes.
+   * @type {Declared["usage"]}
+   */
   usage() {
     return this.#fetch("/api/usage");
   }
 
   /**
    * Watch a request until a final status.
-   * @param {(body: object) => void} onUpdate called with each newer Body
-   * @param {(error: GatewayError) => void} [onError] called once if the request cannot be watched at all
-   * @returns {() => void} stops watching
+   * @type {Declared["subscribe"]}
    */
-  subscribe(requestId, onUpdate, onError = () => {}) {
-    requestId = requestId.toLowerCase(); // as Bodies have it
-    const watch = this.#watches.get(requestId) ?? { listeners: new Set(), version: 0, body: null, polling: false };
+  subscribe(requestId, onUpdate, onError = ignore) {
+    const id = requestId.toLowerCase(); // as Bodies have it
+    const empty = { listeners: new Set(), version: 0, body: null, polling: false };
+    const subscription = this.#subscriptions.get(id) ?? empty;
     const listener = { onUpdate, onError };
-    watch.listeners.add(listener);
-    this.#watches.set(requestId, watch);
-    if (watch.body) queueMicrotask(() => watch.listeners.has(listener) && call(onUpdate, watch.body));
-    if (this.#live) this.#send({ type: "subscribe", requestIds: [requestId] });
+    subscription.listeners.add(listener);
+    this.#subscriptions.set(id, subscription);
+    const { body } = subscription;
+    if (body) queueMicrotask(() => subscription.listeners.has(listener) && notify(onUpdate, body));
+    if (this.#live) this.#send({ type: "subscribe", requestIds: [id] });
     else this.#connect();
-    if (this.#failures > 0 && !this.#live) this.#poll(requestId); // the next attempt may be half a minute away
+    if (this.#failures > 0 && !this.#live) void this.#poll(id); // the next attempt may be half a minute away
     return () => {
-      watch.listeners.delete(listener);
-      if (watch.listeners.size === 0) this.#forget(requestId);
+      subscription.listeners.delete(listener);
+      if (subscription.listeners.size === 0) this.#unsubscribe(id);
+    };
+  }
+
+  /**
+   * Watch everybody's requests, as an administrator.
+   * @type {Declared["subscribeAll"]}
+   */
+  subscribeAll(onUpdate, { onSubscribed = ignore, onDisconnected = ignore, onError = ignore } = {}) {
+    const listener = { onUpdate, onSubscribed, onDisconnected, onError };
+    this.#allListeners.add(listener);
+    if (this.#live) this.#send({ type: "subscribe", scope: "all", ref: ALL });
+    else this.#connect();
+    return () => {
+      if (!this.#allListeners.delete(listener) || this.#allListeners.size > 0) return;
+      if (this.#isIdle) this.#disconnect();
+      else if (this.#live) this.#send({ type: "unsubscribe", scope: "all" });
     };
   }
 
@@ -146,36 +224,60 @@ export class GatewayClient {
   close() {
     this.#closed = true;
     globalThis.removeEventListener?.("online", this.#online);
-    this.#watches.clear();
-    this.#rest();
+    globalThis.removeEventListener?.("offline", this.#offline);
+    this.#subscriptions.clear();
+    this.#allListeners.clear();
+    this.#disconnect();
   }
 
   // -- what arrives ---------------------------------------------------------------------------------------------------
 
-  #take(body) {
-    const watch = this.#watches.get(body.requestId);
-    if (!watch || body.version <= watch.version) return;
-    watch.version = body.version;
-    watch.body = body;
-    for (const { onUpdate } of [...watch.listeners]) call(onUpdate, body);
-    if (body.status === "completed" || body.status === "failed") this.#forget(body.requestId);
+  /** @param {Body} body */
+  #apply(body) {
+    const subscription = this.#subscriptions.get(body.requestId);
+    if (!subscription || body.version <= subscription.version) return;
+    subscription.version = body.version;
+    subscription.body = body;
+    for (const { onUpdate } of [...subscription.listeners]) notify(onUpdate, body);
+    if (body.status === "completed" || body.status === "failed") this.#unsubscribe(body.requestId);
   }
 
-  #refuse(requestId, error) {
-    const watch = this.#watches.get(requestId);
-    this.#watches.delete(requestId);
-    for (const { onError } of watch?.listeners ?? []) call(onError, error);
-    if (this.#watches.size === 0) this.#rest();
+  /**
+   * A request cannot be watched.
+   * @param {string} requestId
+   * @param {GatewayError} error
+   */
+  #reject(requestId, error) {
+    const listeners = this.#subscriptions.get(requestId)?.listeners ?? [];
+    this.#subscriptions.delete(requestId);
+    for (const { onError } of listeners) notify(onError, error);
+    if (this.#isIdle) this.#disconnect();
   }
 
-  #forget(requestId) {
-    if (!this.#watches.delete(requestId)) return;
-    if (this.#watches.size === 0) this.#rest();
+  /**
+   * Not all requests can be watched.
+   * @param {GatewayError} error
+   */
+  #rejectAll(error) {
+    const listeners = [...this.#allListeners];
+    this.#allListeners.clear();
+    for (const { onError } of listeners) notify(onError, error);
+    if (this.#isIdle) this.#disconnect();
+  }
+
+  /** @param {string} requestId */
+  #unsubscribe(requestId) {
+    if (!this.#subscriptions.delete(requestId)) return;
+    if (this.#isIdle) this.#disconnect();
     else if (this.#live) this.#send({ type: "unsubscribe", requestIds: [requestId] });
   }
 
+  get #isIdle() {
+    return this.#subscriptions.size === 0 && this.#allListeners.size === 0;
+  }
+
   /** Nobody watches anything: keep no connection. */
-  #rest() {
+  #disconnect() {
     for (const name of [...this.#timers.keys()]) this.#cancel(name);
     const socket = this.#socket;
     this.#socket = null;
@@ -186,41 +288,55 @@ export class GatewayClient {
 
   // -- the WebSocket --------------------------------------------------------------------------------------------------
 
-  async #connect() {
-    if (this.#socket || this.#closed || this.#timers.has("reconnect") || this.#watches.size === 0) return;
+  #connect() {
+    if (this.#socket || this.#closed || this.#timers.has("reconnect") || this.#isIdle) return;
     const socket = new WebSocket(`${this.#url.replace(/^http/, "ws")}/ws`);
     this.#socket = socket;
     this.#sentToken = null;
     this.#after("connect", CONNECT_TIMEOUT, () => this.#lost(socket, 0));
-    socket.onopen = async () => {
-      this.#authenticate(socket, await this.#token().catch(() => null));
+    socket.onopen = () => this.#authenticate(socket);
+    socket.onmessage = ({ data }) => {
+      /** @type {unknown} */
+      const message = JSON.parse(String(data));
+      this.#receive(socket, /** @type {Message} */ (message));
     };
-    socket.onmessage = (event) => this.#receive(socket, JSON.parse(event.data));
-    socket.onclose = (event) => this.#lost(socket, event.code);
+    socket.onclose = ({ code }) => this.#lost(socket, code);
   }
 
+  /**
+   * @param {WebSocket} socket
+   * @param {Message} message
+   */
   #receive(socket, message) {
     if (socket !== this.#socket) return;
     this.#lastHeard = Date.now();
     switch (message.type) {
       case "welcome":
-        this.#welcomed(socket, message);
+        this.#welcomed(socket, message.pingIntervalMs);
         break;
       case "subscribed":
         this.#failures = 0; // not at the welcome: a gateway without its database still welcomes
-        for (const body of message.requests) this.#take(body);
+        for (const body of message.requests) this.#apply(body);
         for (const id of message.missing) {
-          this.#refuse(id, new GatewayError(404, "not_found", "Request not found"));
+          this.#reject(id, new GatewayError(404, "not_found", "Request not found"));
         }
+        if (message.ref !== ALL) break;
+        for (const { onSubscribed } of [...this.#allListeners]) notify(onSubscribed, message.requests);
         break;
       case "update":
-        this.#take(message.request);
+        this.#apply(message.request);
+        for (const { onUpdate } of [...this.#allListeners]) notify(onUpdate, message.request);
         break;
       case "error":
+        if (message.ref === ALL && message.code === "forbidden") {
+          this.#rejectAll(new GatewayError(403, message.code, message.error));
+          break;
+        }
         // A refused subscription (the database was away for a moment): begin anew, and poll meanwhile.
         this.#lost(socket, 0);
         break;
       case "expiring":
+        notify(this.#onExpiring, message.expiresAt);
         this.#renewToken(socket, Date.parse(message.expiresAt) - Date.now());
         break;
       case "drain":
@@ -229,58 +345,81 @@ export class GatewayClient {
     }
   }
 
-  /** A token that the gateway has already would only be warned of again. */
-  #authenticate(socket, token) {
+  /**
+   * Tell the gateway the token, unless it has it already: it would only warn of that again.
+   * @param {WebSocket} socket
+   */
+  async #authenticate(socket) {
+    const token = await this.#token().catch(() => null);
     if (!token || token === this.#sentToken || socket !== this.#socket) return;
     this.#sentToken = token;
     this.#send({ type: "auth", token });
   }
 
-  /** Ask for a fresh token now, and once more shortly before the end: `getToken` may not have had one yet. */
-  async #renewToken(socket, left) {
+  /**
+   * Ask for a fresh token now, and once more shortly before the end: `getToken` may not have had one yet.
+   * @param {WebSocket} socket
+   * @param {number} left until the token's end
+   */
+  #renewToken(socket, left) {
     const askedJustNow = this.#timers.has("token");
-    const ask = async () => this.#authenticate(socket, await this.#token().catch(() => null));
     // This computer's clock may be wrong, but no warning comes earlier than that.
-    this.#after("token", Math.max(TOKEN_PACE, Math.min(left, TOKEN_WARNING) - LAST_CALL), ask);
-    if (!askedJustNow) await ask();
+    const delay = Math.max(TOKEN_DEBOUNCE, Math.min(left, TOKEN_WARNING) - TOKEN_LAST_ATTEMPT);
+    this.#after("token", delay, () => this.#authenticate(socket));
+    if (!askedJustNow) void this.#authenticate(socket);
   }
 
-  #welcomed(socket, { pingIntervalMs }) {
+  /**
+   * @param {WebSocket} socket
+   * @param {number} pingInterval
+   */
+  #welcomed(socket, pingInterval) {
     this.#cancel("connect");
     this.#live = true;
     this.#onState("live");
-    const ids = [...this.#watches.keys()];
+    if (this.#allListeners.size > 0) this.#send({ type: "subscribe", scope: "all", ref: ALL });
+    const ids = [...this.#subscriptions.keys()];
     for (let start = 0; start < ids.length; start += 100) {
       this.#send({ type: "subscribe", requestIds: ids.slice(start, start + 100) });
     }
     // A browser cannot see protocol pings, so it asks by itself; silence for two rounds is a dead connection.
-    const listen = () => {
-      if (Date.now() - this.#lastHeard > 2 * pingIntervalMs) return this.#lost(socket, 0);
+    const ping = () => {
+      if (Date.now() - this.#lastHeard > 2 * pingInterval) return this.#lost(socket, 0);
       this.#send({ type: "ping" });
-      this.#after("ping", pingIntervalMs, listen);
+      this.#after("ping", pingInterval, ping);
     };
-    this.#after("ping", pingIntervalMs, listen);
+    this.#after("ping", pingInterval, ping);
   }
 
-  #send(message) {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
+  /** @param {{ type: string, [field: string]: unknown }} command */
+  #send(command) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(command));
   }
 
-  #lost(socket, code, wait = null) {
+  /**
+   * @param {WebSocket} socket
+   * @param {number} code the close code; 0 where there was none
+   * @param {number|null} delay before connecting anew; null: a random one that grows
+   */
+  #lost(socket, code, delay = null) {
     if (socket !== this.#socket) return;
     for (const name of ["connect", "ping", "drain", "token"]) this.#cancel(name);
     this.#socket = null;
     this.#live = false;
     socket.onclose = null;
     socket.close();
-    if (this.#closed || this.#watches.size === 0) return;
+    if (this.#closed || this.#isIdle) return;
     this.#onState("polling");
-    for (const id of this.#watches.keys()) this.#poll(id);
-    if (PERMANENT.has(code)) return;
+    for (const id of this.#subscriptions.keys()) void this.#poll(id);
+    if (PERMANENT.has(code)) {
+      this.#rejectAll(new GatewayError(0, "connection_refused", `The gateway refuses this connection (${code}).`));
+      return;
+    }
     // Full jitter: after a restart, clients spread over the whole window instead of coming back as one wave.
     this.#failures += 1;
-    const longest = Math.min(LONGEST_PAUSE, 500 * 2 ** Math.min(this.#failures, 10));
-    this.#after("reconnect", wait ?? Math.random() * longest, () => this.#connect());
+    const longest = Math.min(MAX_DELAY, 500 * 2 ** Math.min(this.#failures, 10));
+    this.#after("reconnect", delay ?? Math.random() * longest, () => this.#connect());
+    for (const { onDisconnected } of [...this.#allListeners]) notify(onDisconnected, code);
   }
 
   /** The network is back: do not wait for the next attempt. */
@@ -290,34 +429,44 @@ export class GatewayClient {
     this.#connect();
   };
 
+  /** The network is gone: the socket would notice only after two silent pings. */
+  #offline = () => {
+    if (this.#socket) this.#lost(this.#socket, 0);
+  };
+
   // -- the long poll, while there is no WebSocket ---------------------------------------------------------------------
 
+  /** @param {string} requestId */
   async #poll(requestId) {
-    const watch = this.#watches.get(requestId);
-    if (!watch || watch.polling) return;
-    watch.polling = true;
+    const subscription = this.#subscriptions.get(requestId);
+    if (!subscription || subscription.polling) return;
+    subscription.polling = true;
     let failures = 0;
-    while (!this.#live && !this.#closed && this.#watches.get(requestId) === watch) {
+    while (!this.#live && !this.#closed && this.#subscriptions.get(requestId) === subscription) {
       try {
-        const newer = watch.version ? query({ wait: POLL_WAIT, version: watch.version }) : "";
+        const { version } = subscription;
         const began = Date.now();
-        const body = await this.#fetch(`/api/ai-status/${encodeURIComponent(requestId)}${newer}`);
+        const newer = version ? query({ wait: POLL_WAIT_SECONDS, version }) : "";
+        /** @type {Body} */
+        const body = await this.#fetch(statusPath(requestId) + newer);
         failures = 0;
-        const risen = body.version > watch.version;
-        this.#take(body);
-        if (!risen && Date.now() - began < 1000) await pause(1000); // it did not wait, so we do
+        const risen = body.version > subscription.version;
+        this.#apply(body);
+        if (!risen && Date.now() - began < 1000) await sleep(1000); // it did not wait, so we do
       } catch (error) {
-        // A 401 may be a token that is just being refreshed.
-        const refused = error.status === 404 || (error.status === 401 && (!this.#getToken || failures >= 3));
-        if (error instanceof GatewayError && refused) {
-          this.#refuse(requestId, error);
-          break;
+        if (error instanceof GatewayError) {
+          // A 401 may be a token that is just being refreshed.
+          const refused = error.status === 404 || (error.status === 401 && (!this.#getToken || failures >= 3));
+          if (refused) {
+            this.#reject(requestId, error);
+            break;
+          }
         }
         failures += 1;
-        await pause(Math.random() * Math.min(LONGEST_PAUSE, 1000 * 2 ** Math.min(failures, 10)));
+        await sleep(Math.random() * Math.min(MAX_DELAY, 1000 * 2 ** Math.min(failures, 10)));
       }
     }
-    watch.polling = false;
+    subscription.polling = false;
   }
 
   // -- helpers --------------------------------------------------------------------------------------------------------
@@ -326,7 +475,14 @@ export class GatewayClient {
     return this.#getToken ? await this.#getToken() : null;
   }
 
-  async #fetch(path, { headers = {}, timeout = (POLL_WAIT + 10) * 1000, ...options } = {}) {
+  /**
+   * The content of a successful answer, as the API's documents describe it.
+   * @template T
+   * @param {string} path
+   * @param {{ method?: string, headers?: Record<string, string>, body?: string, timeout?: number }} [options]
+   * @returns {Promise<T>}
+   */
+  async #fetch(path, { headers = {}, timeout = (POLL_WAIT_SECONDS + 10) * 1000, ...options } = {}) {
     const token = await this.#token();
     const response = await fetch(this.#url + path, {
       ...options,
@@ -334,41 +490,45 @@ export class GatewayClient {
       signal: AbortSignal.timeout(timeout),
       headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
     });
-    if (response.ok) return response.json(); // one that was cut off on its way is lost, and not empty
-    const content = await response.json().catch(() => ({}));
-    const retryAfter = Number(response.headers.get("Retry-After")) || null;
-    const error = content.error ?? `The gateway answered ${response.status}.`;
-    throw new GatewayError(response.status, content.code ?? "http_error", error, retryAfter, content.request ?? null);
+    if (!response.ok) throw await errorOf(response);
+    /** @type {unknown} */
+    const content = await response.json(); // one that was cut off on its way is lost, and not empty
+    return /** @type {T} */ (content);
   }
 
-  #after(name, milliseconds, action) {
+  /**
+   * @param {string} name what the timer is for; an earlier one of the name is cancelled
+   * @param {number} delay
+   * @param {() => unknown} action
+   */
+  #after(name, delay, action) {
     this.#cancel(name);
     const run = () => {
       this.#timers.delete(name);
       action();
     };
-    this.#timers.set(name, setTimeout(run, milliseconds));
+    this.#timers.set(name, setTimeout(run, delay));
   }
 
+  /** @param {string} name */
   #cancel(name) {
     clearTimeout(this.#timers.get(name));
     this.#timers.delete(name);
   }
 }
 
-/** Call a listener; what it throws is its own affair and stops nothing here. */
-function call(listener, value) {
-  try {
-    listener(value);
-  } catch (error) {
-    globalThis.reportError?.(error) ?? console.error(error);
-  }
-}
-
-/** The parameters that are set, as a query string. */
-function query(parameters) {
-  const set = Object.entries(parameters).filter(([, value]) => value != null);
-  return set.length ? `?${new URLSearchParams(set)}` : "";
+/**
+ * The error that an unsuccessful answer holds.
+ * @param {Response} response
+ */
+export async function errorOf(response) {
+  const { status, headers } = response;
+  /** @type {unknown} */
+  const content = await response.json().catch(() => ({}));
+  const { error, code, request } = /** @type {{ error?: string, code?: string, request?: Body }} */ (content);
+  const retryAfter = Number(headers.get("Retry-After")) || null;
+  const message = error ?? `The gateway answered ${status}.`;
+  return new GatewayError(status, code ?? "http_error", message, retryAfter, request ?? null);
 }
 
 /** A key that makes repetitions of one submission one. */
@@ -376,6 +536,42 @@ export function newKey() {
   return crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 }
 
-function pause(milliseconds) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+/**
+ * Call a listener; what it throws is its own affair and stops nothing here.
+ * @template T
+ * @param {(value: T) => void} listener
+ * @param {T} value
+ */
+function notify(listener, value) {
+  try {
+    listener(value);
+  } catch (error) {
+    if ("reportError" in globalThis) reportError(error);
+    else console.error(error);
+  }
+}
+
+function ignore() {
+  // A listener that was left out.
+}
+
+/** @param {string} requestId */
+function statusPath(requestId) {
+  return `/api/ai-status/${encodeURIComponent(requestId)}`;
+}
+
+/**
+ * The parameters that are set, as a query string.
+ * @param {Record<string, string|number|null|undefined>} parameters
+ */
+function query(parameters) {
+  const set = Object.entries(parameters).flatMap(([name, value]) => (value == null ? [] : [[name, String(value)]]));
+  return set.length ? `?${new URLSearchParams(set)}` : "";
+}
+
+/** @param {number} milliseconds */
+function sleep(milliseconds) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 }

@@ -1,94 +1,107 @@
-// What stands around the form: the library, and what is left of the limits. It follows what the form tells.
+// What stands around the form: the library, and what is left of the limits. It follows the form's events.
 import "./ai-image-form.js";
-import { GatewayClient } from "./gateway.js";
+import { GatewayClient, GatewayError } from "./gateway.js";
+import { element } from "./page-elements.js";
 
-const PAGE = 12;
+/** @import { Asset } from "./gateway.js" */
+
+const PAGE_SIZE = 12;
 
 const COUNT = new Intl.NumberFormat("en");
 const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2 });
 
-const element = (id) => document.getElementById(id);
+const form = element("form");
 const gateway = new GatewayClient();
-const items = new Map(); // asset id → list item
 
-let next = null;
+/** @type {Map<string, HTMLLIElement>} by asset id */
+const items = new Map();
 
-element("form").addEventListener("ai-image-submitted", showUsage);
-element("form").addEventListener("ai-image-success", () => refresh());
-element("form").addEventListener("ai-image-error", showUsage);
-element("more").addEventListener("click", more);
+/** @type {string|null} the cursor of the page after those that are shown; null after the last one */
+let nextCursor = null;
+
+form.addEventListener("ai-image-submitted", showUsage);
+form.addEventListener("ai-image-success", refresh);
+form.addEventListener("ai-image-error", showUsage);
+element("more").addEventListener("click", showMore);
 refresh();
 
 /** Read the newest assets and the usage; older assets that are shown already stay. */
-async function refresh() {
-  showUsage();
-  await showing(async () => {
-    const { assets, nextCursor } = await gateway.assets({ limit: PAGE });
-    if (items.size === 0) next = nextCursor;
-    for (const asset of assets.reverse()) {
-      if (!items.has(asset.id)) element("assets").prepend(item(asset));
+function refresh() {
+  void showUsage();
+  void showLibrary(async () => {
+    const page = await gateway.assets({ limit: PAGE_SIZE });
+    if (items.size === 0) nextCursor = page.nextCursor;
+    for (const asset of page.assets.reverse()) {
+      if (!items.has(asset.id)) element("assets").prepend(itemOf(asset));
     }
   });
 }
 
-async function more() {
-  await showing(async () => {
-    const { assets, nextCursor } = await gateway.assets({ limit: PAGE, cursor: next });
-    next = nextCursor;
-    const added = assets.filter((asset) => !items.has(asset.id)).map(item);
+async function showMore() {
+  await showLibrary(async () => {
+    const page = await gateway.assets({ limit: PAGE_SIZE, cursor: nextCursor });
+    nextCursor = page.nextCursor;
+    const added = page.assets.filter((asset) => !items.has(asset.id)).map(itemOf);
     element("assets").append(...added);
-    added[0]?.querySelector("a").focus();
+    added[0]?.querySelector("a")?.focus();
   });
 }
 
-async function showing(read) {
+/**
+ * Show the library after `read` has put assets into it, or why there is none.
+ * @param {() => Promise<void>} read
+ */
+async function showLibrary(read) {
   try {
     await read();
-    problem(null);
+    showProblem("");
   } catch (error) {
-    if (error.status === 401) {
+    if (error instanceof GatewayError && error.status === 401) {
       element("library").hidden = true; // the form says what to do
       return;
     }
-    problem("Your library could not be loaded. Please try again later.");
+    showProblem("Your library could not be loaded. Please try again later.");
   }
   element("library").hidden = false;
   element("library-empty").hidden = items.size > 0 || !element("library-problem").hidden;
-  element("more").hidden = next === null;
+  element("more").hidden = nextCursor === null;
 }
 
-function problem(text) {
-  element("library-problem").textContent = text ?? "";
+/** @param {string} text empty for no problem */
+function showProblem(text) {
+  element("library-problem").textContent = text;
   element("library-problem").hidden = !text;
 }
 
-function item({ id, product, brand, fileUrl }) {
+/** @param {Asset} asset */
+function itemOf({ id, product, brand, fileUrl }) {
   const picture = document.createElement("img");
   Object.assign(picture, { loading: "lazy", decoding: "async", alt: `${product} – ${brand}`, src: fileUrl });
   const link = document.createElement("a");
   Object.assign(link, { href: fileUrl, target: "_blank", rel: "noopener" });
-  link.append(picture, ...[product, brand].map(span));
-  const entry = document.createElement("li");
-  entry.append(link);
-  items.set(id, entry);
-  return entry;
+  link.append(picture, ...[product, brand].map(captionOf));
+  const item = document.createElement("li");
+  item.append(link);
+  items.set(id, item);
+  return item;
 }
 
-function span(text) {
-  const made = document.createElement("span");
-  made.dir = "auto";
-  made.textContent = text;
-  made.setAttribute("aria-hidden", "true"); // the picture's name says it already
-  return made;
+/** @param {string} text */
+function captionOf(text) {
+  const caption = document.createElement("span");
+  caption.dir = "auto";
+  caption.textContent = text;
+  caption.setAttribute("aria-hidden", "true"); // the picture's name says it already
+  return caption;
 }
 
 async function showUsage() {
   try {
     const { limit, month } = await gateway.usage();
     // A cost has no currency: what it counts is the operator's affair.
-    const spent = Number(month.spent) > 0 && `${MONEY.format(month.spent)} spent this month`;
+    const spent = Number(month.spent);
     const left = `${COUNT.format(limit.remaining)} of ${COUNT.format(limit.quota)} images left this hour`;
-    element("usage").textContent = [left, spent].filter(Boolean).join(" · ");
+    element("usage").textContent = spent > 0 ? `${left} · ${MONEY.format(spent)} spent this month` : left;
   } catch {
     element("usage").textContent = ""; // it only adorns
   }

@@ -1,4 +1,4 @@
-"""What an administrator may look at and do."""
+"""What an administrator may see and do."""
 
 import json
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from storage import queries
 from storage.costs import Pricing, check_budget
 from storage.database.base import Database, Transaction
 from storage.errors import NotRetriable
 from storage.events import record
 from storage.lifecycle import Status
-from storage.listing import Position
+from storage.listing import Page, Position, page_of
+from storage.queries import lists, reading
 from storage.request import Request
-from storage.submissions import Submission, create
+from storage.submissions import New, Submission, create
 from storage.times import instant, instant_or_none
 
 MAX_EVENTS = 500
@@ -22,7 +22,7 @@ MAX_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TimelineEntry:
     """One thing that happened to a request."""
 
     at: datetime
@@ -37,7 +37,7 @@ class Timeline:
     """A request, everything that happened to it, and what is expected of it."""
 
     request: Request
-    events: list[Event]
+    events: list[TimelineEntry]
     cost_estimate: Decimal | None
     deadline_at: datetime | None
     sent_at: datetime | None
@@ -45,20 +45,20 @@ class Timeline:
 
 async def requests_of_everyone(
     database: Database, filters: dict[str, object], after: Position, limit: int
-) -> list[Request]:
+) -> Page[Request]:
     """A page of requests, newest first.
 
     Args:
         database: where they are.
-        filters: values by the names of `queries.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
+        filters: values by the names of `queries.lists.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
         after: where the page begins.
         limit: its length.
     """
     names = {"stuck" if name == "minus_stuck" else name for name in filters}
     rows = await database.all(
-        queries.list_of_everyone(names), before=after.created_at, before_id=after.id, limit=limit, **filters
+        lists.list_of_everyone(names), before=after.created_at, before_id=after.id, limit=limit, **filters
     )
-    return [Request.from_row(row) for row in rows]
+    return page_of([Request.from_row(row) for row in rows], limit)
 
 
 def like(text: str) -> str:
@@ -71,13 +71,15 @@ async def timeline(database: Database, request_id: str) -> Timeline | None:
     """The request and its events; None if there is no such request."""
 
     async def work(tx: Transaction) -> Timeline | None:
-        row = await tx.one(queries.REQUEST, id=request_id)
-        details = await tx.one(queries.DETAILS, id=request_id)
+        row = await tx.one(reading.REQUEST, id=request_id)
+        details = await tx.one(lists.DETAILS, id=request_id)
         if row is None or details is None:
             return None
         events = [
-            Event(instant(event["at"]), event["version"], event["kind"], event["actor"], json.loads(event["detail"]))
-            for event in await tx.all(queries.EVENTS, id=request_id, limit=MAX_EVENTS)
+            TimelineEntry(
+                instant(event["at"]), event["version"], event["kind"], event["actor"], json.loads(event["detail"])
+            )
+            for event in await tx.all(lists.EVENTS, id=request_id, limit=MAX_EVENTS)
         ]
         estimate = details["cost_estimate"]
         return Timeline(
@@ -96,7 +98,7 @@ async def retry(
 ) -> Request | None:
     """A new request that asks for the same as a failed one; None if there is no such request.
 
-    The user's hour is not asked, as the user did not submit it; the organization's budget is.
+    The user's quota is not checked, as the user did not submit it; the organization's budget is.
 
     Raises:
         NotRetriable: it has not failed, or an earlier retry of it has not either: a second one would be billed.
@@ -105,13 +107,13 @@ async def retry(
 
     async def work(tx: Transaction) -> Request | None:
         await tx.lock(f"ai_image_requests:retry:{request_id}")
-        row = await tx.one(queries.REQUEST, id=request_id)
+        row = await tx.one(reading.REQUEST, id=request_id)
         if row is None:
             return None
         failed = Request.from_row(row)
         if failed.status is not Status.FAILED:
             raise NotRetriable("not_failed", "Only a failed request can be retried.")
-        if (earlier := await tx.one(queries.RETRY, id=request_id)) is not None:
+        if (earlier := await tx.one(lists.RETRY, id=request_id)) is not None:
             done = earlier["status"] == Status.COMPLETED
             raise NotRetriable(
                 "already_retried",
@@ -119,11 +121,9 @@ async def retry(
             )
         await check_budget(tx, failed.organization_id, pricing)
         again = Submission(user_id=failed.user_id, product=failed.product, brand=failed.brand, retry_of=failed.id)
-        request = await create(
+        (request,) = await create(
             tx,
-            again,
-            failed.organization_id,
-            actor=actor,
+            [New(again, failed.organization_id, actor)],
             deadline_seconds=deadline_seconds,
             estimate=pricing.estimate,
         )

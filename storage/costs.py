@@ -5,13 +5,14 @@ is unfinished; so the change that ends a request settles or releases its reserva
 A request belongs to the month in which it was submitted. Amounts are decimals all the way.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from storage import queries
 from storage.database.base import Database, Transaction
 from storage.errors import BudgetSpent
+from storage.queries import spending
 from storage.times import instant
 
 MAX_ORGANIZATIONS = 100
@@ -35,6 +36,26 @@ class Spending:
     """What unfinished requests may still cost."""
 
 
+@dataclass(slots=True)
+class Committed:
+    """What is gone of an organization's month, by the database's clock."""
+
+    amount: Decimal
+    now: datetime
+    month: datetime
+
+    def check(self, pricing: Pricing) -> None:
+        """Return if one more request fits.
+
+        Raises:
+            BudgetSpent: it does not.
+        """
+        budget, estimate = pricing.budget, pricing.estimate or Decimal(0)
+        if budget is not None and (self.amount >= budget or self.amount + estimate > budget):
+            renews_at = next_month(self.month)
+            raise BudgetSpent(renews_at, max(1, round((renews_at - self.now).total_seconds())))
+
+
 async def check_budget(tx: Transaction, organization_id: str, pricing: Pricing) -> None:
     """Return if one more request fits into the organization's month. The lock is held to the transaction's end, so
     concurrent submissions, over all processes, cannot overrun the budget together.
@@ -42,27 +63,34 @@ async def check_budget(tx: Transaction, organization_id: str, pricing: Pricing) 
     Raises:
         BudgetSpent: it does not.
     """
-    if pricing.budget is None:
-        return
-    await tx.lock(f"ai_image_requests:organization:{organization_id}")
-    sums = await tx.one(queries.COMMITTED, organization_id=organization_id)
-    committed = amount_of(None if sums is None else sums["total"])
-    if committed >= pricing.budget or committed + (pricing.estimate or 0) > pricing.budget:
-        row = await tx.one(queries.MONTH_ENDS)
-        assert row is not None, "the clock always answers"  # noqa: S101
-        renews_at = next_month(instant(row["month"]))
-        raise BudgetSpent(renews_at, max(1, round((renews_at - instant(row["now"])).total_seconds())))
+    if pricing.budget is not None:
+        await tx.lock(budget_lock(organization_id))
+        (await committed_by(tx, [organization_id]))[organization_id].check(pricing)
+
+
+def budget_lock(organization_id: str) -> str:
+    """The lock under which the organization's budget is read and spent."""
+    return f"ai_image_requests:organization:{organization_id}"
+
+
+async def committed_by(tx: Transaction, organization_ids: Sequence[str]) -> dict[str, Committed]:
+    """What each of these organizations has committed."""
+    rows = await tx.many(spending.COMMITTED, [{"organization_id": one} for one in organization_ids])
+    return {
+        one: Committed(amount_of(row["total"]), instant(row["now"]), instant(row["month"]))
+        for one, row in zip(organization_ids, rows, strict=True)
+    }
 
 
 def amount_of(total: Decimal | str | None) -> Decimal:
-    """What `TOTAL(column)` of the queries page returns: a sum, or on SQLite the amounts themselves."""
+    """What the word `TOTAL` returns: a sum, or on SQLite the amounts themselves."""
     if isinstance(total, str):
         return sum((Decimal(amount) for amount in total.split()), Decimal(0))
     return Decimal(total or 0)
 
 
 def hour_of(value: datetime | str) -> str:
-    """What `HOUR_OF(column)` of the queries page returns, as ``2026-01-31T12`` (UTC)."""
+    """What the word `HOUR_OF` returns, as ``2026-01-31T12`` (UTC)."""
     return value[:13] if isinstance(value, str) else value.isoformat()[:13]
 
 
@@ -73,17 +101,14 @@ def next_month(month: datetime) -> datetime:
 
 async def spending_of_user(database: Database, user_id: str) -> Spending:
     """What the user's requests of this month cost."""
-    row = await database.one(queries.SPENT_BY_USER, user_id=user_id)
+    row = await database.one(spending.SPENT_BY_USER, user_id=user_id)
     assert row is not None, "an aggregate returns a row"  # noqa: S101
     return Spending(amount_of(row["spent"]), amount_of(row["reserved"]))
 
 
 async def committed_by_organization(database: Database, user_id: str) -> dict[str, Decimal]:
     """What is gone of the month's budget of each organization that the user belongs to."""
-    rows = await database.all(queries.ORGANIZATIONS_OF_USER, user_id=user_id, limit=MAX_ORGANIZATIONS)
+    rows = await database.all(spending.ORGANIZATIONS_OF_USER, user_id=user_id, limit=MAX_ORGANIZATIONS)
     ids = [str(row["organization_id"]) for row in rows]
-    committed = {}
-    for one in ids:
-        row = await database.one(queries.COMMITTED, organization_id=one)
-        committed[one] = amount_of(None if row is None else row["total"])
-    return committed
+    committed = await database.transaction(lambda tx: committed_by(tx, ids))
+    return {one: found.amount for one, found in committed.items()}

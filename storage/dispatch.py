@@ -6,9 +6,9 @@ A crash before the mark lets the lease run out and another process claims the ro
 sent, so nobody sends it again unless n8n itself proved that it did not start.
 """
 
-from storage import queries
 from storage.database.base import Database, Transaction
-from storage.events import record
+from storage.events import change, record
+from storage.queries import sending
 from storage.request import Request
 from storage.times import instant
 
@@ -16,59 +16,47 @@ LEASE_SECONDS = 30.0
 """How long a claim is held before another process may take the row over."""
 
 IN_DOUBT_SECONDS = 5.0
-"""How soon n8n is asked about a request that is in doubt: an execution takes a moment to appear."""
+"""How soon n8n is probed for a request that is in doubt: an execution takes a moment to appear."""
 
 
 async def claim(database: Database, lease: str, limit: int) -> list[Request]:
     """Take up to `limit` due requests under `lease`, a name never used before, for `LEASE_SECONDS`."""
-    rows = await database.all(queries.CLAIM, lease=lease, seconds=LEASE_SECONDS, limit=limit)
+    rows = await database.all(sending.CLAIM, lease=lease, seconds=LEASE_SECONDS, limit=limit)
     return [Request.from_row(row) for row in rows]
 
 
 async def mark_sending(
-    database: Database, request_id: str, lease: str, deadline_seconds: float, ask_seconds: float | None = None
+    database: Database, request_id: str, lease: str, deadline_seconds: float, probe_seconds: float | None = None
 ) -> Request | None:
-    """Write down that the request is about to be sent; None if it is no longer the lease's to send.
+    """Record that the request is about to be sent; None if it is no longer the lease's to send.
 
     The deadline starts anew here, so that time spent waiting for n8n to come back is not the workflow's loss. If after
-    `ask_seconds` nothing more is known (the sender died), n8n is to be asked; None where it cannot be.
+    `probe_seconds` nothing more is known (the sender died), n8n is to be probed; None where it cannot be.
     """
 
-    async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(queries.MARK_SENDING, id=request_id, lease=lease, deadline=deadline_seconds, ask=ask_seconds)
-        if row is None:
-            return None
-        request = Request.from_row(row)
-        await record(tx, request, "sending", lease, {"attempt": request.dispatch_attempts})
-        return request
-
-    return await database.transaction(work)
+    steps = {"changed": sending.MARK_SENDING, "event": sending.INSERT_SENDING}
+    times = {"deadline": deadline_seconds, "probe": probe_seconds}
+    row = await database.chain(steps, id=request_id, lease=lease, **times)
+    return None if row is None else Request.from_row(row)
 
 
 async def send_again(
     database: Database, request_id: str, lease: str, *, delay: float, reason: str, unregistered: bool
 ) -> Request | None:
     """End the lease and let the request be due in `delay` seconds: n8n has proved that it did not start."""
-
-    async def work(tx: Transaction) -> Request | None:
-        row = await tx.one(queries.SEND_AGAIN, id=request_id, lease=lease, delay=delay, unregistered=int(unregistered))
-        if row is None:
-            return None
-        request = Request.from_row(row)
-        await record(tx, request, "send_again", lease, {"reason": reason, "delaySeconds": round(delay, 1)})
-        return request
-
-    return await database.transaction(work)
+    detail = {"reason": reason, "delaySeconds": round(delay, 1)}
+    values = {"id": request_id, "lease": lease, "delay": delay, "unregistered": int(unregistered)}
+    return await change(database, sending.SEND_AGAIN, "send_again", lease, detail, **values)
 
 
 async def record_in_doubt(database: Database, request: Request, lease: str, reason: str) -> None:
     """Record that nobody knows whether n8n has it. The mark stays, so it is never sent again.
 
-    Where n8n can be asked, it soon is.
+    Where n8n can be probed, it soon is.
     """
 
     async def work(tx: Transaction) -> None:
-        await tx.all(queries.PROBE_SOON, id=request.id, seconds=IN_DOUBT_SECONDS)
+        await tx.all(sending.PROBE_SOON, id=request.id, seconds=IN_DOUBT_SECONDS)
         await record(tx, request, "in_doubt", lease, {"reason": reason})
 
     await database.transaction(work)
@@ -76,12 +64,12 @@ async def record_in_doubt(database: Database, request: Request, lease: str, reas
 
 async def release(database: Database, request_id: str, lease: str) -> None:
     """End the lease at once. The caller knows that nothing was sent under it, whether or not it is marked."""
-    await database.all(queries.RELEASE, id=request_id, lease=lease)
+    await database.all(sending.RELEASE, id=request_id, lease=lease)
 
 
 async def seconds_unregistered(database: Database, request_id: str) -> float:
     """Seconds since n8n first answered that it does not know the webhook, by the database's clock; 0 if it does."""
-    row = await database.one(queries.UNREGISTERED_SINCE, id=request_id)
+    row = await database.one(sending.UNREGISTERED_SINCE, id=request_id)
     if row is None or row["since"] is None:
         return 0.0
     return (instant(row["now"]) - instant(row["since"])).total_seconds()

@@ -52,7 +52,7 @@ class RateLimited(Refusal):
     """The user has used up the rolling hour."""
 
     def __init__(self, limit: int, retry_after: int) -> None:
-        super().__init__(f"{limit} requests in the last hour; room again in {retry_after} s")
+        super().__init__(f"{limit} requests in the last hour; the next one in {retry_after} s")
         self.limit = limit
         self.retry_after = retry_after
         """Seconds until the oldest request of the window falls out of it."""

@@ -4,21 +4,30 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage import queries
 from storage.database.base import Database, Transaction
+from storage.queries import life
 from storage.request import Request
 
 
 async def record(tx: Transaction, request: Request, kind: str, actor: str, detail: Mapping[str, object]) -> None:
     """Write one event row: what happened, when, by whom, and the details that are set."""
-    await tx.all(
-        queries.INSERT_EVENT,
-        request_id=request.id,
-        version=request.version,
-        kind=str(kind),
-        actor=actor,
-        detail=json.dumps({name: value for name, value in detail.items() if value is not None}),
-    )
+    values = event_values(kind, actor, detail)
+    await tx.all(life.INSERT_EVENT, request_id=request.id, version=request.version, **values)
+
+
+async def change(
+    database: Database, update: str, kind: str, actor: str, detail: Mapping[str, object], **values: object
+) -> Request | None:
+    """Run the guarded `update` and write its event, in one round trip; None when the guard did not hold."""
+    steps = {"changed": update, "event": life.INSERT_EVENT_OF_CHANGE}
+    row = await database.chain(steps, **values, **event_values(kind, actor, detail))
+    return None if row is None else Request.from_row(row)
+
+
+def event_values(kind: str, actor: str, detail: Mapping[str, object]) -> dict[str, object]:
+    """The parameters of an event: what happened, by whom, and the details that are set."""
+    known = {name: value for name, value in detail.items() if value is not None}
+    return {"kind": str(kind), "actor": actor, "detail": json.dumps(known)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ async def record_deliveries(database: Database, deliveries: Sequence[Delivery], 
     async def work(tx: Transaction) -> None:
         for delivery in deliveries:
             await tx.all(
-                queries.INSERT_DELIVERED,
+                life.INSERT_DELIVERED,
                 request_id=delivery.request_id,
                 version=delivery.version,
                 minus_age=-delivery.age,

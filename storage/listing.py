@@ -6,11 +6,11 @@ new ones come in, and the hundredth page costs what the first does.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from storage import queries
 from storage.database.base import Database
 from storage.lifecycle import Status
+from storage.queries import lists
 from storage.request import Request
 
 
@@ -24,6 +24,24 @@ class Position:
 
 START = Position(datetime(9999, 1, 1, tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before everything."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list."""
+
+    rows: list[T]
+    next: Position | None
+    """Where the next page begins; None at the end."""
+
+
+def page_of(requests: list[Request], limit: int) -> Page[Request]:
+    """The page of `requests`, which were read with `limit`: a full page may have another one after it."""
+    last = requests[-1] if len(requests) == limit else None
+    return Page(requests, None if last is None else Position(last.created_at, last.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +59,34 @@ class Asset:
 
 async def requests_of(
     database: Database, user_id: str, status: Status | None, after: Position, limit: int
-) -> list[Request]:
+) -> Page[Request]:
     """A page of the user's requests, of one status or of all."""
     values: dict[str, Any] = {"user_id": user_id, "before": after.created_at, "before_id": after.id, "limit": limit}
     if status is None:
-        rows = await database.all(queries.LIST_OF_USER, **values)
+        rows = await database.all(lists.LIST_OF_USER, **values)
     else:
-        rows = await database.all(queries.LIST_OF_USER_BY_STATUS, status=str(status), **values)
-    return [Request.from_row(row) for row in rows]
+        rows = await database.all(lists.LIST_OF_USER_BY_STATUS, status=str(status), **values)
+    return page_of([Request.from_row(row) for row in rows], limit)
 
 
-async def assets_of(
-    database: Database, user_id: str, after: Position, limit: int
-) -> tuple[list[Asset], Position | None]:
-    """A page of the user's generated assets that still exist, and where the next one begins; None at the end."""
+async def assets_of(database: Database, user_id: str, after: Position, limit: int) -> Page[Asset]:
+    """A page of the user's generated assets; those that the app has deleted are left out."""
     rows = await database.all(
-        queries.LIST_WITH_ASSET, user_id=user_id, before=after.created_at, before_id=after.id, limit=limit
+        lists.LIST_WITH_ASSET, user_id=user_id, before=after.created_at, before_id=after.id, limit=limit
     )
     made = [(row["asset_id"], Request.from_row(row)) for row in rows]
-    found = await database.all(queries.ASSETS, user_id=user_id, ids=[asset_id for asset_id, _ in made])
+    found = await database.all(lists.ASSETS, user_id=user_id, ids=[asset_id for asset_id, _ in made])
     assets = {row["id"]: row for row in found}
-    page = [
+    kept = [
         Asset(row["id"], row["name"], row["type"], row["format"], row["file_url"], row["status"], request)
         for asset_id, request in made
         if (row := assets.get(asset_id)) is not None
     ]
-    last = made[-1][1] if len(made) == limit else None
-    return page, None if last is None else Position(last.created_at, last.id)
+    return Page(kept, page_of([request for _, request in made], limit).next)
 
 
 async def typical_seconds(database: Database, window_seconds: float, sample: int) -> float | None:
     """The median time of the last completions, from submission to picture; None when there were none."""
-    rows = await database.all(queries.RECENT_SECONDS, minus_window=-window_seconds, limit=sample)
+    rows = await database.all(lists.RECENT_SECONDS, minus_window=-window_seconds, limit=sample)
     seconds = sorted(float(row["seconds"]) for row in rows)
     return seconds[len(seconds) // 2] if seconds else None

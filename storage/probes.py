@@ -1,16 +1,16 @@
-"""Requests about which n8n is to be asked, and what is written down of its answers."""
+"""Probes of n8n: which requests it is to be asked about, and what is recorded of its answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage import queries
-from storage.database.base import Database, Transaction
-from storage.events import record
+from storage.database.base import Database
+from storage.events import change
+from storage.queries import sending
 from storage.request import Request
 from storage.times import instant
 
 LEASE_SECONDS = 60.0
-"""How long one process may ask before another one does."""
+"""How long one process may probe before another one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Probe:
 
 async def claim_probes(database: Database, limit: int) -> list[Probe]:
     """Up to `limit` requests that are overdue or in doubt, for `LEASE_SECONDS`."""
-    rows = await database.all(queries.CLAIM_PROBES, seconds=LEASE_SECONDS, limit=limit)
+    rows = await database.all(sending.CLAIM_PROBES, seconds=LEASE_SECONDS, limit=limit)
     return [
         Probe(
             Request.from_row(row),
@@ -44,21 +44,14 @@ async def claim_probes(database: Database, limit: int) -> list[Probe]:
 
 
 async def postpone_probe(database: Database, request_id: str, seconds: float) -> None:
-    """Put the question off."""
-    await database.all(queries.POSTPONE_PROBE, id=request_id, seconds=seconds)
+    """Let the request be probed in `seconds`."""
+    await database.all(sending.POSTPONE_PROBE, id=request_id, seconds=seconds)
 
 
 async def extend_deadline(
     database: Database, request_id: str, seconds: float, *, actor: str, execution_id: str
 ) -> bool:
     """Move the deadline of an overdue request whose execution runs; whether it was still overdue."""
-
-    async def work(tx: Transaction) -> bool:
-        row = await tx.one(queries.EXTEND_DEADLINE, id=request_id, seconds=seconds)
-        if row is None:
-            return False
-        detail = {"executionId": execution_id, "seconds": round(seconds)}
-        await record(tx, Request.from_row(row), "more_time", actor, detail)
-        return True
-
-    return await database.transaction(work)
+    detail = {"executionId": execution_id, "seconds": round(seconds)}
+    query = sending.EXTEND_DEADLINE
+    return await change(database, query, "more_time", actor, detail, id=request_id, seconds=seconds) is not None

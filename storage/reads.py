@@ -1,9 +1,10 @@
 """Reads of requests: by id, by owner, by execution, and what has changed or is overdue."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from storage import queries
 from storage.database.base import Database
+from storage.queries import life, reading
 from storage.request import Request
 from storage.times import instant
 
@@ -14,48 +15,58 @@ async def now(database: Database) -> datetime:
     Raises:
         DatabaseUnavailable: it does not answer.
     """
-    row = await database.one(queries.PING)
+    row = await database.one(reading.PING)
     assert row is not None, "the clock always answers"  # noqa: S101
     return instant(row["now"])
 
 
 async def read(database: Database, request_id: str) -> Request | None:
     """The request, whoever owns it."""
-    row = await database.one(queries.REQUEST, id=request_id)
+    row = await database.one(reading.REQUEST, id=request_id)
     return None if row is None else Request.from_row(row)
 
 
 async def read_own(database: Database, request_id: str, user_id: str) -> Request | None:
     """The request, if it is `user_id`'s."""
-    row = await database.one(queries.OWN_REQUEST, id=request_id, user_id=user_id)
+    row = await database.one(reading.OWN_REQUEST, id=request_id, user_id=user_id)
     return None if row is None else Request.from_row(row)
 
 
 async def read_many(database: Database, request_ids: list[str], user_id: str) -> list[Request]:
     """Those of `request_ids` that are `user_id`'s, in the order asked for."""
-    rows = await database.all(queries.OWN_REQUESTS, ids=request_ids, user_id=user_id)
+    rows = await database.all(reading.OWN_REQUESTS, ids=request_ids, user_id=user_id)
     found = {request.id: request for request in map(Request.from_row, rows)}
     return [found[request_id] for request_id in request_ids if request_id in found]
 
 
+async def read_all(database: Database, ids: Sequence[str]) -> dict[str, Request]:
+    """Those of `ids` that exist, by id and whoever owns them: one query for many callers, each of which compares the
+    owner."""
+    rows = await database.all(reading.REQUESTS, ids=list(ids))
+    return {request.id: request for request in map(Request.from_row, rows)}
+
+
 async def recent(database: Database, user_id: str | None, limit: int) -> list[Request]:
     """At most `limit` requests of `user_id` (None: of everyone), unfinished first, then the newest."""
-    owner: dict[str, object] = {} if user_id is None else {"user_id": user_id}
-    unfinished = queries.UNFINISHED if user_id is None else queries.UNFINISHED_OF_USER
-    finished = queries.FINISHED if user_id is None else queries.FINISHED_OF_USER
-    rows = await database.all(unfinished, limit=limit, **owner)
-    if len(rows) < limit:
-        seen = {str(row["id"]) for row in rows}
-        more = await database.all(finished, limit=limit - len(rows), **owner)
-        rows += [row for row in more if str(row["id"]) not in seen]  # it may have finished in between
+    if user_id is None:
+        rows = await database.all(reading.RECENT, limit=limit)
+    else:
+        rows = await database.all(reading.RECENT_OF_USER, user_id=user_id, limit=limit)
     return [Request.from_row(row) for row in rows]
+
+
+async def recent_of_users(database: Database, user_ids: Sequence[str], limit: int) -> dict[str, list[Request]]:
+    """`recent` of each of `user_ids` (at most `limit` each), in one query for many callers; who has none has an empty
+    list."""
+    found = await database.each(reading.RECENT_OF_USER, "user_id", user_ids, limit=limit)
+    return {user_id: [Request.from_row(row) for row in found.get(user_id, ())] for user_id in user_ids}
 
 
 async def changed_since(
     database: Database, since: datetime, after_id: str, user_ids: list[str] | None, limit: int
 ) -> list[Request]:
     """One page of the requests of `user_ids` (None: of everyone) that changed after (`since`, `after_id`)."""
-    query = queries.CHANGED if user_ids is None else queries.CHANGED_OF_USERS
+    query = reading.CHANGED if user_ids is None else reading.CHANGED_OF_USERS
     users: dict[str, object] = {} if user_ids is None else {"user_ids": user_ids}
     rows = await database.all(query, since=since, after_id=after_id, limit=limit, **users)
     return [Request.from_row(row) for row in rows]
@@ -63,12 +74,12 @@ async def changed_since(
 
 async def of_execution(database: Database, execution_id: str) -> str | None:
     """The id of the request that n8n's execution `execution_id` works for."""
-    row = await database.one(queries.REQUEST_OF_EXECUTION, execution_id=execution_id)
+    row = await database.one(reading.REQUEST_OF_EXECUTION, execution_id=execution_id)
     return None if row is None else str(row["id"])
 
 
 async def overdue(database: Database, limit: int, *, unsent_only: bool = False) -> list[str]:
     """The ids of unfinished requests whose deadline has passed, oldest first; only those that n8n cannot have, if
     `unsent_only`."""
-    query = queries.OVERDUE_UNSENT if unsent_only else queries.OVERDUE
+    query = life.OVERDUE_UNSENT if unsent_only else life.OVERDUE
     return [str(row["id"]) for row in await database.all(query, limit=limit)]

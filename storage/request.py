@@ -40,7 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_row(cls, row: Row) -> "Request":
-        """The request in `row`, which holds the columns of `queries.COLUMNS`."""
+        """The request in `row`, which holds the columns of `rows.COLUMNS`."""
         return cls(
             id=str(row["id"]),
             user_id=str(row["user_id"]),

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from storage import queries
 from storage.costs import amount_of, hour_of
 from storage.database.base import Database
+from storage.queries import dashboard
 from storage.times import instant
 
 TOP = 20
@@ -66,22 +66,22 @@ class Queue:
     """How long the oldest has waited to be sent."""
 
 
-async def statistics(database: Database, window_seconds: float) -> Statistics:
+async def summarize(database: Database, window_seconds: float) -> Statistics:
     """Everything that was submitted in the last `window_seconds`."""
     window = {"minus_window": -window_seconds}
     by_hour: dict[str, Span] = {}
-    for row in await database.all(queries.REQUESTS_BY_HOUR, **window):
+    for row in await database.all(dashboard.REQUESTS_BY_HOUR, **window):
         span = by_hour.setdefault(hour_of(row["hour"]), Span())
         span.statuses[row["status"]] += row["requests"]
         span.cost += amount_of(row["cost"])
-    counted = {float(row["seconds"]): row["requests"] for row in await database.all(queries.DURATIONS, **window)}
-    errors = {row["error_code"]: row["requests"] for row in await database.all(queries.ERRORS_BY_CODE, **window)}
+    counted = {float(row["seconds"]): row["requests"] for row in await database.all(dashboard.DURATIONS, **window)}
+    errors = {row["error_code"]: row["requests"] for row in await database.all(dashboard.ERRORS_BY_CODE, **window)}
     users, organizations = [
         [
             Share(str(row["id"]), row["requests"], amount_of(row["cost"]))
             for row in await database.all(query, limit=TOP, **window)
         ]
-        for query in (queries.COSTS_BY_USER, queries.COSTS_BY_ORGANIZATION)
+        for query in (dashboard.COSTS_BY_USER, dashboard.COSTS_BY_ORGANIZATION)
     ]
     return Statistics(by_hour, durations_of(counted), errors, users, organizations)
 
@@ -106,7 +106,7 @@ def durations_of(counted: dict[float, int]) -> Durations:
 
 async def queue(database: Database, stuck_seconds: float) -> Queue:
     """What is unfinished now; `stuck_seconds` is when a request in processing counts as stuck."""
-    row = await database.one(queries.QUEUE, minus_stuck=-stuck_seconds)
+    row = await database.one(dashboard.QUEUE, minus_stuck=-stuck_seconds)
     assert row is not None, "an aggregate returns a row"  # noqa: S101
     oldest = row["oldest"]
     waited = 0.0 if oldest is None else _seconds(row["now"], oldest)

@@ -1,19 +1,19 @@
-"""What happens to a request after its submission: every change of the life table, each in one transaction.
+"""What happens to a request after its submission: every change of the life table, each in one round trip.
 
-Each function here takes the event, tries the one guarded UPDATE, and tells what came of it. When nothing changed,
-the row as it is decides between "already so", "too late" and "contradiction".
+Each function here takes the event, tries the one guarded UPDATE, and says what came of it. Only when nothing changed is
+the row read: it decides between "already so", "too late" and "contradiction".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
-from storage import queries
-from storage.database.base import Database, Row, Transaction
-from storage.events import record
+from storage.database.base import Database
+from storage.events import change, event_values
 from storage.lifecycle import ERROR_CODES, Event, Status
 from storage.public_urls import PublicUrls
+from storage.queries import life
+from storage.reads import read
 from storage.request import Request
 
 
@@ -59,19 +59,17 @@ async def start(
     execution_id: str | None = None,
 ) -> Applied:
     """Apply `Event.ACCEPTED` or `Event.PROGRESSED`; `progress` (0..100) never falls."""
-
-    async def work(tx: Transaction) -> Applied:
-        row = await tx.one(queries.START[event], id=request_id, progress=progress, execution_id=execution_id)
-        if row is not None:
-            return await _changed(tx, row, event, actor, {"progress": progress, "executionId": execution_id})
-        current = await _current(tx, request_id, execution_id)
-        if current is None:
-            return Applied(Outcome.UNKNOWN, None)
-        lower = progress is not None and progress < (current.progress or 0)
-        too_late = current.status.is_final or lower
-        return Applied(Outcome.IGNORED if too_late else Outcome.DUPLICATE, current)
-
-    return await database.transaction(work)
+    values = {"id": request_id, "progress": progress, "execution_id": execution_id}
+    detail = {"progress": progress, "executionId": execution_id}
+    request = await change(database, life.START[event], event, actor, detail, **values)
+    if request is not None:
+        return Applied(Outcome.CHANGED, request)
+    current = await _current(database, request_id, execution_id)
+    if current is None:
+        return Applied(Outcome.UNKNOWN, None)
+    lower = progress is not None and progress < (current.progress or 0)
+    too_late = current.status.is_final or lower
+    return Applied(Outcome.IGNORED if too_late else Outcome.DUPLICATE, current)
 
 
 async def complete(
@@ -84,35 +82,24 @@ async def complete(
     execution_id: str | None = None,
 ) -> Applied:
     """Apply `Event.COMPLETED`: the request and its asset, or neither."""
-
-    async def work(tx: Transaction) -> Applied:
-        row = await tx.one(
-            queries.COMPLETE,
-            id=request_id,
-            storage_key=completion.storage_key,
-            storage_id=completion.storage_id,
-            cost=completion.cost,
-            execution_id=execution_id,
-        )
-        if row is not None:
-            request = Request.from_row(row)
-            asset = await tx.one(
-                queries.INSERT_ASSET,
-                organization_id=request.organization_id,
-                user_id=request.user_id,
-                name=f"AI Generated: {request.product} - {request.brand}",
-                file_url=urls.of(completion.storage_key, request.id, request.picture_token),
-            )
-            await tx.all(queries.SET_ASSET, id=request_id, asset_id=None if asset is None else asset["id"])
-            detail = {"key": completion.storage_key, "id": completion.storage_id, "executionId": execution_id}
-            return await _changed(tx, row, Event.COMPLETED, actor, detail)
-        current = await _current(tx, request_id, execution_id)
-        if current is None:
-            return Applied(Outcome.UNKNOWN, None)
-        same = (current.storage_key, current.storage_id) == (completion.storage_key, completion.storage_id)
-        return Applied(Outcome.DUPLICATE if same else Outcome.CONFLICT, current)
-
-    return await database.transaction(work)
+    key = completion.storage_key
+    row = await database.chain(
+        {"asset": life.INSERT_ASSET, "changed": life.COMPLETE, "event": life.INSERT_EVENT_OF_CHANGE},
+        id=request_id,
+        storage_key=key,
+        storage_id=completion.storage_id,
+        cost=completion.cost,
+        execution_id=execution_id,
+        file_url=urls.of(key, request_id, life.TOKEN_PLACE),
+        **event_values(Event.COMPLETED, actor, {"key": key, "id": completion.storage_id, "executionId": execution_id}),
+    )
+    if row is not None:
+        return Applied(Outcome.CHANGED, Request.from_row(row))
+    current = await _current(database, request_id, execution_id)
+    if current is None:
+        return Applied(Outcome.UNKNOWN, None)
+    same = (current.storage_key, current.storage_id) == (key, completion.storage_id)
+    return Applied(Outcome.DUPLICATE if same else Outcome.CONFLICT, current)
 
 
 async def fail(
@@ -126,34 +113,18 @@ async def fail(
     execution_id: str | None = None,
 ) -> Applied:
     """Apply one of the failing events; `message` is what the user will read."""
-
-    async def work(tx: Transaction) -> Applied:
-        row = await tx.one(
-            queries.FAIL[event],
-            id=request_id,
-            error_message=message,
-            error_code=ERROR_CODES[event],
-            cost=cost,
-            execution_id=execution_id,
-        )
-        if row is not None:
-            return await _changed(tx, row, event, actor, {"error": message, "executionId": execution_id})
-        current = await _current(tx, request_id, execution_id)
-        if current is None:
-            return Applied(Outcome.UNKNOWN, None)
-        return Applied(Outcome.DUPLICATE if current.status is Status.FAILED else Outcome.IGNORED, current)
-
-    return await database.transaction(work)
+    values = {"id": request_id, "error_message": message, "error_code": ERROR_CODES[event], "cost": cost}
+    detail = {"error": message, "executionId": execution_id}
+    request = await change(database, life.FAIL[event], event, actor, detail, **values, execution_id=execution_id)
+    if request is not None:
+        return Applied(Outcome.CHANGED, request)
+    current = await _current(database, request_id, execution_id)
+    if current is None:
+        return Applied(Outcome.UNKNOWN, None)
+    return Applied(Outcome.DUPLICATE if current.status is Status.FAILED else Outcome.IGNORED, current)
 
 
-async def _changed(tx: Transaction, row: Row, event: Event, actor: str, detail: Mapping[str, object]) -> Applied:
-    request = Request.from_row(row)
-    await record(tx, request, event, actor, detail)
-    return Applied(Outcome.CHANGED, request)
-
-
-async def _current(tx: Transaction, request_id: str, execution_id: str | None) -> Request | None:
+async def _current(database: Database, request_id: str, execution_id: str | None) -> Request | None:
     if execution_id is not None:
-        await tx.all(queries.SET_EXECUTION, id=request_id, execution_id=execution_id)
-    row = await tx.one(queries.REQUEST, id=request_id)
-    return None if row is None else Request.from_row(row)
+        await database.all(life.SET_EXECUTION, id=request_id, execution_id=execution_id)
+    return await read(database, request_id)

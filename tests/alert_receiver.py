@@ -33,7 +33,7 @@ class AlertReceiver:
             self.messages.append(await request.json())
         return PlainTextResponse("ok", self.status)
 
-    def told(self) -> list[tuple[str, str]]:
+    def notified(self) -> list[tuple[str, str]]:
         return sorted((message["alert"], message["status"]) for message in self.messages)
 
 

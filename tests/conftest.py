@@ -15,7 +15,8 @@ import pytest
 from gateway.settings import Settings
 from gateway.telemetry.logging import configure_logging
 from storage import migrations
-from storage.database.base import Database, open_database
+from storage.database.base import Database
+from storage.database.open import open_database
 from tests.running import RunningGateway, running_gateway
 from tests.scripted_n8n import ScriptedN8n, scripted_n8n
 from tests.servers import Postgres, Valkey

@@ -10,6 +10,6 @@ from gateway.telemetry import metrics
 def refresh_gauges(bus: Bus, hub: Hub, limits: ConnectionLimits, drain: Drain) -> None:
     """Bring them up to date."""
     metrics.BUS_HEALTHY.set(float(bus.healthy))
-    metrics.WATCHERS.set(hub.subscribers)
+    metrics.SUBSCRIBERS.set(hub.subscribers)
     metrics.CONNECTIONS.set(limits.held)
     metrics.DRAINING.set(float(drain.begun))

@@ -17,14 +17,13 @@ from gateway.api.errors import ApiError
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import read_json_object, text_field, user_of
 from gateway.api.responses import json_response
-from gateway.auth.tokens import User
+from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
 from gateway.realtime.long_poll import wait_until_final
-from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
 from gateway.state import State, state_of
 from gateway.telemetry import metrics
-from gateway.telemetry.logging import log_fields
+from gateway.telemetry.logging import log_fields, reason_of
 from storage.errors import (
     BudgetSpent,
     DatabaseUnavailable,
@@ -36,7 +35,6 @@ from storage.errors import (
     Refusal,
 )
 from storage.lifecycle import Status
-from storage.reads import read_own
 from storage.submissions import WINDOW, Submission, Submitted, submit
 
 log = structlog.get_logger(__name__)
@@ -78,7 +76,7 @@ async def generate_sync(request: Request) -> Response:
     headers = {"Location": f"/api/ai-status/{update.request_id}", **_limit_headers(state, submitted)}
     if update.status is Status.COMPLETED:
         return json_response(bytes(update.body), 200, headers)
-    if not update.status.is_final:
+    if not update.is_final:
         return json_response(bytes(update.body), 202, headers)
     body = msgspec.json.decode(update.body)
     failure = {"error": body["errorMessage"], "code": body["errorCode"] or "generation_failed", "request": update.body}
@@ -87,17 +85,16 @@ async def generate_sync(request: Request) -> Response:
 
 async def _until_final(state: State, user: User, submitted: Update) -> Update:
     """The newest update within `AI_SYNC_TIMEOUT_SECONDS`; the one at hand when the database cannot tell a newer."""
-    subscriber = Subscriber(user.id)
-    subscriber.ids.add(submitted.request_id)
-
-    async def read() -> Update | None:
-        found = await read_own(state.database, submitted.request_id, user.id)
-        return None if found is None else Update.of(found, state.urls)
-
     try:
-        found = await wait_until_final(state.hub, subscriber, read, wait=state.settings.ai_sync_timeout_seconds)
+        found = await wait_until_final(
+            state.hub,
+            state.subscriptions,
+            user.id,
+            submitted.request_id,
+            wait=state.settings.ai_sync_timeout_seconds,
+        )
     except DatabaseUnavailable as error:
-        log.warning("sync_wait_failed", reason=str(error)[:200])
+        log.warning("sync_wait_failed", reason=reason_of(error))
         return submitted
     return found or submitted
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.api.errors import ApiError
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
-from gateway.auth.tokens import User
+from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
 from gateway.state import State, state_of
 from storage import costs, listing
@@ -22,7 +22,7 @@ from storage.database.base import Database
 from storage.lifecycle import Status
 from storage.listing import START, Position
 from storage.request import encode_body
-from storage.submissions import WINDOW, room
+from storage.submissions import WINDOW, remaining_quota
 from storage.times import rfc3339
 
 PAGE = 20
@@ -43,10 +43,9 @@ async def ai_requests(request: Request) -> Response:
     user = await user_of(request)
     state = state_of(request)
     limit, after = page_asked_for(request)
-    found = await listing.requests_of(state.database, user.id, status_asked_for(request), after, limit)
-    last = Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
-    bodies = [msgspec.Raw(encode_body(one, state.urls)) for one in found]
-    return json_response({"requests": bodies, "nextCursor": cursor_of(last)})
+    page = await listing.requests_of(state.database, user.id, status_asked_for(request), after, limit)
+    bodies = [msgspec.Raw(encode_body(one, state.urls)) for one in page.rows]
+    return json_response({"requests": bodies, "nextCursor": cursor_of(page.next)})
 
 
 async def assets(request: Request) -> Response:
@@ -54,7 +53,7 @@ async def assets(request: Request) -> Response:
     user = await user_of(request)
     state = state_of(request)
     limit, after = page_asked_for(request)
-    found, last = await listing.assets_of(state.database, user.id, after, limit)
+    page = await listing.assets_of(state.database, user.id, after, limit)
     content = [
         {
             "id": asset.id,
@@ -68,9 +67,9 @@ async def assets(request: Request) -> Response:
             "brand": asset.request.brand,
             "createdAt": rfc3339(asset.request.completed_at or asset.request.created_at),
         }
-        for asset in found
+        for asset in page.rows
     ]
-    return json_response({"assets": content, "nextCursor": cursor_of(last)})
+    return json_response({"assets": content, "nextCursor": cursor_of(page.next)})
 
 
 class Usage:
@@ -96,7 +95,7 @@ async def _typical_seconds(database: Database) -> float | None:
 async def _usage(state: State, user: User) -> dict[str, object]:
     settings = state.settings
     quota = settings.ai_generation_rate_limit_per_hour
-    remaining, reset = await room(state.database, user.id, quota)
+    remaining, reset = await remaining_quota(state.database, user.id, quota)
     spending = await costs.spending_of_user(state.database, user.id)
     organizations = await costs.committed_by_organization(state.database, user.id)
     budget = settings.ai_org_monthly_budget

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from gateway.api.errors import ApiError
-from gateway.auth.tokens import User
+from gateway.auth.verified_tokens import User
 from gateway.realtime.connection_limits import TooManyConnections
 from gateway.state import State
 from gateway.tasks import stop_all
@@ -25,7 +25,7 @@ def admitted(request: Request, state: State, user: User) -> Iterator[None]:
     """
     host = request.client.host if request.client else ""
     try:
-        with state.limits.address(host), state.limits.user(user.id):
+        with state.limits.holding(host, user.id):
             yield
     except TooManyConnections as error:
         if error.kind == "process":

@@ -11,7 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.api.errors import ApiError, unauthorized, unavailable
 from gateway.auth.signing_keys import KeysUnavailable
-from gateway.auth.tokens import ForeignOrigin, InvalidToken, User
+from gateway.auth.tokens import ForeignOrigin, InvalidToken
+from gateway.auth.verified_tokens import User
 from gateway.state import state_of
 
 log = structlog.get_logger(__name__)

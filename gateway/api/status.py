@@ -3,7 +3,6 @@ with ``/events`` it is a stream of Server-Sent Events."""
 
 import contextlib
 import re
-from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,14 +13,11 @@ from gateway.api.errors import ApiError
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
-from gateway.auth.tokens import User
 from gateway.ids import parse_id
 from gateway.realtime.event_stream import EventStream
 from gateway.realtime.long_poll import wait_for_newer
-from gateway.realtime.subscriber import Subscriber
-from gateway.realtime.update import Update
-from gateway.state import State, state_of
-from storage.reads import read_own
+from gateway.realtime.subscriber import Inbox
+from gateway.state import state_of
 
 MAX_WAIT = 60
 """Longest wait in seconds."""
@@ -33,26 +29,27 @@ async def status(request: Request) -> Response:
     """The request as it is, or as soon as it is newer than the client has seen."""
     user = await user_of(request)
     state = state_of(request)
+    request_id = _request_id(request)
     wait, seen = number_parameter(request, "wait", MAX_WAIT), number_parameter(request, "version", MAX_VERSION)
-    if seen is None and (known := re.fullmatch(r'(?:W/)?"v([0-9]{1,9})"', request.headers.get("if-none-match", ""))):
-        seen = int(known[1])  # a client that says what it has in the header waits just as well
-    subscriber, read = _watching(request, state, user)
+    known = request.headers.get("if-none-match")
+    if seen is None and known is not None and (match := re.fullmatch(r'(?:W/)?"v([0-9]{1,9})"', known)):
+        seen = int(match[1])  # a client that says what it has in the header waits just as well
     if wait and seen is not None:
         with admitted(request, state, user):
-            waiting = wait_for_newer(state.hub, subscriber, read, seen=seen, wait=wait)
+            waiting = wait_for_newer(state.hub, state.subscriptions, user.id, request_id, seen=seen, wait=wait)
             try:
                 update = await while_connected(request, waiting)
             except ClientLeft:
                 return Response(status_code=204)  # nobody reads it
     else:
-        update = await read()
+        update = await state.reader.own(request_id, user.id)
     if update is None:
         raise _not_found()
     etag = f'"v{update.version}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if _matches(request.headers.get("if-none-match"), etag):
+    if known is not None and _matches(known, etag):
         return Response(status_code=304, headers=headers)
-    state.hub.record_delivery(subscriber, update, "poll")
+    state.hub.record_poll(update, user.id)
     return json_response(bytes(update.body), headers=headers)
 
 
@@ -61,26 +58,27 @@ async def events(request: Request) -> ASGIApp:
     user = await user_of(request)
     state = state_of(request)
     if request.method == "HEAD":
-        return Response(media_type="text/event-stream")  # nothing to stream, so nothing to register
+        return Response(media_type="text/event-stream")  # nothing to stream, so nothing to join
+    request_id = _request_id(request)
     last_id = request.headers.get("last-event-id", "")
     seen = int(last_id) if re.fullmatch(r"[0-9]{1,10}", last_id) else 0
-    subscriber, read = _watching(request, state, user)
+    inbox = Inbox(user.id, "events")
     async with contextlib.AsyncExitStack() as registration:
         registration.enter_context(admitted(request, state, user))
-        await registration.enter_async_context(state.hub.registered(subscriber))  # registered first, read next
-        update = await read()
-        if update is None:
+        registration.enter_context(state.hub.joined(inbox))
+        found = await state.subscriptions.add_ids(inbox, [request_id])
+        if not found:
             raise _not_found()
-        if update.status.is_final and update.version <= seen:
+        update = found[0]
+        if update.is_final and update.version == seen:
             return Response(status_code=204)
-        subscriber.seen(update.request_id, max(seen, update.version))
         return EventStream(
-            subscriber,
+            inbox,
             registration.pop_all(),
-            first=update if update.version > seen else None,
+            first=update if update.version != seen else None,
             expires_at=user.expires_at,
             stall_seconds=state.settings.ws_stall_seconds,
-            record_delivery=lambda update: state.hub.record_delivery(subscriber, update, "events"),
+            record_delivery=lambda update: state.hub.record_delivery(inbox, update),
         )
 
 
@@ -92,28 +90,24 @@ class EventsEndpoint:
         await response(scope, receive, send)
 
 
-def _watching(request: Request, state: State, user: User) -> tuple[Subscriber, Callable[[], Awaitable[Update | None]]]:
-    """A subscriber of the request in the path, and a way to read it."""
-    request_id = parse_id(request.path_params["request_id"])
-    subscriber = Subscriber(user.id)
-    if request_id is not None:
-        subscriber.ids.add(request_id)
+def _request_id(request: Request) -> str:
+    """The id in the path.
 
-    async def read() -> Update | None:
-        found = None if request_id is None else await read_own(state.database, request_id, user.id)
-        return None if found is None else Update.of(found, state.urls)
-
-    return subscriber, read
+    Raises:
+        ApiError: 404; whoever asks for what cannot exist learns no more than for what is another user's.
+    """
+    parsed = parse_id(request.path_params["request_id"])
+    if parsed is None:
+        raise _not_found()
+    return parsed
 
 
 def _not_found() -> ApiError:
     return ApiError(404, "not_found", "Request not found")
 
 
-def _matches(header: str | None, etag: str) -> bool:
+def _matches(header: str, etag: str) -> bool:
     """Whether If-None-Match names `etag` (weak comparison, RFC 9110, section 13.1.2)."""
-    if header is None:
-        return False
     return header.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in header.split(","))
 
 

@@ -96,6 +96,15 @@ class SigningKeys:
             return None
         return key if key.algorithm_name == algorithm else None
 
+    def key_now(self, kid: str) -> jwt.PyJWK | None:
+        """The key `kid`, if it is known and need not be looked for first. A set that grows old is fetched meanwhile."""
+        age = math.inf if self._fetched_at is None else time.monotonic() - self._fetched_at
+        if age > STALE_SECONDS and not self._failed:
+            return None
+        if age > FRESH_SECONDS:
+            self._start_fetching()
+        return self._keys.get(kid)
+
     async def aclose(self) -> None:
         """Give up a fetch that is under way."""
         if self._fetching is not None:

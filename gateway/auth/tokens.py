@@ -1,8 +1,9 @@
 """Who is asking: a user, an administrator, or n8n."""
 
+import base64
 import time
 import uuid
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -10,6 +11,8 @@ from starlette.datastructures import Headers
 
 from gateway.auth.session_cookie import session_token
 from gateway.auth.signing_keys import ALGORITHMS, SigningKeys
+from gateway.auth.verified_tokens import User, VerifiedTokens
+from gateway.ids import parse_id
 from gateway.settings import Settings
 
 AUDIENCE = "authenticated"
@@ -26,6 +29,10 @@ _API_KEYS = ("sb_publishable_", "sb_secret_")
 """How Supabase's API keys begin. They are no tokens: they name an application, not a user."""
 
 
+LATEST = 253_402_300_800.0
+"""The first second after the year 9999: past it, an `exp` is no date. One in milliseconds is past it."""
+
+
 class InvalidToken(Exception):
     """The credential is no good; the text says why, for the log and not for the client."""
 
@@ -34,24 +41,19 @@ class ForeignOrigin(Exception):
     """A cookie came with a page that is not ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """Someone with a valid token."""
-
-    id: str
-    is_admin: bool
-    expires_at: float
-    """Unix time in seconds at which the token ends."""
-
-
 class Authenticator:
-    """Turns credentials into users, by the settings' secrets, the project's published keys, and the origins."""
+    """Turns credentials into users, by the settings' secrets, the project's published keys, and the origins.
+
+    A token is verified once and remembered until it ends: whoever polls or comes back costs a look into a dictionary.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._secret = settings.supabase_jwt_secret.get_secret_value()
+        self._secret = _shared_key(settings.supabase_jwt_secret.get_secret_value())
         self._keys = SigningKeys(settings.supabase_url) if settings.supabase_url else None
         self._api_key = settings.supabase_anon_key.get_secret_value() if settings.supabase_anon_key else None
         self._origins = settings.origins
+        self._verified = VerifiedTokens()
+        self._header = lru_cache(maxsize=64)(_header_of)  # the same for all tokens of a project
 
     async def aclose(self) -> None:
         """Give up what is being fetched."""
@@ -65,13 +67,59 @@ class Authenticator:
             InvalidToken: malformed, forged, expired, for another audience, or without a usable subject.
             KeysUnavailable: it names a key that is not known yet and cannot be fetched now.
         """
+        user = self.user_of_token_now(token)
+        if user is not None:
+            return user
+        algorithm, kid = self._header(token.partition(".")[0])
+        if self._keys is None or kid is None or algorithm is None:
+            raise InvalidToken("no published key")
+        key = await self._keys.key_of(kid, algorithm)
+        if key is None:
+            raise InvalidToken("signed with an unknown key, or with another algorithm than the key's")
+        return self._verify(token, key, algorithm)
+
+    def user_of_token_now(self, token: str) -> User | None:
+        """The same without waiting; None where a key must be fetched first.
+
+        Raises:
+            InvalidToken: as above.
+        """
         if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidToken("too long")
+        remembered = self._verified.get(token)
+        if remembered is not None and (remembered.key is None or self._is_current(remembered.key)):
+            if remembered.user.expires_at + LEEWAY_SECONDS <= time.time():
+                raise InvalidToken("ExpiredSignatureError")
+            return remembered.user
         if token.startswith(_API_KEYS) or token == self._api_key:
             raise InvalidToken("an API key, which names no user: sign in, and send the session's access token")
+        algorithm, kid = self._header(token.partition(".")[0])
+        if algorithm == "HS256":
+            # Supabase gives tokens that the shared secret signs a `kid` too, which is in no key set.
+            if self._secret is None:
+                raise InvalidToken("signed with a shared secret, and SUPABASE_JWT_SECRET is empty")
+            if self._keys is not None and self._keys.knows(kid):
+                raise InvalidToken("signed with a shared secret in the name of a published key")
+            return self._verify(token, self._secret, algorithm)
+        if algorithm not in ALGORITHMS or kid is None:
+            raise InvalidToken("an algorithm that is not accepted, or no key id")
+        if self._keys is None:
+            raise InvalidToken("signed with a key of the project, and SUPABASE_URL is not set")
+        key = self._keys.key_now(kid)
+        if key is None:
+            return None
+        if key.algorithm_name != algorithm:
+            raise InvalidToken("signed with another algorithm than the key's")
+        return self._verify(token, key, algorithm)
+
+    def _is_current(self, key: jwt.PyJWK) -> bool:
+        """Whether the key is still published, as far as is known."""
+        return self._keys is not None and self._keys.key_now(str(key.key_id)) is key
+
+    def _verify(self, token: str, key: jwt.PyJWK, algorithm: str) -> User:
+        """The user whom `token` names if `key` has signed it. The header chooses among known keys, and says nothing of
+        what a key is."""
         try:
-            header = jwt.get_unverified_header(token)
-            key, algorithm = await self._key(header.get("alg"), header.get("kid"))
             claims = jwt.decode(
                 token,
                 key,
@@ -80,33 +128,16 @@ class Authenticator:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "sub", "aud"]},
             )
-            subject = str(uuid.UUID(claims["sub"]))
+            subject = parse_id(claims["sub"]) or str(uuid.UUID(claims["sub"]))
             expires_at = float(claims["exp"])
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InvalidToken(type(error).__name__) from error
+        if not 0 < expires_at < LATEST:
+            raise InvalidToken("an end that is no date in seconds")
         metadata = claims.get("app_metadata")
-        is_admin = isinstance(metadata, dict) and metadata.get("role") == "admin"
-        return User(subject, is_admin, expires_at)
-
-    async def _key(self, algorithm: object, kid: object) -> tuple[str | jwt.PyJWK, str]:
-        """What verifies a token with this header. The header chooses among what is known; it never says what a key is.
-
-        Supabase gives tokens that the shared secret signs a `kid` too, which is in no key set.
-        """
-        if algorithm == "HS256":
-            if not self._secret:
-                raise InvalidToken("signed with a shared secret, and SUPABASE_JWT_SECRET is empty")
-            if self._keys is not None and self._keys.knows(kid):
-                raise InvalidToken("signed with a shared secret in the name of a published key")
-            return self._secret, "HS256"
-        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or not isinstance(kid, str):
-            raise InvalidToken("an algorithm that is not accepted, or no key id")
-        if self._keys is None:
-            raise InvalidToken("signed with a key of the project, and SUPABASE_URL is not set")
-        key = await self._keys.key_of(kid, algorithm)
-        if key is None:
-            raise InvalidToken("signed with an unknown key, or with another algorithm than the key's")
-        return key, algorithm
+        user = User(subject, isinstance(metadata, dict) and metadata.get("role") == "admin", expires_at)
+        self._verified.add(token, user, None if key is self._secret else key)
+        return user
 
     async def user_of_request(self, method: str, headers: Headers) -> User | None:
         """The user of an HTTP request; None when it carries no credential.
@@ -132,21 +163,19 @@ class Authenticator:
             raise ForeignOrigin("a cookie from a foreign Origin")
         return await self.user_of_token(session)
 
-    async def user_of_upgrade(self, headers: Headers) -> User | None:
-        """The user of a WebSocket upgrade; None when a first frame must say who it is.
+    def credential_of_upgrade(self, headers: Headers) -> str | None:
+        """The token that a WebSocket upgrade brings; None when a first frame must say who it is.
 
         Raises:
-            InvalidToken: the credential is no good.
-            KeysUnavailable: it cannot be verified at the moment.
+            InvalidToken: an Authorization header without a bearer token.
             ForeignOrigin: the page is not ours, whatever credential it brings.
         """
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins:
             raise ForeignOrigin("an upgrade from a foreign Origin")
         if (token := bearer(headers)) is not None:
-            return await self.user_of_token(token)
-        session = session_token(headers) if origin is not None else None
-        return None if session is None else await self.user_of_token(session)
+            return token
+        return session_token(headers) if origin is not None else None
 
 
 def bearer(headers: Headers) -> str | None:
@@ -177,3 +206,25 @@ def issue_token(secret: str, user_id: str, *, admin: bool, lifetime: int) -> str
         "app_metadata": {"role": "admin"} if admin else {},
     }
     return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def _shared_key(secret: str) -> jwt.PyJWK | None:
+    """The shared secret as a key that is made ready once; None when there is none."""
+    if not secret:
+        return None
+    encoded = base64.urlsafe_b64encode(secret.encode()).decode()
+    return jwt.PyJWK({"kty": "oct", "k": encoded}, "HS256")
+
+
+def _header_of(segment: str) -> tuple[str | None, str | None]:
+    """The algorithm and the key id in a token's first part.
+
+    Raises:
+        InvalidToken: there is no header, or not these two as text.
+    """
+    try:
+        header = jwt.get_unverified_header(f"{segment}..")
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidToken(type(error).__name__) from error
+    algorithm, kid = header.get("alg"), header.get("kid")
+    return (algorithm if isinstance(algorithm, str) else None, kid if isinstance(kid, str) else None)

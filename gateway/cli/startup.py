@@ -12,9 +12,10 @@ from gateway.cli.database_faults import explain
 from gateway.server.processes import bind
 from gateway.settings import Settings, SettingsError
 from gateway.telemetry.logging import configure_logging
-from storage.database.base import is_sqlite, open_database
+from storage.database.open import open_database
 from storage.database.postgres_url import read_url
 from storage.database.schema import check_schema
+from storage.database.sqlite import is_sqlite
 
 
 def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - the fields' own types

@@ -13,7 +13,9 @@ from gateway.api import pages
 from gateway.api.responses import json_response
 from gateway.auth.tokens import issue_token
 from gateway.settings import Settings
-from storage.database.base import Transaction, is_sqlite, open_database
+from storage.database.base import Transaction
+from storage.database.open import open_database
+from storage.database.sqlite import is_sqlite
 
 USER = "00000000-0000-4000-8000-00000000d0e0"
 ORGANIZATION = "00000000-0000-4000-8000-0000000000f0"

@@ -23,7 +23,7 @@ from gateway.settings import Settings
 from gateway.tasks import stop_all
 from gateway.telemetry import metrics
 from gateway.telemetry.incidents import Incident, Incidents
-from gateway.telemetry.logging import log_fields
+from gateway.telemetry.logging import log_fields, reason_of
 from storage import dispatch, transitions
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
@@ -100,7 +100,7 @@ class Dispatcher:
                 try:
                     full = await self._claim()
                 except DatabaseUnavailable as error:
-                    log.warning("dispatch_claim_failed", reason=str(error)[:200])
+                    log.warning("dispatch_claim_failed", reason=reason_of(error))
                     full = False
                 if not full:
                     await self._rest()
@@ -169,7 +169,7 @@ class Dispatcher:
             )
         except DatabaseUnavailable as error:
             # Marked or not, it was not sent, and this process alone knows.
-            log.warning("dispatch_mark_failed", reason=str(error)[:200])
+            log.warning("dispatch_mark_failed", reason=reason_of(error))
             await self._record_persistently(lambda: dispatch.release(database, claimed.id, lease))
             return
         if self._stopping:

@@ -13,7 +13,7 @@ from structlog.contextvars import bind_contextvars
 from gateway.n8n.executions import Ended, Executions, ExecutionsUnavailable, Running
 from gateway.n8n.reports import Completed, Failed, apply_report
 from gateway.realtime.announcer import Announcer
-from gateway.telemetry.logging import log_fields
+from gateway.telemetry.logging import log_fields, reason_of
 from storage import probes, reads, transitions
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
@@ -73,7 +73,7 @@ class DeadlineSweeper:
             try:
                 found = await sweep()
             except DatabaseUnavailable as error:
-                log.warning("sweep_failed", reason=str(error)[:200])
+                log.warning("sweep_failed", reason=reason_of(error))
                 found = 0
             if found < full:
                 await asyncio.sleep(SWEEP_SECONDS)

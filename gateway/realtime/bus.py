@@ -1,14 +1,16 @@
-"""The bus: "this request has changed", from the process that changed it to those whose clients watch.
+"""The bus: "this request has changed", from the process that changed it to those whose clients have subscribed.
 
 A bus is a hint and may lose messages; what it must do is say so. The interface, and the in-process reference:
 
 * `publish` returns at once and never raises: a callback must neither wait for the bus nor fail with it;
-* `listen` returns when messages of the topic arrive for sure, or after a short wait when the bus is away;
+* `listen` returns a future that is done when messages of the topic arrive for sure, or after a short wait when the bus
+  is away; neither it nor `ignore` waits, so a topic may be listened to and ignored again in one turn of the loop;
 * after any time in which messages may have been lost, `on_gap` is called: the listener reads the database again.
 
 Topics are ``user:<id>``, for everything of one user, and ``all``.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -48,24 +50,11 @@ class Bus(ABC):
         """Hand the update to everyone who listens to its user's topic or to `ALL`."""
 
     @abstractmethod
-    async def claim_once(self, name: str) -> bool:
-        """Whether this process is the first of all to claim `name`; every one is while they cannot ask each other."""
-
-    @abstractmethod
-    async def give_back(self, name: str, *, certain: bool) -> bool:
-        """Whether this process is the first of all to give `name` back; every one is while they cannot ask.
-
-        Args:
-            name: what may have been claimed.
-            certain: whether it is known to have been claimed, even if the bus should have forgotten that.
-        """
-
-    @abstractmethod
-    async def listen(self, topic: str) -> None:
+    def listen(self, topic: str) -> asyncio.Future[None]:
         """Begin to receive `topic`; the caller keeps count and calls once."""
 
     @abstractmethod
-    async def ignore(self, topic: str) -> None:
+    def ignore(self, topic: str) -> None:
         """Cease to receive `topic`."""
 
 
@@ -75,7 +64,6 @@ class InProcessBus(Bus):
     def __init__(self) -> None:
         super().__init__()
         self._topics: set[str] = set()
-        self._claimed: set[str] = set()
 
     @property
     def healthy(self) -> bool:
@@ -91,18 +79,11 @@ class InProcessBus(Bus):
         if ALL in self._topics or user_topic(update.user_id) in self._topics:
             self.on_update(update)
 
-    async def claim_once(self, name: str) -> bool:
-        first = name not in self._claimed
-        self._claimed.add(name)
-        return first
-
-    async def give_back(self, name: str, *, certain: bool) -> bool:
-        first = name in self._claimed
-        self._claimed.discard(name)
-        return first
-
-    async def listen(self, topic: str) -> None:
+    def listen(self, topic: str) -> asyncio.Future[None]:
         self._topics.add(topic)
+        listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        listening.set_result(None)
+        return listening
 
-    async def ignore(self, topic: str) -> None:
+    def ignore(self, topic: str) -> None:
         self._topics.discard(topic)

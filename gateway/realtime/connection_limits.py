@@ -24,43 +24,69 @@ class ConnectionLimits:
     """
 
     def __init__(self, *, per_user: int, per_address: int, in_total: int) -> None:
-        self._limits = {"user": per_user, "address": per_address, "process": in_total}
-        self._held: Counter[tuple[str, str]] = Counter()
-
-    @property
-    def held(self) -> int:
+        self._per_user = per_user
+        self._per_address = per_address
+        self._in_total = in_total
+        self._users: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+        self.held = 0
         """How many connections this process holds."""
-        return self._held[("process", "")]
 
-    @contextlib.contextmanager
-    def address(self, host: str) -> Iterator[None]:
-        """Hold one connection from `host` during the block.
+    def take_address(self, host: str) -> None:
+        """Count one connection from `host`, until `release_address`.
 
         Raises:
-            TooManyConnections: before anything was counted.
+            TooManyConnections: nothing was counted.
         """
-        with self._one("process", ""), self._one("address", host):
-            yield
+        if self.held >= self._in_total:
+            raise TooManyConnections("process")
+        _take(self._addresses, host, self._per_address, "address")
+        self.held += 1
 
-    @contextlib.contextmanager
-    def user(self, user_id: str) -> Iterator[None]:
-        """Hold one connection of `user_id` during the block.
+    def release_address(self, host: str) -> None:
+        """Undo `take_address`."""
+        _release(self._addresses, host)
+        self.held -= 1
+
+    def take_user(self, user_id: str) -> None:
+        """Count one connection of the user, until `release_user`.
 
         Raises:
-            TooManyConnections: before anything was counted.
+            TooManyConnections: nothing was counted.
         """
-        with self._one("user", user_id):
-            yield
+        _take(self._users, user_id, self._per_user, "user")
+
+    def release_user(self, user_id: str) -> None:
+        """Undo `take_user`."""
+        _release(self._users, user_id)
 
     @contextlib.contextmanager
-    def _one(self, kind: str, name: str) -> Iterator[None]:
-        key = (kind, name)
-        if self._held[key] >= self._limits[kind]:
-            raise TooManyConnections(kind)
-        self._held[key] += 1
+    def holding(self, host: str, user_id: str) -> Iterator[None]:
+        """Count one connection of the user from `host` during the block.
+
+        Raises:
+            TooManyConnections: nothing was counted.
+        """
+        self.take_address(host)
+        try:
+            self.take_user(user_id)
+        except TooManyConnections:
+            self.release_address(host)
+            raise
         try:
             yield
         finally:
-            self._held[key] -= 1
-            if not self._held[key]:
-                del self._held[key]
+            self.release_user(user_id)
+            self.release_address(host)
+
+
+def _take(counted: Counter[str], name: str, most: int, kind: str) -> None:
+    if counted[name] >= most:
+        raise TooManyConnections(kind)
+    counted[name] += 1
+
+
+def _release(counted: Counter[str], name: str) -> None:
+    counted[name] -= 1
+    if not counted[name]:
+        del counted[name]

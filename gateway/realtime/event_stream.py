@@ -11,9 +11,9 @@ from collections.abc import Callable
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.realtime.subscriber import Subscriber
+from gateway.realtime.connection import abort
+from gateway.realtime.subscriber import Inbox
 from gateway.realtime.update import Update
-from gateway.server.protocols import abort
 
 log = structlog.get_logger(__name__)
 
@@ -25,18 +25,18 @@ RETRY_MILLISECONDS = 2000
 
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"private, no-cache"),
+    (b"cache-control", b"private, no-cache, no-transform"),  # who compresses it holds it back to its end
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
 
 
 class EventStream:
-    """The response that streams what `subscriber` is offered, to a final status or the end of the token.
+    """The response that streams what comes to `inbox`, to a final status or the end of the token.
 
     Args:
-        subscriber: registered with the hub for as long as `registration` is open.
+        inbox: joined to the hub for as long as `registration` is open.
         registration: closed at the stream's end.
-        first: the request as it was read after the registration, if the client has not seen it yet.
+        first: the request as it was read after that, if the client has not seen it yet.
         expires_at: when the token ends, in Unix seconds.
         stall_seconds: how long one write may block before the connection is dropped.
         record_delivery: told of each update that has been written.
@@ -44,7 +44,7 @@ class EventStream:
 
     def __init__(
         self,
-        subscriber: Subscriber,
+        inbox: Inbox,
         registration: contextlib.AsyncExitStack,
         *,
         first: Update | None,
@@ -52,13 +52,14 @@ class EventStream:
         stall_seconds: float,
         record_delivery: Callable[[Update], None] = lambda update: None,
     ) -> None:
-        self._subscriber = subscriber
+        self._inbox = inbox
         self._registration = registration
         self._first = first
         self._expires_at = expires_at
         self._stall_seconds = stall_seconds
         self._record_delivery = record_delivery
         self._gone = False
+        self._preface = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._registration, asyncio.TaskGroup() as group:
@@ -75,32 +76,34 @@ class EventStream:
         while (await receive())["type"] != "http.disconnect":
             pass
         self._gone = True
-        self._subscriber.wake()
+        self._inbox.wake()
 
     async def _stream(self, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        await self._write(send, f"retry: {RETRY_MILLISECONDS}\n\n".encode())
+        self._preface = b"retry: %d\n" % RETRY_MILLISECONDS
         final = False
         if self._first is not None:
             await self._write_update(send, self._first)
-            final = self._first.status.is_final
+            final = self._first.is_final
         while not final and not self._gone and time.time() < self._expires_at:
             try:
                 async with asyncio.timeout(min(HEARTBEAT_SECONDS, max(0.0, self._expires_at - time.time()))):
-                    await self._subscriber.ready()
+                    await self._inbox.ready()
             except TimeoutError:
                 await self._write(send, b":\n\n")
-            while not final and (update := self._subscriber.take()) is not None:
+            while not final and (update := self._inbox.take()) is not None:
                 await self._write_update(send, update)
-                final = update.status.is_final
-            if self._subscriber.drain_in is not None:
+                final = update.is_final
+            if self._inbox.leave_in is not None:
                 # The client comes back at its own moment, by its own means.
-                await self._write(send, f"retry: {int(self._subscriber.drain_in * 1000)}\n\n".encode())
+                await self._write(send, f"retry: {int(self._inbox.leave_in * 1000)}\n\n".encode())
                 break
         await self._write(send, b"", more=False)
 
     async def _write_update(self, send: Send, update: Update) -> None:
-        await self._write(send, update.event)
+        # In a block of its own, strict clients would take it for an empty event.
+        await self._write(send, self._preface + update.event)
+        self._preface = b""
         self._record_delivery(update)
 
     async def _write(self, send: Send, content: bytes, *, more: bool = True) -> None:

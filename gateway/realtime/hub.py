@@ -1,18 +1,20 @@
-"""The hub: who watches what in this process, and how they come to see the newest version.
+"""The hub: who has subscribed to what in this process, and how they come to see the newest version.
 
-The promise is that for each watched request a client sees versions that only rise, and that it sees the newest one.
-It is kept by one rule, whatever breaks: **register first, then read the database, then drop what is not newer.**
+The promise is that for each subscribed request a client sees versions that only rise, and that it sees the newest one.
 
-* The bus brings changes as they happen; `deliver` hands them to the subscribers of that user.
+* The bus brings changes as they happen; `deliver` hands them to the subscribers of that user in the same turn of the
+  event loop: no task, no queue, no query.
 * `reconcile` reads what has changed lately, in a few queries for everyone together: every `reconcile_seconds`, and
   at once when the bus says that it may have lost something. So a lost message delays and never misleads.
+
+How a subscription begins is `subscriptions`' affair.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import structlog
@@ -23,6 +25,8 @@ from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
 from gateway.tasks import keep_running, stop_all
 from gateway.telemetry import metrics
+from gateway.telemetry.logging import reason_of
+from gateway.telemetry.tally import HistogramTally, Tally
 from storage import reads
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
@@ -40,8 +44,11 @@ PAGE = 500
 USERS = 1000
 """Users named in one query."""
 
-# Looked up once: a label's lookup at every delivery would cost as much as the counting.
-_DELIVERIES = {name: metrics.DELIVERIES.labels(name) for name in ("websocket", "events", "poll")}
+SLICE = 256
+"""Most subscribers that one update is delivered to before others get a turn of the loop."""
+
+_DELIVERED = {name: Tally(metrics.DELIVERIES.labels(name)) for name in ("websocket", "events", "poll")}
+_LATENCY = HistogramTally(metrics.CALLBACK_TO_CLIENT)
 
 _LOWEST_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -55,17 +62,18 @@ class Hub:
         self._urls = urls
         self._reconcile_seconds = reconcile_seconds
         self._topics: dict[str, set[Subscriber]] = {}
-        self._changing = asyncio.Lock()
+        self._listening: dict[str, asyncio.Future[None]] = {}
+        """The topics whose first messages may still be missed."""
         self._gap = asyncio.Event()
         self._since: datetime | None = None
-        self.delivered = Receipts()
+        self.receipts = Receipts()
         self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
         bus.on_update = self.deliver
         bus.on_gap = self._gap.set
 
     async def start(self) -> None:
-        """Begin to reconcile, from now on: whoever registers later reads what was before."""
+        """Begin to reconcile, from now on: whoever subscribes later reads what was before."""
         self._since = await reads.now(self._database)
         self._task = keep_running(self._keep_reconciling, "hub-reconcile")
 
@@ -74,85 +82,140 @@ class Hub:
         if self._task is not None:
             await stop_all(self._task)
 
+    # -- who has subscribed -------------------------------------------------------------------------------------------
+
     @property
     def subscribers(self) -> int:
-        """How many clients watch here."""
+        """How many clients have subscribed here."""
         return len(set().union(*self._topics.values())) if self._topics else 0
 
-    @contextlib.asynccontextmanager
-    async def registered(self, subscriber: Subscriber) -> AsyncIterator[None]:
-        """Keep `subscriber` registered for its user's updates; inside, what changes from now on reaches it."""
-        try:
-            await self._join(user_topic(subscriber.user_id), subscriber)  # it may be cancelled half-way
+    def join(self, subscriber: Subscriber) -> None:
+        """Let `subscriber` have its user's updates; `listening` tells when none can be missed any more."""
+        self._add(user_topic(subscriber.user_id), subscriber)
+        if self._drain_until is not None:
             self._ask_to_leave(subscriber)
+
+    def join_all(self, subscriber: Subscriber) -> None:
+        """Let `subscriber` have everyone's updates. The caller has checked that it may."""
+        subscriber.all = True
+        self._add(ALL, subscriber)
+
+    def leave_all(self, subscriber: Subscriber) -> None:
+        """Undo `join_all`."""
+        subscriber.all = False
+        self._remove(ALL, subscriber)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Undo everything; also for one that never joined."""
+        self._remove(user_topic(subscriber.user_id), subscriber)
+        if subscriber.all:
+            self._remove(ALL, subscriber)
+
+    @contextlib.contextmanager
+    def joined(self, subscriber: Subscriber) -> Iterator[None]:
+        """Join for the time of the block."""
+        self.join(subscriber)
+        try:
             yield
         finally:
-            await self._leave(user_topic(subscriber.user_id), subscriber)
-            if subscriber.all:
-                await self._leave(ALL, subscriber)
+            self.leave(subscriber)
 
-    async def watch_all(self, subscriber: Subscriber) -> None:
-        """Let `subscriber` see everyone's requests. The caller has checked that it may."""
-        subscriber.all = True
-        await self._join(ALL, subscriber)
+    async def listening(self, subscriber: Subscriber) -> None:
+        """Return when the bus brings every update that `subscriber` has joined for, or is away for now."""
+        topics = (user_topic(subscriber.user_id), ALL) if subscriber.all else (user_topic(subscriber.user_id),)
+        for topic in topics:
+            if (pending := self._listening.get(topic)) is not None:
+                await asyncio.shield(pending)
 
-    async def unwatch_all(self, subscriber: Subscriber) -> None:
-        """Undo `watch_all`."""
-        subscriber.all = False
-        await self._leave(ALL, subscriber)
-
-    async def _join(self, topic: str, subscriber: Subscriber) -> None:
-        # One lock for all topics: two first subscribers must not race each other, or the last one leaving.
+    def _add(self, topic: str, subscriber: Subscriber) -> None:
         subscribers = self._topics.get(topic)
-        if subscribers is not None and subscriber not in subscribers and not self._changing.locked():
+        if subscribers is not None:
             subscribers.add(subscriber)
             return
-        async with self._changing:
-            subscribers = self._topics.setdefault(topic, set())
-            subscribers.add(subscriber)
-            if len(subscribers) == 1:
-                await self._bus.listen(topic)
+        self._topics[topic] = {subscriber}
+        pending = self._bus.listen(topic)
+        if not pending.done():
+            self._listening[topic] = pending
+            pending.add_done_callback(lambda done: self._listened(topic, done))
 
-    async def _leave(self, topic: str, subscriber: Subscriber) -> None:
-        subscribers = self._topics.get(topic, set())
-        subscribers.discard(subscriber)
-        if subscribers:
+    def _listened(self, topic: str, done: asyncio.Future[None]) -> None:
+        if self._listening.get(topic) is done:
+            del self._listening[topic]
+
+    def _remove(self, topic: str, subscriber: Subscriber) -> None:
+        subscribers = self._topics.get(topic)
+        if subscribers is None:
             return
-        async with self._changing:
-            if topic in self._topics and not self._topics[topic]:
-                del self._topics[topic]
-                await self._bus.ignore(topic)
+        subscribers.discard(subscriber)
+        if not subscribers:
+            del self._topics[topic]
+            self._listening.pop(topic, None)
+            self._bus.ignore(topic)
+
+    # -- delivering ---------------------------------------------------------------------------------------------------
+
+    def deliver(self, update: Update) -> None:
+        """Offer the update to those who have subscribed to its request."""
+        for topic in (user_topic(update.user_id), ALL):
+            subscribers = self._topics.get(topic)
+            if subscribers is None:
+                continue
+            if len(subscribers) <= SLICE:
+                self._deliver_to(update, tuple(subscribers))
+            else:
+                self._deliver_slice(update, list(subscribers))
+
+    def _deliver_slice(self, update: Update, waiting: list[Subscriber]) -> None:
+        """A broadcast, a part in each turn. A newer update that overtakes it wins: versions only rise."""
+        self._deliver_to(update, waiting[-SLICE:])
+        del waiting[-SLICE:]
+        if waiting:
+            asyncio.get_running_loop().call_soon(self._deliver_slice, update, waiting)
+
+    def _deliver_to(self, update: Update, subscribers: tuple[Subscriber, ...] | list[Subscriber]) -> None:
+        delivered = False
+        for subscriber in subscribers:
+            if subscriber.wants(update) and subscriber.offer(update):
+                delivered = True
+                self._count(subscriber, update)
+        if delivered and update.at:
+            _LATENCY.observe(max(0.0, time.time() - update.at))
+
+    def record_delivery(self, subscriber: Subscriber, update: Update) -> None:
+        """The update's bytes have been handed to the subscriber's connection, later than it came or as a snapshot."""
+        self._count(subscriber, update)
+        if update.at:
+            _LATENCY.observe(max(0.0, time.time() - update.at))
+
+    def record_poll(self, update: Update, user_id: str) -> None:
+        """The update has been handed to a client that polls, which subscribes to nothing."""
+        _DELIVERED["poll"].n += 1
+        if update.is_final and update.user_id == user_id:
+            self.receipts.add(update, "poll")
+
+    def _count(self, subscriber: Subscriber, update: Update) -> None:
+        _DELIVERED[subscriber.transport].n += 1
+        if update.is_final and update.user_id == subscriber.user_id:
+            self.receipts.add(update, subscriber.transport)
+
+    # -- leaving ------------------------------------------------------------------------------------------------------
 
     def drain(self, seconds: float) -> None:
         """Ask every subscriber, and whoever still comes, to be elsewhere within `seconds`, each at its own moment.
 
         Spread over the whole time, so that the processes that take them over see no spike.
         """
-        self._drain_until = asyncio.get_running_loop().time() + seconds
-        for subscribers in self._topics.values():
-            for subscriber in subscribers:
+        self._drain_until = time.monotonic() + seconds
+        for subscribers in list(self._topics.values()):
+            for subscriber in list(subscribers):
                 self._ask_to_leave(subscriber)
 
     def _ask_to_leave(self, subscriber: Subscriber) -> None:
-        if self._drain_until is not None:
-            left = max(0.0, self._drain_until - asyncio.get_running_loop().time())
-            subscriber.drain_in = random.uniform(0, left)  # noqa: S311 - spreads load, hides nothing
-            subscriber.wake()
+        assert self._drain_until is not None, "asked while draining only"  # noqa: S101
+        left = max(0.0, self._drain_until - time.monotonic())
+        subscriber.leave_within(random.uniform(0, left))  # noqa: S311 - spreads load, hides nothing
 
-    def deliver(self, update: Update) -> None:
-        """Offer the update to those who watch its request."""
-        for topic in (user_topic(update.user_id), ALL):
-            for subscriber in self._topics.get(topic, ()):
-                if subscriber.wants(update):
-                    subscriber.offer(update)
-
-    def record_delivery(self, subscriber: Subscriber, update: Update, transport: str) -> None:
-        """The update's bytes have been handed to the subscriber's connection."""
-        _DELIVERIES[transport].inc()
-        if update.at:
-            metrics.CALLBACK_TO_CLIENT.observe(max(0.0, time.time() - update.at))
-        if update.user_id == subscriber.user_id:
-            self.delivered.note(update, transport)
+    # -- reading again ------------------------------------------------------------------------------------------------
 
     async def _keep_reconciling(self) -> None:
         while True:
@@ -165,12 +228,12 @@ class Hub:
                 metrics.RECONCILES.inc()
             except DatabaseUnavailable as error:
                 metrics.RECONCILE_FAILURES.inc()
-                log.warning("reconcile_failed", reason=str(error)[:200])
+                log.warning("reconcile_failed", reason=reason_of(error))
                 await asyncio.sleep(1)
                 self._gap.set()  # the gap is still open
 
     async def reconcile(self) -> None:
-        """Read every watched request that changed since the last time, and offer it.
+        """Read every subscribed request that changed since the last time, and offer it.
 
         Raises:
             DatabaseUnavailable: the next call reads from the same point again.

@@ -5,51 +5,63 @@ The synchronous endpoint is the same with other patience: it waits for the end.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 
 from gateway.realtime.hub import Hub
-from gateway.realtime.subscriber import Subscriber
+from gateway.realtime.subscriber import Inbox
+from gateway.realtime.subscriptions import Subscriptions
 from gateway.realtime.update import Update
 
-Read = Callable[[], Awaitable[Update | None]]
-"""Reads the watched request from the database; None if it is not the user's."""
+TRANSPORT = "poll"
 
 
-async def wait_for_newer(hub: Hub, subscriber: Subscriber, read: Read, *, seen: int, wait: float) -> Update | None:
-    """The watched request once it is final or newer than version `seen`, else as it is after `wait` seconds.
+async def wait_for_newer(
+    hub: Hub, subscriptions: Subscriptions, user_id: str, request_id: str, *, seen: int, wait: float
+) -> Update | None:
+    """The user's request once it is final or another version than `seen`, else as it is after `wait` seconds; None if
+    there is no such request of the user's.
 
-    When the process stops it answers early, at the subscriber's own moment, so that the polls move on one by one.
+    When the process stops it answers early, at the inbox's own moment, so that the polls move on one by one.
+
+    Raises:
+        DatabaseUnavailable: the request cannot be read now.
     """
-    async with hub.registered(subscriber):  # registered first, read next
-        update = await read()
-        if update is None or update.status.is_final or update.version > seen:
-            return update
-        subscriber.seen(update.request_id, max(seen, update.version))
-        return await _newer(subscriber, asyncio.get_running_loop().time() + wait) or update
+    inbox = Inbox(user_id, TRANSPORT)
+    with hub.joined(inbox):
+        found = await subscriptions.add_ids(inbox, [request_id])
+        if not found or found[0].is_final or found[0].version != seen:
+            return found[0] if found else None
+        return await _next(inbox, asyncio.get_running_loop().time() + wait) or found[0]
 
 
-async def wait_until_final(hub: Hub, subscriber: Subscriber, read: Read, *, wait: float) -> Update | None:
-    """The watched request once it is final, else as it is after `wait` seconds, or when the process stops."""
+async def wait_until_final(
+    hub: Hub, subscriptions: Subscriptions, user_id: str, request_id: str, *, wait: float
+) -> Update | None:
+    """The user's request once it is final, else as it is after `wait` seconds, or when the process stops.
+
+    Raises:
+        DatabaseUnavailable: the request cannot be read now.
+    """
     deadline = asyncio.get_running_loop().time() + wait
-    async with hub.registered(subscriber):
-        update = await read()
-        if update is None:
+    inbox = Inbox(user_id, TRANSPORT)
+    with hub.joined(inbox):
+        found = await subscriptions.add_ids(inbox, [request_id])
+        if not found:
             return None
-        subscriber.seen(update.request_id, update.version)
-        while not update.status.is_final and (newer := await _newer(subscriber, deadline)) is not None:
+        update = found[0]
+        while not update.is_final and (newer := await _next(inbox, deadline)) is not None:
             update = newer
-            if subscriber.drain_in is not None:
+            if inbox.leave_in is not None:
                 break  # its moment has come once; every progress report would give it another one
         return update
 
 
-async def _newer(subscriber: Subscriber, deadline: float) -> Update | None:
-    """What the subscriber is offered next; None at the deadline (in the loop's time), or when it is asked to leave."""
+async def _next(inbox: Inbox, deadline: float) -> Update | None:
+    """What comes next; None at the deadline (in the loop's time), or when the client is asked to leave."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout_at(deadline):
-            while subscriber.drain_in is None:
-                await subscriber.ready()
-                if (newer := subscriber.take()) is not None:
+            while inbox.leave_in is None:
+                await inbox.ready()
+                if (newer := inbox.take()) is not None:
                     return newer
-            await asyncio.sleep(subscriber.drain_in)
-    return subscriber.take()
+            await asyncio.sleep(inbox.leave_in)
+    return inbox.take()

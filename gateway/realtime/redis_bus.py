@@ -1,9 +1,14 @@
 """The bus over Redis (or Valkey) pub/sub.
 
-One task reads, one writes, and neither waits for a client. The reader proves that it hears: a canary message goes out
-every second on a channel of this process and must come back; when it does not, the connection is rebuilt, every topic
-is subscribed anew, and `on_gap` is called. redis-py would reconnect by itself, but silently, and what was published
-meanwhile would be missed; so its retries are off and the rebuilding is here.
+Two connections: one publishes, one receives, and neither waits for a client. What one turn of the loop brings goes out
+in one write: updates, of each request the newest; subscriptions gather for a millisecond.
+
+The receiver proves that it hears: a canary goes out every second on a channel of this process and must come back; when
+it does not, the connection is rebuilt, every topic is subscribed anew, and `on_gap` is called, because what was
+published meanwhile is lost.
+
+The topic `all` is published only while some process listens to it: such a process says so, every second, on a channel
+that all hear. What is missed before all have heard it is read from the database a moment later.
 """
 
 import asyncio
@@ -14,34 +19,42 @@ import uuid
 
 import msgspec
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from gateway.realtime.bus import ALL, Bus, user_topic
+from gateway.realtime.redis_link import LinkLost, RedisLink, Reply, packed
 from gateway.realtime.update import Update, decode_update, encode_update
 from gateway.tasks import keep_running, stop_all
 from gateway.telemetry import metrics
+from gateway.telemetry.logging import reason_of
 
 log = structlog.get_logger(__name__)
 
 PREFIX = "ai-image-gateway:"
 CANARY_SECONDS = 1.0
 DEAF_SECONDS = 3.0
-"""Longest silence of the canary before the reader is rebuilt."""
-CLAIM_SECONDS = 24 * 3600
-"""How long a claim is remembered."""
+"""Longest silence of the canary before the receiver is rebuilt."""
 
 COMMAND_SECONDS = 2.0
 """Longest wait for one command or one connection."""
+
 REBUILD_SECONDS = 1.0
 """Longest pause between two attempts to rebuild."""
+
 MAX_UNSENT = 10_000
 """Most requests whose newest update waits to be published; past it the oldest is dropped, which only delays it."""
-BATCH = 200
-"""Most updates published in one round trip."""
+
+MAX_UNANSWERED = 5_000
+"""Most PUBLISH commands without an answer; what comes meanwhile waits, of each request the newest."""
+
+GATHER_SECONDS = 0.001
+"""How long subscriptions gather before they go out together: in a storm of connections, a write for each would cost
+more than anything else."""
+
+ALL_SECONDS = 5.0
+"""How long `all` is published after a process has last said that it listens to it."""
 
 
 class RedisBus(Bus):
@@ -49,24 +62,30 @@ class RedisBus(Bus):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        self._redis: Redis = Redis.from_url(
+        self._pool = ConnectionPool.from_url(
             url,
+            protocol=2,
             retry=Retry(NoBackoff(), 0),
             socket_connect_timeout=COMMAND_SECONDS,
             socket_timeout=COMMAND_SECONDS,
             health_check_interval=0,
         )
-        self._canary = f"{PREFIX}canary:{uuid.uuid4()}"
-        self._heard = 0.0
-        self._topics: set[str] = set()
-        self._confirmations: dict[str, asyncio.Event] = {}
-        self._pubsub: PubSub | None = None
-        self._commanding = asyncio.Lock()
-        """redis-py opens a second connection when two tasks issue the first commands at once."""
-        self._unsent: dict[str, Update] = {}
-        self._wake = asyncio.Event()
+        self._prefix = PREFIX.encode()
+        self._publisher = _Publisher(self._pool)
+        self._receiver: RedisLink | None = None
+        self._canary = b""
+        self._all_wanted = b""
+        self._heard = float("-inf")
+        self._deaf_at = 0.0
+        """When a receiver that has heard nothing is given up."""
+        self._topics: dict[bytes, asyncio.Future[None]] = {}
+        """The channels that are wanted; the future is done when messages arrive for sure."""
+        self._sent: set[bytes] = set()
+        """The channels that the receiver's connection is subscribed to, or soon will be."""
+        self._unconfirmed: dict[bytes, int] = {}
+        """Subscriptions on their way, by channel: a channel that was given up and taken again counts twice."""
+        self._changed: set[bytes] = set()
         self._live = asyncio.Event()
-        self._sing_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -74,166 +93,266 @@ class RedisBus(Bus):
         return time.monotonic() - self._heard < DEAF_SECONDS
 
     async def start(self) -> None:
+        self._canary = self._prefix + b"canary:%b" % str(uuid.uuid4()).encode()
+        self._all_wanted = self._prefix + b"all-wanted"
+        self._publisher.start(self._prefix)
         self._tasks = [
-            keep_running(self._read, "bus-reader"),
-            keep_running(self._write, "bus-writer"),
-            keep_running(self._sing, "bus-canary"),
+            keep_running(self._keep_receiving, "bus-receiver"),
+            keep_running(self._keep_canary, "bus-canary"),
         ]
         with contextlib.suppress(TimeoutError):
-            # Usually a few milliseconds. Without Redis the process starts all the same: it is not ready, and the
-            # database alone keeps the promise, more slowly.
+            # Usually a few milliseconds. Without Redis the process starts all the same: the database alone keeps the
+            # promise, more slowly.
             async with asyncio.timeout(COMMAND_SECONDS):
                 await self._live.wait()
 
     async def stop(self) -> None:
         await stop_all(*self._tasks)
-        with contextlib.suppress(RedisError, OSError):
-            await self._redis.aclose()
-
-    # -- out ----------------------------------------------------------------------------------------------------------
+        await self._publisher.stop()
 
     def publish(self, update: Update) -> None:
-        waiting = self._unsent.pop(update.request_id, None)
-        if waiting is not None and waiting.version > update.version:
-            update = waiting
-        self._unsent[update.request_id] = update
-        if len(self._unsent) > MAX_UNSENT:
-            del self._unsent[next(iter(self._unsent))]
-        self._wake.set()
+        self._publisher.publish(update)
 
-    async def _write(self) -> None:
+    async def _keep_canary(self) -> None:
+        """Prove once a second that what is published comes back, and drop connections that have fallen silent."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._unsent:
-                batch = [self._unsent.pop(request_id) for request_id in list(self._unsent)[:BATCH]]
-                try:
-                    async with asyncio.timeout(COMMAND_SECONDS):
-                        await self._publish(batch)
-                except (RedisError, OSError) as error:
-                    metrics.PUBLISH_FAILURES.inc(len(batch))
-                    log.warning("bus_publish_failed", updates=len(batch), reason=type(error).__name__)
+            if self._receiver is not None and time.monotonic() > self._deaf_at:
+                self._receiver.abort()
+            self._send_canary()
+            await asyncio.sleep(CANARY_SECONDS)
+            self._publisher.drop_if_silent()
 
-    async def claim_once(self, name: str) -> bool:
-        try:
-            return await self._replace_claim(name, b"claimed") != b"claimed"
-        except (RedisError, OSError):
-            return True
+    def _send_canary(self) -> None:
+        self._publisher.send(self._canary, b"")
+        if self._channel(ALL) in self._topics:
+            self._publisher.send(self._all_wanted, b"")
 
-    async def give_back(self, name: str, *, certain: bool) -> bool:
-        try:
-            before = await self._replace_claim(name, b"given back")
-        except (RedisError, OSError):
-            return certain
-        return before == b"claimed" or (before is None and certain)
+    # -- receiving ----------------------------------------------------------------------------------------------------
 
-    async def _replace_claim(self, name: str, state: bytes) -> bytes | None:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            before = await self._redis.set(f"{PREFIX}claim:{name}", state, ex=CLAIM_SECONDS, get=True)
-        return before if isinstance(before, bytes) else None
+    def _channel(self, topic: str) -> bytes:
+        return self._prefix + topic.encode()
 
-    async def _publish(self, batch: list[Update]) -> None:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for update in batch:
-                message = encode_update(update)
-                pipeline.publish(PREFIX + user_topic(update.user_id), message)
-                pipeline.publish(PREFIX + ALL, message)
-            await pipeline.execute()
+    def listen(self, topic: str) -> asyncio.Future[None]:
+        channel = self._channel(topic)
+        listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._topics[channel] = listening
+        if self._receiver is None:
+            listening.set_result(None)  # the rebuilding subscribes to every topic, and its gap makes up for the rest
+        else:
+            self._change(channel)
+        if topic == ALL:
+            self._publisher.send(self._all_wanted, b"")
+            asyncio.get_running_loop().call_later(CANARY_SECONDS, self.on_gap)
+        return listening
 
-    async def _sing(self) -> None:
-        while True:
-            self._sing_now.clear()
-            with contextlib.suppress(RedisError, OSError):
-                async with asyncio.timeout(COMMAND_SECONDS):
-                    await self._redis.publish(self._canary, b"")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CANARY_SECONDS):
-                    await self._sing_now.wait()
+    def ignore(self, topic: str) -> None:
+        channel = self._channel(topic)
+        if (listening := self._topics.pop(channel, None)) is not None and not listening.done():
+            listening.set_result(None)
+        if self._receiver is not None:
+            self._change(channel)
 
-    # -- in -----------------------------------------------------------------------------------------------------------
+    def _change(self, channel: bytes) -> None:
+        if not self._changed:
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._send_changes)
+        self._changed.add(channel)
 
-    async def listen(self, topic: str) -> None:
-        self._topics.add(topic)
-        confirmed = self._confirmations.setdefault(PREFIX + topic, asyncio.Event())
-        if (pubsub := self._pubsub) is None:
-            return  # the rebuilding subscribes to every topic, and its gap makes up for what was missed
-        with contextlib.suppress(RedisError, OSError):
-            async with asyncio.timeout(COMMAND_SECONDS):
-                async with self._commanding:
-                    if self._pubsub is not pubsub:
-                        return  # lost meanwhile; a closed PubSub would open a connection that nobody reads
-                    await pubsub.subscribe(PREFIX + topic)
-                if self.healthy:
-                    await confirmed.wait()
-
-    async def ignore(self, topic: str) -> None:
-        self._topics.discard(topic)
-        self._confirmations.pop(PREFIX + topic, None)
-        if (pubsub := self._pubsub) is None:
+    def _send_changes(self) -> None:
+        """Tell Redis what has changed, in two commands at most."""
+        changed, self._changed = self._changed, set()
+        if (receiver := self._receiver) is None:
             return
-        with contextlib.suppress(RedisError, OSError):
-            async with asyncio.timeout(COMMAND_SECONDS), self._commanding:
-                if self._pubsub is pubsub:
-                    await pubsub.unsubscribe(PREFIX + topic)
+        added = [channel for channel in changed if channel in self._topics and channel not in self._sent]
+        removed = [channel for channel in changed if channel in self._sent and channel not in self._topics]
+        self._sent.update(added)
+        self._sent.difference_update(removed)
+        commands = []
+        if removed:
+            commands.append(packed(b"UNSUBSCRIBE", *removed))
+        if added:
+            commands.append(packed(b"SUBSCRIBE", *added))
+            for channel in added:
+                self._unconfirmed[channel] = self._unconfirmed.get(channel, 0) + 1
+            asyncio.get_running_loop().call_later(COMMAND_SECONDS, self._give_up_waiting, added)
+        receiver.write(commands)
+        for channel in changed - set(added):
+            self._confirm(channel)
 
-    async def _read(self) -> None:
+    def _confirm(self, channel: bytes) -> None:
+        """Nobody waits any longer, unless a confirmation is still on its way."""
+        listening = self._topics.get(channel)
+        if listening is not None and not listening.done() and channel not in self._unconfirmed:
+            listening.set_result(None)
+
+    def _give_up_waiting(self, channels: list[bytes]) -> None:
+        # The canary finds out whether the connection is deaf; its gap makes up for what is missed.
+        for channel in channels:
+            if (listening := self._topics.get(channel)) is not None and not listening.done():
+                listening.set_result(None)
+
+    async def _keep_receiving(self) -> None:
         while True:
+            link = RedisLink(self._pool)
             try:
-                await self._hear()
-            except (RedisError, OSError) as error:
-                log.warning("bus_lost", reason=type(error).__name__)
+                await link.open()
+                self._begin(link)
+                await link.read(self._receive)
+            except LinkLost as error:
+                log.warning("bus_lost", reason=str(error))
+            finally:
+                self._receiver = None
+                self._release_all()
+                await link.close()
             await asyncio.sleep(random.uniform(0.1, REBUILD_SECONDS))  # noqa: S311 - spreads processes, hides nothing
 
-    async def _hear(self) -> None:
-        """Subscribe to everything and read until the connection breaks or falls silent."""
-        for confirmation in self._confirmations.values():
-            confirmation.clear()
-        pubsub = self._redis.pubsub(ignore_subscribe_messages=False)
-        try:
-            await self._hear_with(pubsub)
-        finally:
-            self._pubsub = None
-            with contextlib.suppress(RedisError, OSError):
-                async with self._commanding:
-                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+    def _begin(self, link: RedisLink) -> None:
+        """Subscribe to everything; live when all of it is confirmed."""
+        channels = [*self._topics, self._all_wanted, self._canary]  # the canary's comes last: it confirms them all
+        self._sent = set(channels)
+        self._unconfirmed = dict.fromkeys(channels, 1)
+        self._deaf_at = time.monotonic() + DEAF_SECONDS
+        link.write([packed(b"SUBSCRIBE", *channels)])
+        self._receiver = link
 
-    async def _hear_with(self, pubsub: PubSub) -> None:
-        outstanding = {self._canary, *(PREFIX + topic for topic in self._topics)}
-        async with asyncio.timeout(COMMAND_SECONDS):
-            await pubsub.subscribe(*outstanding)
-            # Nobody waited for that connection. What came to be listened to meanwhile:
-            while added := {PREFIX + topic for topic in self._topics} - outstanding:
-                outstanding |= added
-                await pubsub.subscribe(*added)
-        self._pubsub = pubsub  # from here on, `listen` subscribes by itself
-        deaf_at = time.monotonic() + DEAF_SECONDS
-        while time.monotonic() < deaf_at:
-            message = await pubsub.get_message(timeout=CANARY_SECONDS)
-            if message is None:
-                continue
-            channel = message["channel"].decode()
-            if message["type"] == "subscribe":
-                if (confirmed := self._confirmations.get(channel)) is not None:
-                    confirmed.set()
-                if outstanding:
-                    outstanding.discard(channel)
-                    if not outstanding:
-                        log.info("bus_live", topics=len(self._topics))
-                        self._sing_now.set()
-                        self.on_gap()
-            elif message["type"] == "message":
-                if channel == self._canary:
-                    self._heard = time.monotonic()
-                    self._live.set()
-                    deaf_at = self._heard + DEAF_SECONDS
-                else:
-                    self._receive(message["data"])
-        raise TimeoutError("the canary did not come back")
+    def _release_all(self) -> None:
+        self._changed.clear()
+        for listening in self._topics.values():
+            if not listening.done():
+                listening.set_result(None)
 
-    def _receive(self, message: bytes) -> None:
+    def _receive(self, reply: Reply) -> None:
+        if not isinstance(reply, list):
+            if isinstance(reply, Exception):
+                log.error("bus_refused", reason=reason_of(reply))
+            return
+        kind, channel = reply[0], reply[1]
+        assert isinstance(channel, bytes), "what pub/sub pushes names its channel"  # noqa: S101
+        if kind == b"message":
+            if channel == self._canary:
+                self._heard = time.monotonic()
+                self._deaf_at = self._heard + DEAF_SECONDS
+                self._live.set()
+            elif channel == self._all_wanted:
+                self._publisher.want_all()
+            else:
+                self._receive_update(reply[2])
+        elif kind == b"subscribe":
+            left = self._unconfirmed.get(channel, 0) - 1
+            if left > 0:
+                self._unconfirmed[channel] = left
+            else:
+                self._unconfirmed.pop(channel, None)
+                self._confirm(channel)
+            if channel == self._canary:
+                log.info("bus_live", topics=len(self._topics))
+                self._send_canary()
+                self.on_gap()
+
+    def _receive_update(self, message: object) -> None:
         try:
+            assert isinstance(message, bytes), "what is published is bytes"  # noqa: S101
             update = decode_update(message)
-        except msgspec.DecodeError:
-            log.warning("bus_message_unreadable", bytes=len(message))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            metrics.BUS_UNREADABLE.inc()
             return
         self.on_update(update)
+
+
+class _Publisher:
+    """The connection that publishes."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._prefix = b""
+        self._link: RedisLink | None = None
+        self._unsent: dict[str, Update] = {}
+        self._unanswered = 0
+        self._answered_at = 0.0
+        self._flushing = False
+        self._all_until = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, prefix: bytes) -> None:
+        self._prefix = prefix
+        self._task = keep_running(self._keep_connected, "bus-publisher")
+
+    async def stop(self) -> None:
+        """Send what is left, as far as that needs no waiting, and close."""
+        self._flush()
+        if self._task is not None:
+            await stop_all(self._task)
+
+    def want_all(self) -> None:
+        """Some process listens to `all`."""
+        self._all_until = time.monotonic() + ALL_SECONDS
+
+    def publish(self, update: Update) -> None:
+        """Send the update at the end of this turn of the loop, or its successor."""
+        unsent = self._unsent
+        waiting = unsent.pop(update.request_id, None)
+        if waiting is not None and waiting.version > update.version:
+            update = waiting
+        unsent[update.request_id] = update
+        if len(unsent) > MAX_UNSENT:
+            del unsent[next(iter(unsent))]
+            metrics.PUBLISH_FAILURES.inc()
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def send(self, channel: bytes, message: bytes) -> None:
+        """Publish at once, if there is a connection."""
+        if self._link is not None:
+            self._write([packed(b"PUBLISH", channel, message)])
+
+    def drop_if_silent(self) -> None:
+        """A server that does not answer is given up; the connection is made anew."""
+        if self._link is not None and self._unanswered and time.monotonic() - self._answered_at > COMMAND_SECONDS:
+            self._link.abort()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._link is None or self._unanswered >= MAX_UNANSWERED or self._link.congested:
+            return  # what waits goes when the connection is there, or has room again
+        commands = []
+        everyone = time.monotonic() < self._all_until
+        unsent, self._unsent = self._unsent, {}
+        for update in unsent.values():
+            message = encode_update(update)
+            commands.append(packed(b"PUBLISH", self._prefix + user_topic(update.user_id).encode(), message))
+            if everyone:
+                commands.append(packed(b"PUBLISH", self._prefix + ALL.encode(), message))
+        if commands:
+            self._write(commands)
+
+    def _write(self, commands: list[bytes]) -> None:
+        assert self._link is not None, "the caller looked"  # noqa: S101
+        if not self._unanswered:
+            self._answered_at = time.monotonic()
+        self._unanswered += len(commands)
+        self._link.write(commands)
+
+    async def _keep_connected(self) -> None:
+        while True:
+            link = RedisLink(self._pool)
+            try:
+                await link.open()
+                self._link, self._unanswered = link, 0
+                self._flush()
+                await link.read(self._answered)
+            except LinkLost as error:
+                log.warning("bus_publisher_lost", reason=str(error), unanswered=self._unanswered)
+            finally:
+                metrics.PUBLISH_FAILURES.inc(self._unanswered)
+                self._link, self._unanswered = None, 0
+                await link.close()
+            await asyncio.sleep(random.uniform(0.1, REBUILD_SECONDS))  # noqa: S311 - as above
+
+    def _answered(self, reply: Reply) -> None:
+        self._unanswered -= 1
+        self._answered_at = time.monotonic()
+        if isinstance(reply, Exception):
+            metrics.PUBLISH_FAILURES.inc()
+            log.warning("bus_publish_failed", reason=reason_of(reply))
+        if self._unsent and not self._flushing:
+            self._flush()

@@ -1,83 +1,156 @@
-"""One client that watches, on whatever transport: what it wants, what it has seen, what it has not been sent yet."""
+"""One client that has subscribed, on whatever transport: to what, what it has seen, what it has not been sent yet."""
 
 import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 from gateway.realtime.update import Update
 from gateway.telemetry import metrics
+from gateway.telemetry.tally import Tally
+
+_COALESCED = Tally(metrics.COALESCED)
 
 MAX_SEEN = 20_000
 """Most requests whose last version is remembered for one client; past it the one seen longest ago is forgotten:
 far more than can change while an old message or a reconcile may still bring an old version."""
 
 
-class Subscriber:
+class Subscriber(ABC):
     """The state of one client, without any I/O.
 
-    It has no queue. Of each request it holds at most the newest update that has not been handed out, so a client that
-    reads slowly skips versions, and its memory is bounded by what it watches.
+    It has no queue. Of each request it holds at most the newest update that could not be delivered, so a client that
+    reads slowly skips versions, and its memory is bounded by what it has subscribed to.
 
     Attributes:
-        ids: the requests watched one by one.
-        mine: whether everything of the user is watched.
-        all: whether everything of everyone is watched (administrators).
-        drain_in: set when the process stops: the seconds after which this client should be elsewhere.
+        user_id: whose requests it may see.
+        transport: the transport's name in metrics and timelines.
+        ids: the requests subscribed to one by one.
+        mine: whether everything of the user is subscribed to.
+        all: whether everything of everyone is (administrators).
+        accepting: whether an update can be delivered at this moment; what comes while it cannot is held.
     """
 
-    __slots__ = ("_ready", "_seen", "_unsent", "all", "drain_in", "ids", "mine", "user_id")
+    __slots__ = ("_held", "_seen", "accepting", "all", "ids", "mine", "transport", "user_id")
 
-    def __init__(self, user_id: str) -> None:
+    def __init__(self, user_id: str, transport: str) -> None:
         self.user_id = user_id
-        self.ids: set[str] = set()
+        self.transport = transport
+        self.ids: set[str] | frozenset[str] = _NONE  # most clients subscribe to a scope
         self.mine = False
         self.all = False
-        self.drain_in: float | None = None
+        self.accepting = False
         self._seen: dict[str, int] = {}
-        self._unsent: dict[str, Update] = {}
-        self._ready = asyncio.Event()
+        self._held: dict[str, Update] | None = None
+
+    @abstractmethod
+    def deliver(self, update: Update) -> None:
+        """Hand the update to the client. Called while `accepting`, in the turn of the loop that brought the update."""
+
+    @abstractmethod
+    def leave_within(self, seconds: float) -> None:
+        """Ask the client to be elsewhere after `seconds`: this process stops."""
+
+    def on_held(self) -> None:  # noqa: B027 - most transports look at what is held by themselves
+        """Called when an update is held."""
 
     def wants(self, update: Update) -> bool:
-        """Whether this client watches the update's request."""
+        """Whether this client has subscribed to the update's request."""
         if self.all:
             return True
         return update.user_id == self.user_id and (self.mine or update.request_id in self.ids)
 
-    def offer(self, update: Update) -> None:
-        """Take the update for delivery, unless something at least as new has been seen or waits."""
-        if update.version <= self._seen.get(update.request_id, 0):
-            return
-        waiting = self._unsent.get(update.request_id)
-        if waiting is not None:
-            if update.version <= waiting.version:
-                return
-            metrics.COALESCED.inc()
-        self._unsent[update.request_id] = update
+    def offer(self, update: Update) -> bool:
+        """Deliver the update, or hold it, unless something at least as new has been seen; whether it was delivered."""
+        request_id = update.request_id
+        if update.version <= self._seen.get(request_id, 0):
+            return False
+        if self.accepting:
+            self.mark_seen(request_id, update.version)
+            self.deliver(update)
+            return True
+        if self._held is None:
+            self._held = {}
+        held = self._held.get(request_id)
+        if held is not None:
+            if update.version <= held.version:
+                return False
+            _COALESCED.n += 1
+        self._held[request_id] = update
+        self.on_held()
+        return False
+
+    def mark_seen(self, request_id: str, version: int) -> None:
+        """Remember that the client has this version; what is held and not newer is dropped."""
+        seen = self._seen
+        version = max(version, seen.pop(request_id, 0))
+        seen[request_id] = version
+        if len(seen) > MAX_SEEN:
+            del seen[next(iter(seen))]
+        if self._held is not None and (held := self._held.get(request_id)) is not None and held.version <= version:
+            del self._held[request_id]
+
+    def forget(self, request_id: str) -> None:
+        """The client holds a version that the database never had: whatever comes is newer."""
+        self._seen.pop(request_id, None)
+
+    def take_held(self) -> Iterator[Update]:
+        """What was held and is still wanted, oldest first; each is counted as seen when it is taken."""
+        while self._held:
+            request_id = next(iter(self._held))
+            update = self._held.pop(request_id)
+            if self.wants(update):  # it may have been unsubscribed meanwhile
+                self.mark_seen(request_id, update.version)
+                yield update
+        self._held = None
+
+    def add_ids(self, ids: set[str]) -> None:
+        """Subscribe to these requests too."""
+        if ids:
+            self.ids = self.ids | ids
+
+    def remove_ids(self, ids: set[str]) -> None:
+        """Subscribe to these no longer."""
+        if ids:
+            self.ids = self.ids - ids or _NONE
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+class Inbox(Subscriber):
+    """The subscriber of a coroutine that waits for one update after another: streams and long polls.
+
+    Attributes:
+        leave_in: set when the process stops: the seconds after which this client should be elsewhere.
+    """
+
+    __slots__ = ("_ready", "leave_in")
+
+    def __init__(self, user_id: str, transport: str) -> None:
+        super().__init__(user_id, transport)
+        self.leave_in: float | None = None
+        self._ready = asyncio.Event()
+
+    def deliver(self, update: Update) -> None:
+        """Nothing comes here: an inbox holds everything until it is taken."""
+        raise AssertionError("an inbox is never accepting")
+
+    def on_held(self) -> None:
         self._ready.set()
 
-    def seen(self, request_id: str, version: int) -> None:
-        """Remember that the client has this version; what waits and is not newer is dropped."""
-        version = max(version, self._seen.pop(request_id, 0))
-        self._seen[request_id] = version
-        if len(self._seen) > MAX_SEEN:
-            del self._seen[next(iter(self._seen))]
-        waiting = self._unsent.get(request_id)
-        if waiting is not None and waiting.version <= version:
-            del self._unsent[request_id]
+    def leave_within(self, seconds: float) -> None:
+        self.leave_in = seconds
+        self.wake()
 
     def take(self) -> Update | None:
-        """The next update to send, oldest first, now counted as seen; None when nothing waits."""
-        while self._unsent:
-            request_id = next(iter(self._unsent))
-            update = self._unsent.pop(request_id)
-            if self.wants(update):  # it may have been unsubscribed meanwhile
-                self.seen(request_id, update.version)
-                return update
-        return None
+        """The next update to send, oldest first; None when nothing is held."""
+        return next(self.take_held(), None)
 
     def wake(self) -> None:
         """Let `ready` return."""
         self._ready.set()
 
     async def ready(self) -> None:
-        """Wait until something was offered, or `wake` was called, since the last return."""
+        """Wait until something is held, or `wake` was called, since the last return."""
         await self._ready.wait()
         self._ready.clear()

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import msgspec
 
+from gateway.realtime.frames import text_frame
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
 from storage.request import Request, encode_body
@@ -27,14 +28,19 @@ class Update(msgspec.Struct, frozen=True, dict=True):
         return cls(request.id, request.user_id, request.version, request.status, body, at)
 
     @cached_property
-    def frame(self) -> str:
-        """The WebSocket message, made once for all connections."""
-        return '{"type":"update","request":' + bytes(self.body).decode() + "}"
+    def is_final(self) -> bool:
+        """Whether nothing more is expected of the request."""
+        return self.status.is_final
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The message of `/ws` as a WebSocket frame, made once for all connections."""
+        return text_frame(b'{"type":"update","request":%b}' % bytes(self.body))
 
     @cached_property
     def event(self) -> bytes:
         """The Server-Sent Event, made once for all streams."""
-        return b"id: %d\nevent: update\ndata: %s\n\n" % (self.version, bytes(self.body))
+        return b"id: %d\nevent: update\ndata: %b\n\n" % (self.version, bytes(self.body))
 
 
 _encoder = msgspec.json.Encoder()
@@ -50,8 +56,6 @@ def decode_update(message: bytes) -> Update:
     """The update in a bus message.
 
     Raises:
-        msgspec.DecodeError: it is not one.
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is not one.
     """
-    update = _decoder.decode(message)
-    # A Raw points into the whole message; a copy lets the message go.
-    return msgspec.structs.replace(update, body=update.body.copy())
+    return _decoder.decode(message)

@@ -1,4 +1,4 @@
-"""Things that went wrong one by one, counted in memory and written down together every few seconds.
+"""Things that went wrong one by one, counted in memory and written together at each heartbeat.
 
 Whoever can reach the callback can make it fail as often as they like: what they cause here is one number.
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 class Incident(StrEnum):
     """What is counted. Each is an alert while it happens."""
 
-    WRONG_SECRET = "callback_wrong_secret"  # noqa: S105 - the name of a trouble
+    WRONG_SECRET = "callback_wrong_secret"  # noqa: S105 - the name of an incident
     UNKNOWN_REQUEST = "callback_unknown_request"
     CONTRADICTION = "callback_contradiction"
     REFUSED_REPORT = "callback_refused"
@@ -39,20 +39,20 @@ CALLBACK_INCIDENTS = (
 
 
 class Incidents:
-    """What happened since the last time anyone asked."""
+    """What happened since the last heartbeat."""
 
     def __init__(self) -> None:
         self._counted: Counter[Incident] = Counter()
 
     def count(self, incident: Incident) -> None:
-        """It happened once more."""
+        """Count one more."""
         self._counted[incident] += 1
 
     def take(self) -> dict[Incident, int]:
-        """What is to be written down; nothing is left."""
+        """What is to be written; nothing is left."""
         taken, self._counted = self._counted, Counter()
         return dict(taken)
 
     def put_back(self, taken: dict[Incident, int]) -> None:
-        """It could not be written down."""
+        """Count again what could not be written."""
         self._counted.update(taken)

@@ -2,61 +2,119 @@
 
 Only named fields are logged, never a body, a token or a secret; control characters in values are escaped, so no input
 can forge a line.
+
+A line of our own is rendered once, by structlog, and handed to the root logger's handler finished. What the standard
+library's loggers say is rendered in that handler, by the same processors.
 """
 
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import structlog
+from structlog.typing import EventDict, Processor
 
 from storage.request import Request, trace_id_of
 
+WARNINGS_ONLY = ("httpx", "httpcore", "databases", "aiosqlite", "alembic", "uvicorn")
+"""Loggers of libraries that say more than anyone reads."""
 
-def _escaped(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+
+class _Rendered(str):
+    """A finished line."""
+
+    __slots__ = ()
+
+
+def _escaped(_: object, __: str, event: EventDict) -> EventDict:
     for name, value in event.items():
         if isinstance(value, str) and not value.isprintable() and name != "exception":
             event[name] = value.encode("unicode_escape").decode()
     return event
 
 
-def configure_logging(*, production: bool, level: int = logging.INFO) -> None:
-    """Set up logging for this process, for the standard library's loggers too."""
-    shared: list[Any] = [
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str) else repr(value)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_text).encode
+
+
+def _json(_: object, __: str, event: EventDict) -> str:
+    """One JSON object, in ASCII: whatever reads a log shows it as it is."""
+    try:
+        line = _encode(event).decode()
+    except (ValueError, TypeError):  # a lone surrogate within a list, a number that is too large
+        line = ""
+    # msgspec is ten times faster and leaves other characters as they are, invisible ones too; they are rare.
+    return line if line and line.isascii() else json.dumps(event, default=repr)
+
+
+def _finished(_: object, __: str, line: str) -> _Rendered:
+    return _Rendered(line)
+
+
+class _Formatter(logging.Formatter):
+    """Passes on what is rendered, and renders what the standard library's loggers say.
+
+    Args:
+        processors: structlog's chain, the last of which makes the line.
+    """
+
+    def __init__(self, processors: Sequence[Processor]) -> None:
+        super().__init__()
+        self._processors = processors
+
+    def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record.msg, _Rendered):
+            return record.msg
+        event: Any = {"event": record.getMessage()}
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
+        if record.stack_info:
+            event["stack"] = record.stack_info
+        logger = logging.getLogger(record.name)
+        for process in self._processors:
+            event = process(logger, record.levelname.lower(), event)
+        return str(event)
+
+
+def _processors(*, production: bool) -> list[Processor]:
+    # Plain tracebacks: the pretty ones print local variables, tokens among them.
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    render: list[Any] = [structlog.processors.format_exc_info, _escaped, _json] if production else [_escaped, console]
+    return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        *render,
+        _finished,
     ]
-    # Plain tracebacks: the pretty ones print local variables, tokens among them.
-    console = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
-    render: list[Any] = (
-        [structlog.processors.format_exc_info, _escaped, structlog.processors.JSONRenderer()]
-        if production
-        else [_escaped, console]
-    )
+
+
+def configure_logging(*, production: bool, level: int = logging.INFO) -> None:
+    """Set up logging for this process, for the standard library's loggers too."""
+    processors = _processors(production=production)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=processors,
+        logger_factory=logging.getLogger,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
-        )
-    )
+    handler.setFormatter(_Formatter(processors))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "databases", "aiosqlite", "alembic", "uvicorn"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name in WARNINGS_ONLY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def log_fields(request: Request) -> dict[str, str | None]:
@@ -67,3 +125,8 @@ def log_fields(request: Request) -> dict[str, str | None]:
         "execution_id": request.n8n_execution_id,
         "trace_id": trace_id_of(request),
     }
+
+
+def reason_of(error: Exception) -> str:
+    """What a log line says of why something failed: the error's text, cut to 200 characters."""
+    return str(error)[:200]

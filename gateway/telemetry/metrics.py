@@ -10,6 +10,8 @@ import tempfile
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from gateway.telemetry.tally import flush_tallies
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 REGISTRY = CollectorRegistry()
@@ -38,8 +40,9 @@ DELIVERIES = Counter("gateway_deliveries", "Updates handed to clients.", ["trans
 COALESCED = Counter(
     "gateway_coalesced", "Updates that a newer one replaced before a slow client took them.", registry=REGISTRY
 )
-RECONCILES = Counter("gateway_reconciles", "Reads of everything watched.", registry=REGISTRY)
+RECONCILES = Counter("gateway_reconciles", "Reads of what changed among everything subscribed.", registry=REGISTRY)
 RECONCILE_FAILURES = Counter("gateway_reconcile_failures", "Such reads that failed.", registry=REGISTRY)
+BUS_UNREADABLE = Counter("gateway_bus_unreadable", "Bus messages that are no updates.", registry=REGISTRY)
 PUBLISH_FAILURES = Counter("gateway_bus_publish_failures", "Updates that could not be published.", registry=REGISTRY)
 
 BUS_HEALTHY = Gauge(
@@ -48,12 +51,12 @@ BUS_HEALTHY = Gauge(
     multiprocess_mode="livemin",
     registry=REGISTRY,
 )
-WATCHERS = Gauge(
-    "gateway_watchers", "Clients that watch, on all transports.", multiprocess_mode="livesum", registry=REGISTRY
+SUBSCRIBERS = Gauge(
+    "gateway_watchers", "Subscribers on all transports.", multiprocess_mode="livesum", registry=REGISTRY
 )
 CONNECTIONS = Gauge(
     "gateway_connections",
-    "Open WebSockets, streams and held requests.",
+    "Open WebSockets, event streams and long polls.",
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
@@ -71,7 +74,9 @@ QUEUE_AGE = Gauge(
     multiprocess_mode="mostrecent",
     registry=REGISTRY,
 )
-ALERT = Gauge("gateway_alert", "1 while the alert is on.", ["name"], multiprocess_mode="mostrecent", registry=REGISTRY)
+ALERT = Gauge(
+    "gateway_alert", "1 while the alert fires, 0 after it.", ["name"], multiprocess_mode="mostrecent", registry=REGISTRY
+)
 
 
 def share_between_processes() -> str:
@@ -93,6 +98,7 @@ def forget_all(folder: str) -> None:
 
 def exposition() -> bytes:
     """All metrics in Prometheus' text format: this process's, or all processes' together."""
+    flush_tallies()
     if FOLDER not in os.environ:
         return generate_latest(REGISTRY)
     together = CollectorRegistry()

@@ -1,65 +1,82 @@
 // The administrators' API, and the credential that it wants.
+import { errorOf } from "../gateway.js";
 
-const KEY = "gateway-admin-token";
+const STORAGE_KEY = "gateway-admin-token";
 
+/** Milliseconds. */
 const TIMEOUT = 30_000;
 
-/** An answer that is no success: the HTTP status, the gateway's word for it, and its sentence. */
-export class Refused extends Error {
-  constructor(status, code, message) {
-    super(message);
-    this.name = "Refused";
-    this.status = status;
-    this.code = code;
-  }
-
-  /** Whether signing in could help. */
-  get isAboutSignIn() {
-    return this.status === 401 || this.status === 403;
-  }
-}
+/** @typedef {Record<string, string|number|null|undefined>} Parameters */
 
 /** The pasted access token; null where the session cookie is all there is. */
 export function token() {
-  return sessionStorage.getItem(KEY);
+  return sessionStorage.getItem(STORAGE_KEY);
 }
 
-export function keepToken(text) {
-  sessionStorage.setItem(KEY, text);
+/** @param {string} text */
+export function storeToken(text) {
+  sessionStorage.setItem(STORAGE_KEY, text);
 }
 
-export function forgetToken() {
-  sessionStorage.removeItem(KEY);
+export function clearToken() {
+  sessionStorage.removeItem(STORAGE_KEY);
 }
 
-/** The content of `/api/admin/…`, or a `Refused`. */
-export async function read(path, parameters = {}) {
-  return (await answer(`${path}${query(parameters)}`)).json();
+/**
+ * The content of `/api/admin/…`; a `GatewayError` where it is refused.
+ * @template T
+ * @param {string} path
+ * @param {Parameters} [parameters]
+ * @returns {Promise<T>}
+ */
+export async function get(path, parameters = {}) {
+  const response = await request(`${path}${query(parameters)}`);
+  /** @type {unknown} */
+  const answer = await response.json();
+  return /** @type {T} */ (answer);
 }
 
-/** A picture of `/api/admin/…` as a Blob. */
-export async function readPicture(path, parameters = {}) {
-  return (await answer(`${path}${query(parameters)}`)).blob();
+/**
+ * A picture of `/api/admin/…`.
+ * @param {string} path
+ * @param {Parameters} [parameters]
+ */
+export async function getPicture(path, parameters = {}) {
+  const response = await request(`${path}${query(parameters)}`);
+  return response.blob();
 }
 
+/**
+ * @template T
+ * @param {string} path
+ * @param {Record<string, unknown>} [content]
+ * @returns {Promise<T>}
+ */
 export async function post(path, content = {}) {
   const headers = { "Content-Type": "application/json" };
-  return (await answer(path, { method: "POST", headers, body: JSON.stringify(content) })).json();
+  const response = await request(path, { method: "POST", headers, body: JSON.stringify(content) });
+  /** @type {unknown} */
+  const answer = await response.json();
+  return /** @type {T} */ (answer);
 }
 
-async function answer(path, { headers = {}, ...options } = {}) {
+/**
+ * @param {string} path
+ * @param {{ method?: string, headers?: Record<string, string>, body?: string }} [options]
+ */
+async function request(path, { headers = {}, ...options } = {}) {
   const bearer = token();
   const response = await fetch(`/api/admin/${path}`, {
     ...options,
     signal: AbortSignal.timeout(TIMEOUT),
     headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) },
   });
-  if (response.ok) return response;
-  const content = await response.json().catch(() => ({}));
-  throw new Refused(response.status, content.code, content.error ?? `The gateway answered ${response.status}.`);
+  if (!response.ok) throw await errorOf(response);
+  return response;
 }
 
+/** @param {Parameters} parameters */
 function query(parameters) {
-  const set = Object.entries(parameters).filter(([, value]) => value);
+  const set = Object.entries(parameters).flatMap(([name, value]) => (value ? [[name, String(value)]] : []));
   return set.length ? `?${new URLSearchParams(set)}` : "";
 }

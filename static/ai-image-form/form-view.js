@@ -1,138 +1,152 @@
 // The form: product, brand, for members of several organizations which one, and what is wrong with them.
-import { h, say, set } from "./dom.js";
-import { fill } from "./texts.js";
+import { h, setAttribute, setText } from "./dom.js";
+import { fill, TEXTS } from "./texts.js";
+
+/** @import { AiImageFormTexts } from "../ai-image-form.d.ts" */
+/** @import { Usage } from "../gateway.js" */
+
+/** @typedef {{ product: string, brand: string, organizationId?: string }} Values */
 
 /** Longest product or brand in characters, after trimming: the gateway's rule. */
-const MOST = 200;
+const MAX_LENGTH = 200;
 
 export class FormView {
+  #product;
+  #brand;
+  #organization;
   #fields;
   #onInput;
-  #texts;
+  #texts = TEXTS;
   #options = "";
-  #tried = false; // nobody is told of mistakes while they type for the first time
+  #hasSubmitted = false; // nobody is told of mistakes while they type for the first time
 
-  /** @param {{ onSubmit: (values: object) => void, onInput: () => void }} listeners */
+  /** @param {{ onSubmit: (values: Values) => void, onInput: () => void }} listeners */
   constructor({ onSubmit, onInput }) {
     this.heading = h("h2", { part: "heading", tabindex: "-1" });
     this.intro = h("p", { class: "muted" });
-    this.#fields = {
-      product: new Field("product", h("input", { part: "input", dir: "auto", autocomplete: "off", enterkeyhint: "next" })),
-      brand: new Field("brand", h("input", { part: "input", dir: "auto", autocomplete: "organization", enterkeyhint: "send" })),
-      organization: new Field("organization", h("select", { part: "input" })),
-    };
-    this.problem = h("p", { part: "error", class: "error", role: "alert", hidden: true });
-    this.later = h("span", { "aria-live": "off" }); // heard with the problem, not again each minute
+    this.#product = new Field("product", textInput({ autocomplete: "off", enterkeyhint: "next" }));
+    this.#brand = new Field("brand", textInput({ autocomplete: "organization", enterkeyhint: "send" }));
+    this.#organization = new Field("organization", h("select", { part: "input" }));
+    this.#fields = [this.#product, this.#brand, this.#organization];
+    this.error = h("p", { part: "error", class: "error", role: "alert", hidden: true });
+    this.retryAfter = h("span", { "aria-live": "off" }); // heard with the error, not again each minute
     this.notice = h("p", { part: "notice", class: "notice", role: "status", hidden: true });
     this.button = h("button", { part: "button", type: "submit" });
     this.element = h("form", { part: "form", novalidate: true });
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.button.getAttribute("aria-disabled") !== "true" && this.#check()) onSubmit(this.values());
+      if (this.button.getAttribute("aria-disabled") !== "true" && this.#validate()) onSubmit(this.values());
     });
     this.element.addEventListener("input", onInput);
     this.#onInput = onInput;
-    const fields = Object.values(this.#fields).map((field) => field.element);
-    this.element.append(this.heading, this.intro, ...fields, this.problem, this.notice, this.button);
+    const fields = this.#fields.map((field) => field.element);
+    this.element.append(this.heading, this.intro, ...fields, this.error, this.notice, this.button);
   }
 
+  /** @returns {Values} */
   values() {
-    const { product, brand, organization } = this.#fields;
-    return { product: product.value, brand: brand.value, organizationId: organization.value || undefined };
+    return {
+      product: this.#product.value,
+      brand: this.#brand.value,
+      organizationId: this.#organization.value || undefined,
+    };
   }
 
   /** Put values into the fields, and forget what was wrong; shown by the next update. */
   reset({ product = "", brand = "" } = {}) {
-    this.#fields.product.input.value = product;
-    this.#fields.brand.input.value = brand;
-    this.#tried = false;
+    this.#product.input.value = product;
+    this.#brand.input.value = brand;
+    this.#hasSubmitted = false;
   }
 
-  focus(name = "product") {
-    this.#fields[name].input.focus();
+  focus() {
+    this.#product.input.focus();
   }
 
   /**
    * @param {object} state
-   * @param {object} state.texts
-   * @param {boolean} state.submitting
-   * @param {boolean} state.blocked whether submitting makes no sense yet
-   * @param {string|null} state.problem why the last submission was refused
-   * @param {string|null} state.later when it makes sense again
+   * @param {AiImageFormTexts} state.texts
+   * @param {boolean} state.isSubmitting
+   * @param {string|null} state.error why the last submission was refused
+   * @param {string|null} state.retryAfter when submitting makes sense again; null for now
    * @param {string|null} state.notice
-   * @param {{ organizationId: string, name?: string }[]} state.organizations to choose from; none: nothing to choose
+   * @param {Usage["organizations"]} state.organizations to choose from; none: nothing to choose
    */
-  update({ texts, submitting, blocked, problem, later, notice, organizations }) {
+  update({ texts, isSubmitting, error, retryAfter, notice, organizations }) {
     this.#texts = texts;
-    say(this.heading, texts.title);
-    say(this.intro, texts.intro);
-    for (const field of Object.values(this.#fields)) field.update(texts);
-    this.#fields.organization.element.hidden = organizations.length === 0;
-    this.#offer(organizations, texts);
-    if (!problem && this.#tried && this.#isEmpty()) problem = texts.required;
-    if (this.problem.firstChild?.data !== problem) {
-      this.problem.replaceChildren(...(problem ? [problem, " ", this.later] : []));
-    }
-    this.problem.hidden = !problem;
-    say(this.later, later);
-    say(this.notice, notice);
-    say(this.button, submitting ? texts.submitting : texts.generate);
+    setText(this.heading, texts.title);
+    setText(this.intro, texts.intro);
+    for (const field of this.#fields) field.update(texts);
+    this.#organization.element.hidden = organizations.length === 0;
+    this.#showOrganizations(organizations);
+    this.#showError(error || (this.#hasSubmitted && this.#isEmpty() ? texts.required : null));
+    setText(this.retryAfter, retryAfter);
+    setText(this.notice, notice);
+    setText(this.button, isSubmitting ? texts.submitting : texts.generate);
     // Not `disabled`: that would throw the keyboard's focus away.
-    set(this.button, "aria-disabled", submitting || blocked ? "true" : null);
-    set(this.button, "aria-busy", submitting ? "true" : null);
-    this.#showMistakes();
+    setAttribute(this.button, "aria-disabled", isSubmitting || retryAfter ? "true" : null);
+    setAttribute(this.button, "aria-busy", isSubmitting ? "true" : null);
+    for (const field of this.#fields) field.showError(this.#hasSubmitted ? field.errorIn(texts) : null);
   }
 
-  #offer(organizations, texts) {
-    const wanted = JSON.stringify([organizations, texts.organizationPlaceholder]);
+  /** @param {string|null} error */
+  #showError(error) {
+    this.error.hidden = !error;
+    if ((this.error.firstChild?.textContent ?? null) === error) return;
+    this.error.replaceChildren(...(error ? [error, " ", this.retryAfter] : []));
+  }
+
+  /** @param {Usage["organizations"]} organizations */
+  #showOrganizations(organizations) {
+    const placeholder = this.#texts.organizationPlaceholder;
+    const wanted = JSON.stringify([organizations, placeholder]);
     if (wanted === this.#options) return;
     this.#options = wanted;
-    const options = organizations.map(({ organizationId, name }) => {
-      return h("option", { value: organizationId }, name ?? organizationId);
-    });
-    const { input } = this.#fields.organization;
+    const ids = organizations.map(({ organizationId }) => organizationId);
+    const { input } = this.#organization;
     const chosen = input.value;
-    input.replaceChildren(h("option", { value: "" }, texts.organizationPlaceholder), ...options);
-    if (organizations.some((one) => one.organizationId === chosen)) input.value = chosen;
+    const options = ids.map((id) => h("option", { value: id }, id));
+    input.replaceChildren(h("option", { value: "" }, placeholder), ...options);
+    if (ids.includes(chosen)) input.value = chosen;
   }
 
   #isEmpty() {
-    return !this.#fields.product.value && !this.#fields.brand.value;
+    return !this.#product.value && !this.#brand.value;
   }
 
-  #mistakes() {
-    const { product, brand, organization } = this.#fields;
-    return [product, brand, organization].filter((field) => !field.element.hidden && field.mistake(this.#texts));
-  }
-
-  /** Whether everything is right; otherwise the first mistake gets the focus. */
-  #check() {
-    this.#tried = true;
-    const [first] = this.#mistakes();
-    first?.input.focus();
+  /** Whether everything is right; otherwise the first field that is not gets the focus. */
+  #validate() {
+    this.#hasSubmitted = true;
+    const invalid = this.#fields.find((field) => !field.element.hidden && field.errorIn(this.#texts));
+    invalid?.input.focus();
     this.#onInput();
-    return !first;
+    return !invalid;
   }
+}
 
-  #showMistakes() {
-    for (const field of Object.values(this.#fields)) field.tell(this.#tried ? field.mistake(this.#texts) : null);
-  }
+/** @param {{ autocomplete: string, enterkeyhint: string }} attributes */
+function textInput(attributes) {
+  return h("input", { part: "input", dir: "auto", ...attributes });
 }
 
 /** A label, an input or a select, a hint, and a place for what is wrong. */
 class Field {
   #name;
 
+  /**
+   * @param {"product"|"brand"|"organization"} name
+   * @param {HTMLInputElement|HTMLSelectElement} input
+   */
   constructor(name, input) {
     this.#name = name;
     this.input = input;
-    set(input, "id", name);
-    set(input, "name", name);
-    set(input, "aria-required", "true");
-    set(input, "aria-describedby", `${name}-mistake ${name}-hint`);
+    setAttribute(input, "id", name);
+    setAttribute(input, "name", name);
+    setAttribute(input, "aria-required", "true");
+    setAttribute(input, "aria-describedby", `${name}-error ${name}-hint`);
     this.label = h("label", { part: "label", for: name });
     this.hint = h("p", { part: "hint", class: "hint", id: `${name}-hint` });
-    this.error = h("p", { part: "field-error", class: "mistake", id: `${name}-mistake`, hidden: true });
+    this.error = h("p", { part: "field-error", class: "field-error", id: `${name}-error`, hidden: true });
     this.element = h("div", { part: "field", class: "field" }, this.label, input, this.error, this.hint);
   }
 
@@ -140,20 +154,27 @@ class Field {
     return this.input.value.trim();
   }
 
+  /** @param {AiImageFormTexts} texts */
   update(texts) {
-    say(this.label, texts[this.#name]);
-    say(this.hint, texts[`${this.#name}Hint`]);
-    if (this.input.localName === "input") set(this.input, "placeholder", texts[`${this.#name}Placeholder`]);
+    setText(this.label, texts[this.#name]);
+    setText(this.hint, texts[`${this.#name}Hint`]);
+    if (this.input.localName === "input") setAttribute(this.input, "placeholder", texts[`${this.#name}Placeholder`]);
   }
 
-  mistake(texts) {
-    const { length } = [...this.value]; // characters as people count them, not UTF-16
+  /**
+   * What is wrong with the value; null for nothing.
+   * @param {AiImageFormTexts} texts
+   */
+  errorIn(texts) {
+    const { length } = Array.from(this.value); // characters as people count them, not UTF-16
     if (length === 0) return texts[`${this.#name}Missing`];
-    return this.input.localName === "input" && length > MOST ? fill(texts.tooLong, { most: MOST, length }) : null;
+    const isTooLong = this.input.localName === "input" && length > MAX_LENGTH;
+    return isTooLong ? fill(texts.tooLong, { most: MAX_LENGTH, length }) : null;
   }
 
-  tell(mistake) {
-    say(this.error, mistake);
-    set(this.input, "aria-invalid", mistake ? "true" : null);
+  /** @param {string|null} error */
+  showError(error) {
+    setText(this.error, error);
+    setAttribute(this.input, "aria-invalid", error ? "true" : null);
   }
 }

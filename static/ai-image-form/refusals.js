@@ -1,11 +1,20 @@
-// Why submissions were refused. A spent budget is one organization's; whatever else is wrong, choosing another helps not.
+// Why submissions were refused. A spent budget is one organization's; for what else is wrong, another one helps not.
+
+/**
+ * @typedef {object} Refusal
+ * @property {string} message
+ * @property {string} code
+ * @property {number|null} until when submitting makes sense again, in milliseconds since the epoch; null: not known
+ */
 
 export class Refusals {
+  /** @type {Refusal|null} */
   #last = null;
-  #budgets = new Map(); // organization id → refusal
+  /** @type {Map<string|undefined, Refusal>} of spent budgets, by organization id */
+  #budgets = new Map();
 
   /**
-   * @param {{ message: string, until: number|null, code: string|null }} refusal
+   * @param {Refusal} refusal
    * @param {string|undefined} organizationId for whom was submitted
    */
   add(refusal, organizationId) {
@@ -13,17 +22,20 @@ export class Refusals {
     else this.#last = refusal;
   }
 
-  /** What stands against a submission for this organization now; null for nothing. */
+  /**
+   * What stands against a submission for this organization now; null for nothing.
+   * @param {string|undefined} organizationId
+   */
   get(organizationId) {
-    return [this.#budgets.get(organizationId), this.#last].find(stands) ?? null;
+    const refusals = [this.#budgets.get(organizationId), this.#last];
+    return refusals.find((refusal) => refusal && (refusal.until === null || refusal.until > Date.now())) ?? null;
   }
 
-  /** It is tried again. */
-  drop(organizationId) {
+  /**
+   * Forget what stood against a submission, which is tried again.
+   * @param {string|undefined} organizationId
+   */
+  clear(organizationId) {
     if (!this.#budgets.delete(organizationId)) this.#last = null;
   }
-}
-
-function stands(refusal) {
-  return Boolean(refusal) && (refusal.until === null || refusal.until > Date.now());
 }

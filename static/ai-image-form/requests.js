@@ -1,39 +1,50 @@
 // The user's requests: submitted, restored, watched to their ends. It knows nothing of what they look like.
-import { newKey } from "../gateway.js";
+import { GatewayError, newKey } from "../gateway.js";
 
-/** A gateway that has not answered a submission by then is in sync mode, and the request can be found by itself. */
+/** @import { Body, GatewayClient } from "../gateway.js" */
+
+/** A gateway that has not answered in so many milliseconds is in sync mode, and the request can be found by itself. */
 const SYNC_AFTER = 2000;
 
 /** How far this computer's clock may be ahead, in milliseconds, when nothing is known of the gateway's. */
 const UNKNOWN_SKEW = 2000;
 
+/** @param {Body} body */
 export const isFinal = (body) => body.status === "completed" || body.status === "failed";
 
 export class Requests {
+  /** @type {GatewayClient|null} */
   #gateway = null;
+  /** @type {Map<string, Body>} by request id */
   #bodies = new Map();
-  #stops = new Map();
+  /** @type {Map<string, () => void>} what ends a subscription, by request id */
+  #unsubscribers = new Map();
   #skew = Infinity; // how far this clock is ahead of the gateway's, in milliseconds, at most
-  #doubt = null; // the last submission without a clear answer: { intent, key }
+  /** @type {{ values: string, key: string }|null} the last submission without a clear answer, and its key */
+  #unsettled = null;
   #onChange;
-  #onBegun;
+  #onAccepted;
   #onFinal;
   #onSignedOut;
 
   /**
-   * @param {(body: object) => void} onChange told of each newer Body
-   * @param {(body: object) => void} onBegun told once of each submission that was accepted
-   * @param {(body: object) => void} onFinal told once of each request that came to its end while it was known
-   * @param {() => void} onSignedOut the gateway no longer knows who is asking
+   * @param {object} listeners
+   * @param {(body: Body) => void} listeners.onChange told of each newer Body
+   * @param {(body: Body) => void} listeners.onAccepted told once of each submission that was accepted
+   * @param {(body: Body) => void} listeners.onFinal told once of each request that came to its end while it was known
+   * @param {() => void} listeners.onSignedOut the gateway no longer knows who is asking
    */
-  constructor({ onChange, onBegun, onFinal, onSignedOut }) {
+  constructor({ onChange, onAccepted, onFinal, onSignedOut }) {
     this.#onChange = onChange;
-    this.#onBegun = onBegun;
+    this.#onAccepted = onAccepted;
     this.#onFinal = onFinal;
     this.#onSignedOut = onSignedOut;
   }
 
-  /** Go on through `gateway` with everything that still runs. */
+  /**
+   * Go on through `gateway` with everything that still runs.
+   * @param {GatewayClient} gateway
+   */
   start(gateway) {
     this.#gateway = gateway;
     for (const body of this.#bodies.values()) this.#watch(body);
@@ -42,14 +53,18 @@ export class Requests {
   stop() {
     this.#gateway?.close();
     this.#gateway = null;
-    this.#stops.clear();
+    this.#unsubscribers.clear();
   }
 
+  /** @param {string} requestId */
   get(requestId) {
     return this.#bodies.get(requestId) ?? null;
   }
 
-  /** Seconds since the submission. Many a computer's clock is minutes off, so it is compared with the gateway's. */
+  /**
+   * Seconds since the submission. Many a computer's clock is minutes off, so it is compared with the gateway's.
+   * @param {Body} body
+   */
   elapsed(body) {
     const skew = body.version > 0 ? this.#skew : 0;
     return Math.max(0, (Date.now() - skew - Date.parse(body.createdAt)) / 1000);
@@ -61,85 +76,105 @@ export class Requests {
     return bodies.sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt)).slice(0, count);
   }
 
-  /** Read the user's newest requests. */
+  /**
+   * Read the user's newest requests.
+   * @param {number} limit
+   */
   async load(limit) {
-    const gateway = this.#gateway;
+    const gateway = this.#running();
     const { requests } = await gateway.requests({ limit });
     if (gateway !== this.#gateway) return;
-    for (const body of requests) this.#take(body);
+    for (const body of requests) this.#apply(body);
   }
 
-  /** Read one request, wherever it is in the list. */
+  /**
+   * Read one request, wherever it is in the list.
+   * @param {string} requestId
+   */
   async find(requestId) {
-    const gateway = this.#gateway;
+    const gateway = this.#running();
     const body = await gateway.status(requestId);
-    if (gateway === this.#gateway) this.#take(body);
+    if (gateway === this.#gateway) this.#apply(body);
   }
 
   /**
    * Submit; resolves with the new request's id. `onFound` is told of it before, where the answer waits for the picture;
    * it is the answer that counts.
+   * @param {string} product
+   * @param {string} brand
+   * @param {string|undefined} organizationId
+   * @param {(requestId: string) => void} onFound
    */
   async submit(product, brand, organizationId, onFound) {
-    const gateway = this.#gateway;
-    const intent = JSON.stringify([product, brand, organizationId]);
+    const gateway = this.#running();
+    const values = JSON.stringify([product, brand, organizationId]);
     // The answer to the last try may have been lost: the same key makes a second try the same submission.
-    if (this.#doubt?.intent !== intent) this.#doubt = { intent, key: newKey() };
-    const doubt = this.#doubt;
+    if (this.#unsettled?.values !== values) this.#unsettled = { values, key: newKey() };
+    const submission = this.#unsettled;
     const settle = () => {
-      if (this.#doubt === doubt) this.#doubt = null;
+      if (this.#unsettled === submission) this.#unsettled = null;
     };
-    let begunId = null;
-    const begin = (requestId) => {
+    /** @type {string|null} */
+    let acceptedId = null;
+    /** @param {Body} body */
+    const accept = (body) => {
       settle();
-      if (requestId !== begunId) this.#onBegun(this.#bodies.get(requestId));
-      begunId = requestId;
+      if (body.requestId !== acceptedId) this.#onAccepted(body);
+      acceptedId = body.requestId;
     };
-    const stopLooking = this.#lookFor(product, brand, (requestId) => {
-      begin(requestId);
-      onFound(requestId);
+    const stopSearch = this.#search(product, brand, (body) => {
+      accept(body);
+      onFound(body.requestId);
     });
     try {
-      const content = await gateway.generate(product, brand, { organizationId, idempotencyKey: doubt.key });
-      const { requestId } = content;
-      if (!this.#bodies.has(requestId)) this.#bodies.set(requestId, begun(requestId, product, brand));
-      begin(requestId); // before the end, which the same answer may bring
-      if (content.version) this.#take(content);
-      else this.#watch(this.#bodies.get(requestId));
+      const answer = await gateway.generate(product, brand, { organizationId, idempotencyKey: submission.key });
+      const { requestId } = answer;
+      const body = this.#bodies.get(requestId) ?? acceptedBody(requestId, product, brand);
+      this.#bodies.set(requestId, body);
+      accept(body); // before the end, which the same answer may bring
+      if ("version" in answer) this.#apply(answer);
+      else this.#watch(body);
       return requestId;
     } catch (error) {
-      if (error.isRefusal) settle();
-      else if (begunId) return begunId; // it goes on, whatever became of the answer
+      if (error instanceof GatewayError && error.isRefusal) settle();
+      else if (acceptedId !== null) return acceptedId; // it goes on, whatever became of the answer
       throw error;
     } finally {
-      stopLooking();
+      stopSearch();
     }
   }
 
-  /** Find the request that is being submitted now; returns what ends the search. */
-  #lookFor(product, brand, onFound) {
+  /**
+   * Find the request that is being submitted now.
+   * @param {string} product
+   * @param {string} brand
+   * @param {(body: Body) => void} onFound
+   * @returns {() => void} what ends the search
+   */
+  #search(product, brand, onFound) {
     const began = Date.now();
     const known = new Set(this.#bodies.keys());
-    let wanted = true;
-    const look = async () => {
+    let isWanted = true;
+    const search = async () => {
       const skew = Number.isFinite(this.#skew) ? this.#skew : UNKNOWN_SKEW;
       await this.load(5);
       // Other tabs submit too. What was just read may tell more of the clock, and can only make the bound tighter.
       const earliest = began - Math.min(skew, this.#skew);
-      const body = this.recent().find((body) => {
-        const same = body.product === product && body.brand === brand;
-        return same && !known.has(body.requestId) && Date.parse(body.createdAt) >= earliest;
+      const found = this.recent().find((body) => {
+        const isSame = body.product === product && body.brand === brand;
+        return isSame && !known.has(body.requestId) && Date.parse(body.createdAt) >= earliest;
       });
-      if (body && wanted) onFound(body.requestId);
+      if (found && isWanted) onFound(found);
     };
-    const timer = setTimeout(() => look().catch(() => {}), SYNC_AFTER);
+    const timer = setTimeout(() => search().catch(() => {}), SYNC_AFTER);
     return () => {
-      wanted = false;
+      isWanted = false;
       clearTimeout(timer);
     };
   }
 
-  #take(body) {
+  /** @param {Body} body */
+  #apply(body) {
     const known = this.#bodies.get(body.requestId);
     if (known && known.version >= body.version) return;
     this.#bodies.set(body.requestId, body);
@@ -149,29 +184,52 @@ export class Requests {
     if (known && !isFinal(known) && isFinal(body)) this.#onFinal(body);
   }
 
+  /** @param {Body} body */
   #watch(body) {
     const { requestId } = body;
     if (isFinal(body)) {
-      this.#stops.get(requestId)?.();
-      this.#stops.delete(requestId);
-    } else if (this.#gateway && !this.#stops.has(requestId)) {
-      const onUpdate = (newer) => this.#take(newer);
-      this.#stops.set(requestId, this.#gateway.subscribe(requestId, onUpdate, (error) => this.#lost(requestId, error)));
+      this.#unsubscribers.get(requestId)?.();
+      this.#unsubscribers.delete(requestId);
+    } else if (this.#gateway && !this.#unsubscribers.has(requestId)) {
+      const unsubscribe = this.#gateway.subscribe(
+        requestId,
+        (newer) => this.#apply(newer),
+        (error) => this.#unwatchable(requestId, error),
+      );
+      this.#unsubscribers.set(requestId, unsubscribe);
     }
   }
 
-  /** A request cannot be watched: it is gone, or we are signed out and it goes on without us. */
-  #lost(requestId, error) {
-    this.#stops.delete(requestId);
-    if (error.status === 401) return this.#onSignedOut();
+  /**
+   * A request cannot be watched: it is gone, or we are signed out and it goes on without us.
+   * @param {string} requestId
+   * @param {GatewayError} error
+   */
+  #unwatchable(requestId, error) {
+    this.#unsubscribers.delete(requestId);
+    if (error.status === 401) {
+      this.#onSignedOut();
+      return;
+    }
     const { message: errorMessage, code: errorCode } = error;
     const body = this.#bodies.get(requestId);
-    this.#take({ ...body, version: body.version + 1, status: "failed", errorMessage, errorCode });
+    if (body) this.#apply({ ...body, version: body.version + 1, status: "failed", errorMessage, errorCode });
+  }
+
+  #running() {
+    if (this.#gateway === null) throw new Error("The form is not in a page.");
+    return this.#gateway;
   }
 }
 
-/** The Body of a request of which no more is known than that it was accepted. */
-function begun(requestId, product, brand) {
+/**
+ * The Body of a request of which no more is known than that it was accepted.
+ * @param {string} requestId
+ * @param {string} product
+ * @param {string} brand
+ * @returns {Body}
+ */
+function acceptedBody(requestId, product, brand) {
   const now = new Date().toISOString();
   return {
     requestId,

@@ -1,5 +1,6 @@
 // What the form says. Each can be replaced through the element's `texts` property; {names} in braces are filled in.
 
+/** @type {import("../ai-image-form.d.ts").AiImageFormTexts} */
 export const TEXTS = {
   title: "AI-Powered Image Generation",
   intro: "Tell us about your product and brand, and our AI will generate custom images for your campaigns.",
@@ -60,12 +61,19 @@ export const TEXTS = {
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
-/** The sentence with its {names} replaced; a name without a value stays, so that a slip in a translation shows. */
-export function fill(template, values = {}) {
-  return template.replace(/\{(\w+)\}/g, (found, name) => isolated(values[name] ?? found));
+/**
+ * The sentence with its {names} replaced; a name without a value stays, so that a slip in a translation shows.
+ * @param {string} template
+ * @param {Record<string, string|number>} values
+ */
+export function fill(template, values) {
+  return template.replace(/\{(\w+)\}/g, (found, /** @type {string} */ name) => isolated(String(values[name] ?? found)));
 }
 
-/** A right-to-left value keeps its direction to itself, or it would turn the sentence around. */
+/**
+ * A right-to-left value keeps its direction to itself, or it would turn the sentence around.
+ * @param {string} value
+ */
 function isolated(value) {
   return RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value;
 }

@@ -1,60 +1,71 @@
 """The narrow interface to the database, the same on SQLite and PostgreSQL.
 
     async with open_database(url) as database:
-        row = await database.one(SELECT_REQUEST, id=request_id)
-        result = await database.transaction(work)      # work(tx) awaits only tx.one / tx.all / tx.lock
+        row = await database.one(reading.REQUEST, id=request_id)
+        result = await database.transaction(work)      # work(tx) awaits only the methods of tx
 
-The `databases` package opens and pools the connections; what it does not keep is kept here:
-
-* its connections belong to a task, and a cancellation during BEGIN or COMMIT loses one for ever: each unit of
-  work runs in a shielded task of its own, so the write of a caller who has gone away still commits or rolls back;
-* it has no limit on waiting: a unit of work waits at most `ACQUIRE_SECONDS` for its turn;
-* its transactions keep a connection when BEGIN itself fails: the driver's own transactions are used.
+A unit of work that writes runs in a shielded task of its own: the write of a caller who has gone away still commits or
+rolls back, and no cancellation meets BEGIN or COMMIT. A read needs neither; it runs in its caller's task and is
+cancelled with it. Either waits at most `limits.ACQUIRE_SECONDS` for its turn.
 
 `work` must not start tasks (`gather`, `wait_for`, `create_task`) that use `tx`; `asyncio.timeout` is fine.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from storage.database import limits
+from storage.database.batches import Batches
 from storage.errors import DatabaseUnavailable
 
-ACQUIRE_SECONDS = 5.0
-"""Longest wait for a connection: past it a client is better served by a 503 than by silence."""
-
-STATEMENT_SECONDS = 10.0
-"""Longest single statement."""
-
-MAX_WAITING = 1000
-"""Most units of work that may wait for a connection; more are refused at once, so that a database that is
-away cannot fill the memory with waiters."""
-
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
+R = TypeVar("R")
+
+Values = Mapping[str, object]
+"""A statement's parameters by name."""
 
 
 class Row(Protocol):
-    """A row of either driver: values by column name."""
+    """A row of either driver: values by column name, or by position."""
 
-    def __getitem__(self, column: str, /) -> Any: ...  # noqa: ANN401 - drivers return what the column holds
+    def __getitem__(self, column: Any, /) -> Any: ...  # noqa: ANN401 - drivers return what the column holds
 
 
 class Transaction(ABC):
     """What a unit of work may do. All of it commits, or none."""
 
-    @abstractmethod
     async def one(self, sql: str, **values: object) -> Row | None:
         """The first row that `sql` returns, or None."""
+        rows = await self.all(sql, **values)
+        return rows[0] if rows else None
 
     @abstractmethod
     async def all(self, sql: str, **values: object) -> list[Row]:
         """All rows that `sql` returns."""
 
     @abstractmethod
+    async def many(self, sql: str, each: Sequence[Values]) -> list[Row]:
+        """The rows that `sql` returns for one set of values after the other: one round trip where there are any."""
+
+    @abstractmethod
+    async def chain(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
+        """Run `steps` for one set of values after the other; the rows that the step ``changed`` returned.
+
+        Each step may read what an earlier one returned as a table of its name. Where a step returns nothing, the ones
+        after it have nothing to do. No step sees what another wrote by reading the table itself.
+        """
+
+    @abstractmethod
     async def lock(self, name: str) -> None:
         """Wait for the lock `name`, held to the transaction's end, over all processes."""
+
+    @abstractmethod
+    async def lock_free(self, names: Sequence[str]) -> set[str]:
+        """Take those of the locks `names` that nobody else holds, without waiting; which these are."""
 
 
 class Database(ABC):
@@ -64,6 +75,7 @@ class Database(ABC):
         self._turns = asyncio.Semaphore(connections)
         self._waiting = 0
         self._units: set[asyncio.Task[Any]] = set()
+        self._batches: dict[object, Batches[Any, Any]] = {}
 
     async def transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in one transaction and return what it returns.
@@ -72,7 +84,7 @@ class Database(ABC):
             DatabaseUnavailable: no connection in time, or the database went away. Whether a commit that was
                 under way took effect is then unknown.
         """
-        return await self._unit(lambda: self._in_transaction(work))
+        return await self._shielded(self._turn(lambda: self._in_transaction(work)))
 
     async def one(self, sql: str, **values: object) -> Row | None:
         """The first row of one statement in a transaction of its own."""
@@ -81,12 +93,31 @@ class Database(ABC):
 
     async def all(self, sql: str, **values: object) -> list[Row]:
         """All rows of one statement in a transaction of its own."""
-        return await self._unit(lambda: self._statement(sql, values))
+        if sql.startswith(("SELECT", "\nSELECT")):
+            return await self._turn(lambda: self._read(sql, values))
+        return await self._shielded(self._turn(lambda: self._write(sql, values)))
 
-    async def _unit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        if self._waiting >= MAX_WAITING:
-            raise DatabaseUnavailable(f"more than {MAX_WAITING} operations wait for the database")
-        task = asyncio.create_task(self._turn(work))
+    async def each(self, sql: str, name: str, each: Sequence[str], **values: object) -> dict[str, list[Row]]:
+        """The rows of the query `sql` with the parameter `name` (a UUID) as each of `each`, in one round trip.
+
+        A value without rows is left out.
+        """
+        return await self._turn(lambda: self._each(sql, name, list(dict.fromkeys(each)), values))
+
+    async def chain(self, steps: Mapping[str, str], **values: object) -> Row | None:
+        """`Transaction.chain` for one set of values, in a transaction of its own: one round trip."""
+        return await self._shielded(self._turn(lambda: self._chain(steps, values)))
+
+    async def together(self, work: Callable[[Transaction, Sequence[I]], Awaitable[Sequence[R]]], item: I) -> R:
+        """Run `work` for `item`, in one transaction with whatever else waits for the same `work`: a hashable value."""
+        batches: Batches[I, R] | None = self._batches.get(work)
+        if batches is None:
+            batches = Batches(lambda items: self.transaction(lambda tx: work(tx, items)))
+            self._batches[work] = batches
+        return await batches.add(item)
+
+    async def _shielded(self, unit: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(unit)
         self._units.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
@@ -96,21 +127,29 @@ class Database(ABC):
         if not task.cancelled():
             task.exception()  # seen here, so that a unit whose caller has gone is not reported as unhandled
 
-    async def _turn(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        if self._turns.locked():
+            await self._wait_for_turn()
+        else:
+            await self._turns.acquire()  # at once
+        try:
+            return await work()
+        except self.unavailable_errors as error:
+            raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._turns.release()
+
+    async def _wait_for_turn(self) -> None:
+        if self._waiting >= limits.MAX_WAITING:
+            raise DatabaseUnavailable(f"more than {limits.MAX_WAITING} operations wait for the database")
         self._waiting += 1
         try:
-            async with asyncio.timeout(ACQUIRE_SECONDS):
+            async with asyncio.timeout(limits.ACQUIRE_SECONDS):
                 await self._turns.acquire()
         except TimeoutError as error:
             raise DatabaseUnavailable("no database connection became free in time") from error
         finally:
             self._waiting -= 1
-        try:
-            return await work()
-        except self._unavailable_errors() as error:
-            raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
-        finally:
-            self._turns.release()
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -120,8 +159,11 @@ class Database(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._units:
-            await asyncio.wait(set(self._units), timeout=STATEMENT_SECONDS)
+            await asyncio.wait(set(self._units), timeout=limits.STATEMENT_SECONDS)
         await self._disconnect()
+
+    unavailable_errors: tuple[type[Exception], ...]
+    """What the driver raises when the database is away."""
 
     @abstractmethod
     async def _connect(self) -> None: ...
@@ -133,23 +175,13 @@ class Database(ABC):
     async def _in_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T: ...
 
     @abstractmethod
-    async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]: ...
+    async def _read(self, sql: str, values: Values) -> list[Row]: ...
 
     @abstractmethod
-    def _unavailable_errors(self) -> tuple[type[Exception], ...]: ...
+    async def _write(self, sql: str, values: Values) -> list[Row]: ...
 
+    @abstractmethod
+    async def _each(self, sql: str, name: str, each: list[str], values: Values) -> dict[str, list[Row]]: ...
 
-def is_sqlite(url: str) -> bool:
-    """Whether `url` names a SQLite file."""
-    return url.startswith("sqlite:")
-
-
-def open_database(url: str) -> Database:
-    """The database at `url` (``sqlite:///path``, ``postgresql://…`` or ``postgres://…``), not yet connected."""
-    if is_sqlite(url):
-        from storage.database.sqlite import SqliteDatabase
-
-        return SqliteDatabase(url)
-    from storage.database.postgres import PostgresDatabase
-
-    return PostgresDatabase(url)
+    @abstractmethod
+    async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None: ...

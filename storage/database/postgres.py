@@ -2,47 +2,24 @@
 
 import asyncio
 import contextlib
-import re
-from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import asyncpg
-from databases import Database as ConnectionPool
 
-from storage.database.base import STATEMENT_SECONDS, Database, Row, Transaction
-from storage.database.postgres_url import CONNECT_SECONDS, pool_options
+from storage.database.base import Database, Row, Transaction, Values
+from storage.database.dialect import chained, for_each, to_postgres
+from storage.database.limits import STATEMENT_SECONDS
+from storage.database.postgres_url import CONNECT_SECONDS, read_url
 
 T = TypeVar("T")
 
-_AFTER = re.compile(r"AFTER\((:\w+)\)")
-_SECONDS = re.compile(r"SECONDS\((\w+)\)")
-_TOTAL = re.compile(r"TOTAL\((\w+)\)")
-_HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+IDLE_SECONDS = 60.0
+"""How long a connection may lie unused before it goes back to the pool, which closes it some minutes later."""
 
-
-@lru_cache(maxsize=256)
-def translate(sql: str) -> tuple[str, tuple[str, ...]]:
-    """`sql` of the queries page in PostgreSQL's words: the statement with ``$n``, and the parameters' names in order.
-
-    ``statement_timestamp()`` and not ``now()``: a transaction that waited for a lock must not judge by the time at
-    which it began to wait. It is stable within a statement, so indexes on times can be used.
-    """
-    sql = _AFTER.sub(r"(statement_timestamp() + make_interval(secs => \1))", sql)
-    sql = _SECONDS.sub(r"extract(epoch FROM (\1 - created_at))", sql)
-    sql = _HOUR_OF.sub(r"date_trunc('hour', \1 AT TIME ZONE 'UTC')", sql)
-    sql = _TOTAL.sub(r"sum(\1)", sql)
-    sql = sql.replace("MONTH()", "(date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')")
-    sql = sql.replace("NOW()", "statement_timestamp()")
-    names: list[str] = []
-
-    def numbered(match: re.Match[str]) -> str:
-        if match[1] not in names:
-            names.append(match[1])
-        return f"${names.index(match[1]) + 1}"
-
-    return _PARAMETER.sub(numbered, sql), tuple(names)
+TRY_LOCKS = """
+SELECT name FROM unnest(CAST(:names AS text[])) AS name
+WHERE pg_try_advisory_xact_lock(hashtextextended(name, 0))"""
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
@@ -56,53 +33,122 @@ class _PostgresTransaction(Transaction):
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
 
-    async def one(self, sql: str, **values: object) -> Row | None:
-        statement, names = translate(sql)
-        row: Row | None = await self._connection.fetchrow(statement, *[values[name] for name in names])
-        return row
-
     async def all(self, sql: str, **values: object) -> list[Row]:
-        statement, names = translate(sql)
-        rows: list[Row] = await self._connection.fetch(statement, *[values[name] for name in names])
+        return await _fetch(self._connection, sql, values)
+
+    async def many(self, sql: str, each: Sequence[Values]) -> list[Row]:
+        if not each:
+            return []
+        statement, names = to_postgres(sql)
+        rows: list[Row] = await self._connection.fetchmany(
+            statement, [[values[name] for name in names] for values in each]
+        )
         return rows
+
+    async def chain(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
+        return await self.many(chained(tuple(steps.items())), each)
 
     async def lock(self, name: str) -> None:
         await self._connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
 
+    async def lock_free(self, names: Sequence[str]) -> set[str]:
+        return {row["name"] for row in await self.all(TRY_LOCKS, names=list(names))}
+
+
+async def _fetch(connection: asyncpg.Connection, sql: str, values: Values) -> list[Row]:
+    statement, names = to_postgres(sql)
+    rows: list[Row] = await connection.fetch(statement, *[values[name] for name in names])
+    return rows
+
 
 class PostgresDatabase(Database):
-    """Many connections; transactions in READ COMMITTED, ordered by row guards and advisory locks."""
+    """Many connections; transactions in READ COMMITTED, ordered by row guards and advisory locks.
+
+    asyncpg's pool opens and closes the connections. It would make a task for each release, so those in use stay out of
+    it and wait on a stack. (`databases` lies on the same pool; it would lose connections to cancellations during BEGIN
+    and COMMIT, and costs as much as a statement.)
+    """
+
+    unavailable_errors = (
+        OSError,  # refused, reset; TimeoutError is one of these
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,  # "connection is closed", "… has been released"
+        asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by the administrator
+        asyncpg.InsufficientResourcesError,  # too many connections, disk full
+        asyncpg.ReadOnlySQLTransactionError,  # a failover left us on the replica
+    )
 
     def __init__(self, url: str) -> None:
-        pool_url, options = pool_options(url)
-        super().__init__(connections=options["max_size"])
-        self._pool = ConnectionPool(pool_url, command_timeout=STATEMENT_SECONDS, reset=_reset, **options)
+        self._url = read_url(url)
+        super().__init__(connections=self._url.sizes["max_size"])
+        self._idle: list[tuple[asyncpg.pool.PoolConnectionProxy, float]] = []
 
     async def _connect(self) -> None:
-        await self._pool.connect()
+        self._pool = await asyncpg.create_pool(
+            command_timeout=STATEMENT_SECONDS, reset=_reset, **self._url.connection, **self._url.sizes
+        )
 
     async def _disconnect(self) -> None:
         with contextlib.suppress(TimeoutError):
             # It waits for connections in use; the units of work have ended, so only a broken one could hold it.
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._pool.disconnect()
+                while self._idle:
+                    await self._pool.release(self._idle.pop()[0])
+                await self._pool.close()
+                return
+        self._pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        connection = await self._taken()
+        try:
+            yield connection
+        finally:
+            await self._give_back(connection)
+
+    async def _taken(self) -> asyncpg.pool.PoolConnectionProxy:
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if _is_open(connection):
+                return connection
+            await self._pool.release(connection)
+        return await self._pool.acquire()
+
+    async def _give_back(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        if not _is_open(connection) or connection.is_in_transaction() or self._pool.is_closing():
+            await self._pool.release(connection)
+            return
+        now = asyncio.get_running_loop().time()
+        self._idle.append((connection, now))
+        if now - self._idle[0][1] > IDLE_SECONDS:
+            await self._pool.release(self._idle.pop(0)[0])
 
     async def _in_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        async with self._pool.connection() as connection:
-            raw: asyncpg.Connection = connection.raw_connection
-            async with raw.transaction():
-                return await work(_PostgresTransaction(raw))
+        async with self._connection() as connection, connection.transaction():
+            return await work(_PostgresTransaction(connection))
 
-    async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]:
-        async with self._pool.connection() as connection:
-            return await _PostgresTransaction(connection.raw_connection).all(sql, **values)
+    async def _read(self, sql: str, values: Values) -> list[Row]:
+        connection = await self._taken()
+        try:
+            return await _fetch(connection, sql, values)
+        finally:
+            await self._give_back(connection)
 
-    def _unavailable_errors(self) -> tuple[type[Exception], ...]:
-        return (
-            OSError,  # refused, reset; TimeoutError is one of these
-            asyncpg.PostgresConnectionError,
-            asyncpg.InterfaceError,  # "connection is closed", "… has been released"
-            asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by the administrator
-            asyncpg.InsufficientResourcesError,  # too many connections, disk full
-            asyncpg.ReadOnlySQLTransactionError,  # a failover left us on the replica
-        )
+    _write = _read
+
+    async def _each(self, sql: str, name: str, each: list[str], values: Values) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in await self._read(for_each(sql, name), {**values, "each": each}):
+            found.setdefault(row["each_value"], []).append(row)
+        return found
+
+    async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None:
+        rows = await self._read(chained(tuple(steps.items())), values)
+        return rows[0] if rows else None
+
+
+def _is_open(connection: asyncpg.pool.PoolConnectionProxy) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # it has died, and the pool has already taken note
+        return False

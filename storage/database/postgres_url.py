@@ -91,15 +91,6 @@ class PostgresUrl:
     warnings: tuple[str, ...]
 
 
-def pool_options(url: str) -> tuple[str, dict[str, Any]]:
-    """What `databases` needs for `url`: a URL that only names the backend, and the options, which are asyncpg's.
-
-    It reads three options from a URL itself and ignores the rest in silence, ``sslmode=require`` among them.
-    """
-    read = read_url(url)
-    return "postgresql://", {"database": None, **read.connection, **read.sizes}
-
-
 def read_url(url: str) -> PostgresUrl:
     """Decide every option of `url`.
 

@@ -4,12 +4,11 @@ import asyncpg
 
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable, StorageError
+from storage.queries import reading
 
-VERSION = "0004"
-"""The newest migration. Each only adds to what the one before it made, so older code serves a newer database too:
-migrate first, then replace the processes one by one."""
-
-_VERSION_OF_DATABASE = "SELECT version_num FROM ai_gateway_schema"
+VERSION = "0005"
+"""The newest migration. After 0005 each only adds to what the one before it made, so older code serves a newer
+database too: migrate first, then replace the processes one by one."""
 
 
 class SchemaOutdated(StorageError):
@@ -23,7 +22,7 @@ async def check_schema(database: Database) -> None:
         SchemaOutdated: it has not.
     """
     try:
-        row = await database.one(_VERSION_OF_DATABASE)
+        row = await database.one(reading.SCHEMA_VERSION)
     except (asyncpg.UndefinedTableError, DatabaseUnavailable) as error:
         if isinstance(error, DatabaseUnavailable) and "no such table" not in str(error):
             raise  # a full pool or a pooler's refusal: the tables may well be there

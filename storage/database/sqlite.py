@@ -7,11 +7,10 @@ last commit and never wait for a writer).
 
 import asyncio
 import json
-import re
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -20,17 +19,12 @@ import aiosqlite
 from databases import Database as ConnectionPool
 from filelock import FileLock, Timeout
 
-from storage.database.base import Database, Row, Transaction
+from storage.database.base import Database, Row, Transaction, Values
+from storage.database.dialect import to_sqlite
 from storage.errors import DatabaseBusy
+from storage.times import rfc3339
 
 T = TypeVar("T")
-
-_AFTER = re.compile(r"AFTER\((:\w+)\)")
-_SECONDS = re.compile(r"SECONDS\((\w+)\)")
-_TOTAL = re.compile(r"TOTAL\((\w+)\)")
-_HOUR_OF = re.compile(r"HOUR_OF\((\w+)\)")
-_ANY = re.compile(r"= ANY\((:\w+)\)")
-_TIME = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now'{})"
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -40,16 +34,9 @@ _PRAGMAS = (
 )
 
 
-@lru_cache(maxsize=256)
-def translate(sql: str) -> str:
-    """`sql` of the queries page in SQLite's words. Times are UTC text of one width, so their order is the time's."""
-    sql = _AFTER.sub(lambda match: _TIME.format(f", {match[1]} || ' seconds'"), sql)
-    sql = _SECONDS.sub(r"((julianday(\1) - julianday(created_at)) * 86400)", sql)
-    sql = _TOTAL.sub(r"group_concat(\1, ' ')", sql)
-    sql = _HOUR_OF.sub(r"substr(\1, 1, 13)", sql)
-    sql = sql.replace("MONTH()", "strftime('%Y-%m-01T00:00:00.000Z', 'now')")
-    sql = _ANY.sub(r"IN (SELECT value FROM json_each(\1))", sql)
-    return sql.replace("NOW()", _TIME.format("")).replace("FOR UPDATE SKIP LOCKED", "")
+def is_sqlite(url: str) -> bool:
+    """Whether `url` names a SQLite file."""
+    return url.startswith("sqlite:")
 
 
 def path_of(url: str) -> Path:
@@ -61,17 +48,15 @@ def _bindable(value: object) -> object:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
-        from storage.times import rfc3339
-
         return rfc3339(value)
     if isinstance(value, list):
         return json.dumps(value)
     return value
 
 
-async def _fetch(connection: aiosqlite.Connection, sql: str, values: dict[str, object]) -> list[Row]:
+async def _fetch(connection: aiosqlite.Connection, sql: str, values: Values) -> list[Row]:
     bound = {name: _bindable(value) for name, value in values.items()}
-    return list(await connection.execute_fetchall(translate(sql), bound))
+    return list(await connection.execute_fetchall(to_sqlite(sql), bound))
 
 
 def _lower(value: object) -> object:
@@ -82,19 +67,44 @@ class _SqliteTransaction(Transaction):
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
 
-    async def one(self, sql: str, **values: object) -> Row | None:
-        rows = await self.all(sql, **values)
-        return rows[0] if rows else None
-
     async def all(self, sql: str, **values: object) -> list[Row]:
         return await _fetch(self._connection, sql, values)
+
+    async def many(self, sql: str, each: Sequence[Values]) -> list[Row]:
+        return [row for values in each for row in await _fetch(self._connection, sql, values)]
+
+    async def chain(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
+        return [row for values in each if (row := await self._chain_one(steps, values)) is not None]
+
+    async def _chain_one(self, steps: Mapping[str, str], values: Values) -> Row | None:
+        """Statement by statement; what one returned is a table of constants to those after it."""
+        tables: list[str] = []
+        constants = dict(values)
+        changed: Row | None = None
+        for name, sql in steps.items():
+            prefix = f"WITH {', '.join(tables)} " if tables else ""
+            rows = await _fetch(self._connection, prefix + sql, constants)
+            if name == "changed":
+                changed = rows[0] if rows else None
+            if not rows:
+                break
+            columns = list(rows[0].keys())  # type: ignore[attr-defined]
+            tables.append(f"{name} AS (SELECT {', '.join(f':{name}_{column} AS {column}' for column in columns)})")
+            constants |= {f"{name}_{column}": rows[0][column] for column in columns}
+        return changed
 
     async def lock(self, name: str) -> None:
         """Nothing to do: BEGIN IMMEDIATE already lets one writer in at a time."""
 
+    async def lock_free(self, names: Sequence[str]) -> set[str]:
+        """All are free, for the same reason."""
+        return set(names)
+
 
 class SqliteDatabase(Database):
     """One file, served by one gateway process (a lock file beside it says so)."""
+
+    unavailable_errors = (sqlite3.OperationalError, OSError)
 
     def __init__(self, url: str) -> None:
         super().__init__(connections=64)  # units queue at the writer's lock; the reader interleaves them
@@ -145,12 +155,16 @@ class SqliteDatabase(Database):
                 raise
             return result
 
-    async def _statement(self, sql: str, values: dict[str, object]) -> list[Row]:
-        if sql.lstrip().startswith("SELECT"):
-            return await _fetch(self._connections[1].raw_connection, sql, values)
+    async def _read(self, sql: str, values: Values) -> list[Row]:
+        return await _fetch(self._connections[1].raw_connection, sql, values)
+
+    async def _write(self, sql: str, values: Values) -> list[Row]:
         return await self._in_transaction(lambda tx: tx.all(sql, **values))
 
-    def _unavailable_errors(self) -> tuple[type[Exception], ...]:
-        import sqlite3
+    async def _each(self, sql: str, name: str, each: list[str], values: Values) -> dict[str, list[Row]]:
+        found = {value: await self._read(sql, {**values, name: value}) for value in each}
+        return {value: rows for value, rows in found.items() if rows}
 
-        return (sqlite3.OperationalError, OSError)
+    async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None:
+        rows = await self._in_transaction(lambda tx: tx.chain(steps, [values]))
+        return rows[0] if rows else None

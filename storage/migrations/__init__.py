@@ -10,9 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from storage.database.base import is_sqlite
 from storage.database.postgres_url import read_url
-from storage.database.sqlite import path_of
+from storage.database.sqlite import is_sqlite, path_of
 
 VERSION_TABLE = "ai_gateway_schema"
 
@@ -71,12 +70,13 @@ async def _upgrade_postgres(url: str) -> str | None:
     return before
 
 
-def upgrade_sql(since: str | None = None) -> str:
+def upgrade_sql(since: str | None = None, until: str = "head") -> str:
     """The schema for PostgreSQL as SQL text, for ``supabase/migrations/``.
 
     Args:
         since: the migration that the database is at (``0001``); None for a database without our schema.
+        until: the migration that it is to be at.
     """
     output = io.StringIO()
-    command.upgrade(_config(output=output), f"{since}:head" if since else "head", sql=True)
+    command.upgrade(_config(output=output), f"{since}:{until}" if since else until, sql=True)
     return output.getvalue()

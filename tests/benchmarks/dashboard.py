@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from storage import administration, alerts, listing, migrations, queries, statistics
-from storage.database.base import Database, open_database
-from storage.database.postgres import translate
+from storage import administration, alerts, listing, migrations, statistics
+from storage.database.base import Database
+from storage.database.dialect import to_postgres
+from storage.database.open import open_database
 from storage.listing import START, Position
+from storage.queries import dashboard, lists, spending
 from storage.submissions import Submission, submit
 from tests.servers import Postgres
 
@@ -52,7 +54,7 @@ async def timed(name: str, ask: Callable[[], Awaitable[Any]]) -> None:
 
 async def plan(database: Database, name: str, sql: str, **values: object) -> None:
     """Print which index a statement goes by."""
-    statement, names = translate(sql)
+    statement, names = to_postgres(sql)
 
     async def explain(tx: Any) -> list[str]:
         rows = await tx._connection.fetch(f"EXPLAIN {statement}", *[values[one] for one in names])
@@ -71,7 +73,7 @@ async def measure(url: str) -> None:
         user, organization = str(row["one"]), str(row["two"])
         deep = await administration.requests_of_everyone(database, {}, START, 100)
         day = datetime.now(UTC) - timedelta(days=20)
-        deep_position = Position(day, deep[-1].id)
+        deep_position = Position(day, deep.rows[-1].id)
 
         async def everyone(**filters: object) -> Any:
             return await administration.requests_of_everyone(database, filters, START, 20)
@@ -85,9 +87,9 @@ async def measure(url: str) -> None:
             )
 
         print(f"{'':44} {'median':>8}    {'longest':>8}")
-        await timed("statistics of 7 days", lambda: statistics.statistics(database, 7 * 86400.0))
-        await timed("statistics of 30 days", lambda: statistics.statistics(database, 30 * 86400.0))
-        await timed("statistics of 90 days", lambda: statistics.statistics(database, 90 * 86400.0))
+        await timed("statistics of 7 days", lambda: statistics.summarize(database, 7 * 86400.0))
+        await timed("statistics of 30 days", lambda: statistics.summarize(database, 30 * 86400.0))
+        await timed("statistics of 90 days", lambda: statistics.summarize(database, 90 * 86400.0))
         await timed("queue and stuck", lambda: statistics.queue(database, 300))
         await timed("everyone's requests", lambda: everyone())
         await timed("… 20 days back", lambda: administration.requests_of_everyone(database, {}, deep_position, 20))
@@ -108,19 +110,19 @@ async def measure(url: str) -> None:
         filters: dict[str, object] = {"user_id": user, "organization_id": organization, "status": "failed"}
         filters |= {"since": day, "until": day + timedelta(days=1), "text": "%zebra%"}
         page = {"before": START.created_at, "before_id": START.id, "limit": 20}
-        await plan(database, "requests by hour", queries.REQUESTS_BY_HOUR, **window)
-        await plan(database, "durations", queries.DURATIONS, **window)
-        await plan(database, "errors by code", queries.ERRORS_BY_CODE, **window)
-        await plan(database, "costs by user", queries.COSTS_BY_USER, limit=20, **window)
-        await plan(database, "costs by organization", queries.COSTS_BY_ORGANIZATION, limit=20, **window)
-        await plan(database, "queue", queries.QUEUE, minus_stuck=-300.0)
-        await plan(database, "everyone's requests", queries.list_of_everyone([]), **page)
-        await plan(database, "… failed", queries.list_of_everyone(["status"]), status="failed", **page)
-        await plan(database, "… stuck", queries.list_of_everyone(["stuck"]), minus_stuck=-300.0, **page)
+        await plan(database, "requests by hour", dashboard.REQUESTS_BY_HOUR, **window)
+        await plan(database, "durations", dashboard.DURATIONS, **window)
+        await plan(database, "errors by code", dashboard.ERRORS_BY_CODE, **window)
+        await plan(database, "costs by user", dashboard.COSTS_BY_USER, limit=20, **window)
+        await plan(database, "costs by organization", dashboard.COSTS_BY_ORGANIZATION, limit=20, **window)
+        await plan(database, "queue", dashboard.QUEUE, minus_stuck=-300.0)
+        await plan(database, "everyone's requests", lists.list_of_everyone([]), **page)
+        await plan(database, "… failed", lists.list_of_everyone(["status"]), status="failed", **page)
+        await plan(database, "… stuck", lists.list_of_everyone(["stuck"]), minus_stuck=-300.0, **page)
         for names in (["user_id"], ["organization_id"], ["status", "user_id"], ["since", "until"], ["text"]):
             values = {name: filters[name] for name in names}
-            await plan(database, f"… by {' and '.join(names)}", queries.list_of_everyone(names), **values, **page)
-        await plan(database, "month of an organization", queries.COMMITTED, organization_id=organization)
+            await plan(database, f"… by {' and '.join(names)}", lists.list_of_everyone(names), **values, **page)
+        await plan(database, "month of an organization", spending.COMMITTED, organization_id=organization)
 
 
 def main() -> None:

@@ -16,15 +16,15 @@ PLAIN_PAGE = """<!doctype html><html lang="en"><head><title>Shop</title><link re
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self'; require-trusted-types-for 'script'"
 
 _LISTEN = """
-    window.told = [];
+    window.notified = [];
     for (const type of ["ai-image-submitted", "ai-image-success", "ai-image-error"]) {
-        document.addEventListener(type, ({ detail }) => window.told.push([type, detail]));
+        document.addEventListener(type, ({ detail }) => window.notified.push([type, detail]));
     }
 """
 
 
 async def open_plain(page: Page, demo: str, html: str = PLAIN_PAGE) -> None:
-    """Show the element in a page of somebody else's, and keep what it tells in `window.told`."""
+    """Show the element in a page of somebody else's, and keep what it tells in `window.notified`."""
     await page.add_init_script(_LISTEN)
     headers = {"Content-Type": "text/html", "Content-Security-Policy": POLICY}
     await page.route("**/plain", lambda route: route.fulfill(body=html, headers=headers))
@@ -39,7 +39,7 @@ async def _session(page: Page, demo: str) -> Any:
 
 async def told(page: Page) -> list[tuple[str, dict[str, Any]]]:
     """The element's events, oldest first."""
-    return [(kind, detail) for kind, detail in await page.evaluate("window.told")]
+    return [(kind, detail) for kind, detail in await page.evaluate("window.notified")]
 
 
 async def submit(page: Page, product: str = "Running Shoes", brand: str = "Nike") -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from playwright.async_api import Page, Route, WebSocketRoute
 
 from tests.browser.form import SLOW, body, fill, picture
@@ -223,3 +224,61 @@ async def test_listeners_that_throw_and_ids_in_capitals_stop_nothing(page: Page,
     )
     assert seen == sorted(set(seen))
     assert len(polls) < 120, "nobody polls in a circle"
+
+
+@pytest.mark.parametrize(("refusal", "error"), [("forbidden", [403, "forbidden"]), (4403, [0, "connection_refused"])])
+async def test_everything_is_not_asked_for_again_where_it_is_refused(
+    page: Page, demo: str, refusal: str | int, error: list[object]
+) -> None:
+    """Connected anew after a loss, and told so; refused by an answer or by a close code, it ends and says why."""
+    opened: list[WebSocketRoute] = []
+
+    async def gateway(socket: WebSocketRoute) -> None:
+        opened.append(socket)
+
+        async def receive(text: str | bytes) -> None:
+            message = json.loads(text)
+            if message["type"] == "auth":
+                socket.send(json.dumps({"type": "welcome", "pingIntervalMs": 600_000}))
+            elif len(opened) == 1:
+                socket.send(json.dumps({"type": "subscribed", "ref": message["ref"], "requests": [], "missing": []}))
+                socket.send(json.dumps({"type": "update", "request": body()}))
+                await socket.close(code=1012)
+            elif isinstance(refusal, str):
+                socket.send(json.dumps({"type": "error", "ref": message["ref"], "code": refusal, "error": "No."}))
+            else:
+                await socket.close(code=refusal)
+
+        socket.on_message(receive)
+
+    await page.route_web_socket("**/ws", gateway)
+    await page.goto(demo)
+    told = await page.evaluate(
+        """async () => {
+            const { GatewayClient } = await import("/static/gateway.js");
+            const told = [];
+            const gateway = new GatewayClient({
+                getToken: async () => "token",
+                onState: (state) => told.push(["state", state]),
+            });
+            await new Promise((resolve) => {
+                gateway.subscribeAll(({ version }) => told.push(["update", version]), {
+                    onSubscribed: (requests) => told.push(["subscribed", requests]),
+                    onDisconnected: (code) => told.push(["disconnected", code]),
+                    onError: ({ status, code }) => (told.push(["error", [status, code]]), setTimeout(resolve)),
+                });
+            });
+            dispatchEvent(new Event("online"));
+            return told;
+        }"""
+    )
+    assert [tuple(one) for one in told if one[1] != "polling"] == [
+        ("state", "live"),
+        ("subscribed", []),
+        ("update", 1),
+        ("disconnected", 1012),
+        ("state", "live"),
+        ("error", error),
+        ("state", "idle"),
+    ]
+    assert len(opened) == 2

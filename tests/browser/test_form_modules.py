@@ -10,13 +10,13 @@ async def test_what_a_click_can_save(page: Page, demo: str) -> None:
     await page.goto(demo)
     found = await page.evaluate(
         """async () => {
-            const { fileName, savable, savingUrl } = await import("/static/ai-image-form/pictures.js");
+            const { downloadUrl, fileName, isDownloadable } = await import("/static/ai-image-form/download.js");
             const elsewhere = "https://project.supabase.co/storage/v1/object/public/ai-images/x.png";
             return {
-                own: savable("/storage/v1/object/public/ai-images/x.png"),
-                supabase: [savable(elsewhere), savingUrl(elsewhere, "Tea & Co.png").replace(elsewhere, "")],
-                foreign: savable("https://cdn.example.com/x.png"),
-                leading: savable("/api/ai-images/1/2"),
+                own: isDownloadable("/storage/v1/object/public/ai-images/x.png"),
+                supabase: [isDownloadable(elsewhere), downloadUrl(elsewhere, "Tea & Co.png").replace(elsewhere, "")],
+                foreign: isDownloadable("https://cdn.example.com/x.png"),
+                leading: isDownloadable("/api/ai-images/1/2"),
                 names: [
                     fileName({ product: "../Tee & Co", brand: "Łódź?", storageKey: "ai-images/x.webp" }),
                     fileName({ product: "/", brand: "…", storageKey: null }),
@@ -39,7 +39,7 @@ async def test_the_time_since_the_submission_survives_a_wrong_clock(page: Page, 
     elapsed = await page.evaluate(
         """async () => {
             const { Requests } = await import("/static/ai-image-form/requests.js");
-            const requests = new Requests({ onChange() {}, onBegun() {}, onFinal() {}, onSignedOut() {} });
+            const requests = new Requests({ onChange() {}, onAccepted() {}, onFinal() {}, onSignedOut() {} });
             const before = (seconds) => new Date(Date.now() - seconds * 1000).toISOString();
             const times = (created, updated) => ({ createdAt: before(created), updatedAt: before(updated) });
             const body = { requestId: "1", status: "processing", version: 2, ...times(310, 300) };
@@ -59,7 +59,7 @@ async def test_a_late_answer_s_request_is_found_in_spite_of_a_wrong_clock(page: 
     await page.evaluate(
         """async () => {
             const { Requests } = await import("/static/ai-image-form/requests.js");
-            const requests = new Requests({ onChange() {}, onBegun() {}, onFinal() {}, onSignedOut() {} });
+            const requests = new Requests({ onChange() {}, onAccepted() {}, onFinal() {}, onSignedOut() {} });
             const before = (seconds) => new Date(Date.now() - seconds * 1000).toISOString();
             const made = (requestId, seconds) => (
                 { requestId, product: "Tea", brand: "Twinings", status: "processing", version: 2,

@@ -33,7 +33,7 @@ async def test_several_at_once(page: Page, demo: str) -> None:
     await expect(heading(page, "Generating your image")).to_be_focused()
     await expect(page.get_by_text("a custom image for Slow Cooker by Hearth")).to_be_visible()
     await expect(slow).to_have_attribute("aria-current", "true")
-    spoken = page.locator("ai-image-form .heard")
+    spoken = page.locator("ai-image-form .visually-hidden")
     await expect(spoken).to_have_text("Kettle – Hearth: image generated successfully.")
     await expect(kettle.locator("img")).to_be_visible()
     await expect(page.get_by_text("a custom image for Slow Cooker by Hearth")).to_be_visible()

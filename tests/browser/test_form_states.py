@@ -77,7 +77,7 @@ async def test_from_the_keyboard_with_the_usual_time(page: Page, demo: str) -> N
     bar = page.locator("ai-image-form").get_by_role("progressbar", name="Generating your image")
     await expect(bar).to_be_visible()
     assert await bar.evaluate("(bar) => getComputedStyle(bar).animationName") == "none"
-    spoken = page.locator("ai-image-form .heard")
+    spoken = page.locator("ai-image-form .visually-hidden")
     await expect(spoken).to_have_text("Generating your image")
     await looks_right(page)
     place = await page.locator("ai-image-form figure").bounding_box()

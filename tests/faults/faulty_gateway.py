@@ -22,8 +22,9 @@ from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from storage import dispatch, queries
+from storage import dispatch
 from storage.lifecycle import Event, Status
+from storage.queries import life, rows, sending
 from storage.request import Request
 from storage.submissions import Submitted
 
@@ -46,8 +47,8 @@ def faulty_publish(self: RedisBus, update: Update) -> None:
         del _kept[0]
     for old in random.sample(_kept, k=min(len(_kept), random.choice([0, 0, 1, 2]))):
         # Past the outbox, which would keep the newest of each request only.
-        self._unsent[f"{old.request_id}/{random.random()}"] = old
-    self._wake.set()
+        self._publisher._unsent[f"{old.request_id}/{random.random()}"] = old
+    self._publisher._flush()
 
 
 RedisBus.publish = faulty_publish  # type: ignore[method-assign]
@@ -56,9 +57,13 @@ RedisBus.publish = faulty_publish  # type: ignore[method-assign]
 # -- safeguards that can be switched off ------------------------------------------------------------------------------
 
 
-def offer_anything(self: Subscriber, update: Update) -> None:
-    self._unsent[update.request_id] = update
-    self._ready.set()
+def offer_anything(self: Subscriber, update: Update) -> bool:
+    if self.accepting:
+        self.deliver(update)
+        return True
+    self._held = {**(self._held or {}), update.request_id: update}
+    self.on_held()
+    return False
 
 
 def want_everything(self: Subscriber, update: Update) -> bool:
@@ -89,10 +94,11 @@ def sabotage(name: str) -> None:
             Hub.deliver = deliver_to_everyone  # type: ignore[method-assign]
             share_one_topic()
         case "status guard":
-            queries.COMPLETE = queries.COMPLETE.replace(queries._guard(Event.COMPLETED), "1 = 1")
+            life.INSERT_ASSET = life.INSERT_ASSET.replace(rows.guard(Event.COMPLETED), "1 = 1")
+            life.COMPLETE = life.COMPLETE.replace(rows.guard(Event.COMPLETED), "1 = 1")
         case "sending mark":
-            queries.CLAIM = queries.CLAIM.replace("AND dispatch_sending_at IS NULL ", "")
-            queries.MARK_SENDING = queries.MARK_SENDING.replace("AND dispatch_sending_at IS NULL ", "")
+            sending.CLAIM = sending.CLAIM.replace("AND dispatch_sending_at IS NULL ", "")
+            sending.MARK_SENDING = sending.MARK_SENDING.replace("AND dispatch_sending_at IS NULL ", "")
             dispatch.LEASE_SECONDS = 0.3
         case "durable row":
             answer_without_a_row()

@@ -11,7 +11,8 @@ from pathlib import Path
 from gateway.auth.tokens import issue_token
 from gateway.settings import DEVELOPMENT_SECRETS
 from storage import migrations
-from storage.database.base import Database, open_database
+from storage.database.base import Database
+from storage.database.open import open_database
 from tests.conftest import People, Person
 from tests.processes.spawning import ServingProcess
 from tests.scripted_n8n import ScriptedN8n, scripted_n8n

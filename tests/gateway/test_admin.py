@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.alerting import monitor
+from gateway.alerting import heartbeat
 from gateway.api.admin import charts
 from gateway.api.admin import statistics as admin_statistics
 from gateway.realtime import receipts
@@ -129,13 +129,13 @@ async def test_the_dearest_come_first(
 
 
 async def test_many_who_ask_at_once_cost_one_answer(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, ask = [], storage_statistics.statistics
+    asked, ask = [], storage_statistics.summarize
 
     async def counted(*arguments: Any) -> Any:
         asked.append(arguments)
         return await ask(*arguments)
 
-    monkeypatch.setattr(storage_statistics, "statistics", counted)
+    monkeypatch.setattr(storage_statistics, "summarize", counted)
     await asyncio.gather(*(get(gateway, "stats", days="5") for _ in range(20)))
     assert len(asked) < 20
 
@@ -201,8 +201,8 @@ async def test_a_timeline(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n
         await gateway.callback({"requestId": request_id, **DONE})
         while (await receive(websocket))["request"]["status"] != "completed":
             pass
-    await gateway.state.hub.delivered.write_down(gateway.state.database, "test")
-    await gateway.state.hub.delivered.write_down(gateway.state.database, "test")
+    await gateway.state.hub.receipts.flush(gateway.state.database, "test")
+    await gateway.state.hub.receipts.flush(gateway.state.database, "test")
     found = await get(gateway, f"requests/{request_id}")
     assert [event["kind"] for event in found["events"]] == [
         "submitted",
@@ -293,17 +293,17 @@ def test_a_chart_of_nothing() -> None:
 async def test_a_delivery_is_written_once_however_often_it_is_polled(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", 3600)
     monkeypatch.setattr(receipts, "MAX_WRITTEN", 2)
-    noted = gateway.state.hub.delivered
+    kept = gateway.state.hub.receipts
     request_ids = [await ended(gateway, ada, **DONE) for _ in range(3)]
     for request_id in request_ids:
         await gateway.body(ada.id, request_id)
-    await noted.write_down(gateway.state.database, "test")
-    assert [request_id for request_id, _ in noted._written] == request_ids[1:], "remembered, within the bound"
+    await kept.flush(gateway.state.database, "test")
+    assert [request_id for request_id, _ in kept._written] == request_ids[1:], "remembered, within the bound"
     for request_id in request_ids[1:]:
         await gateway.body(ada.id, request_id)
-    assert not noted._noted
+    assert not kept._pending
     for request_id in request_ids:
         found = await get(gateway, f"requests/{request_id}")
         assert [event["kind"] for event in found["events"]].count("delivered") == 1

@@ -160,7 +160,7 @@ async def test_a_bad_bearer_never_falls_back_to_the_cookie(authenticator: Authen
     with pytest.raises(InvalidToken):
         await authenticator.user_of_request("POST", headers)
     with pytest.raises(InvalidToken):
-        await authenticator.user_of_upgrade(headers)
+        authenticator.user_of_token_now(str(authenticator.credential_of_upgrade(headers)))
 
 
 async def test_http_answers(gateway: RunningGateway, ada: Person) -> None:

@@ -43,7 +43,7 @@ async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
         return received == [sent[0], sent[2]]
 
     await eventually(arrived)
-    await bus.ignore(user_topic(ada))
+    bus.ignore(user_topic(ada))
     await bus.listen("all")
     last = update(eve)
     bus.publish(update(ada))
@@ -58,29 +58,6 @@ async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
 
 async def test_a_healthy_bus_says_so(bus: Bus) -> None:
     assert bus.healthy
-
-
-async def test_one_of_all_claims_and_one_gives_back(bus: Bus, redis_url: str | None) -> None:
-    other = bus if redis_url is None else RedisBus(redis_url)
-    for _ in range(2):
-        assert [await each.claim_once("x") for each in (bus, other, bus)] == [True, False, False]
-        assert [await each.give_back("x", certain=True) for each in (other, bus, other)] == [True, False, False]
-    assert not await bus.give_back("y", certain=False), "nobody had claimed it"
-    if other is not bus:
-        await other.stop()
-
-
-@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
-async def test_claims_that_redis_has_forgotten(backend: str, own_valkey: Valkey) -> None:
-    buses = [RedisBus(own_valkey.url) for _ in range(2)]
-    assert [await each.claim_once("x") for each in buses] == [True, False]
-    own_valkey.kill()
-    assert [await each.claim_once("x") for each in buses] == [True, True], "told twice is better than not at all"
-    assert not await buses[0].give_back("x", certain=False)
-    own_valkey.start()
-    assert [await each.give_back("x", certain=True) for each in buses] == [True, False]
-    for each in buses:
-        await each.stop()
 
 
 async def test_listening_begins_before_listen_returns(bus: Bus) -> None:
@@ -101,11 +78,11 @@ async def test_what_waits_to_be_published_is_bounded() -> None:
     bus = RedisBus("redis://127.0.0.1:1")  # nothing listens there, and nothing was started
     for _ in range(redis_bus.MAX_UNSENT + 10):
         bus.publish(update("ada"))
-    assert len(bus._unsent) == redis_bus.MAX_UNSENT
+    assert len(bus._publisher._unsent) == redis_bus.MAX_UNSENT
     first = update("ada", 5)
     bus.publish(first)
     bus.publish(msgspec.structs.replace(first, version=4))
-    assert bus._unsent[first.request_id].version == 5
+    assert bus._publisher._unsent[first.request_id].version == 5
     await bus.stop()
 
 

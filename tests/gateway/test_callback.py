@@ -236,7 +236,7 @@ async def test_an_upper_case_id_is_the_same_request(gateway: RunningGateway, ada
 
 def lost(database: Database) -> Exception:
     """What the database's driver raises when the database has gone."""
-    return database._unavailable_errors()[0]("gone")
+    return database.unavailable_errors[0]("gone")
 
 
 async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
@@ -256,7 +256,7 @@ async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
 
     before = await gateway.body(ada.id, request_id), await kinds(database, request_id)
     with monkeypatch.context() as patch:
-        for way in ("_in_transaction", "_statement"):
+        for way in ("_in_transaction", "_read", "_write", "_chain"):
             patch.setattr(database, way, gone)
         for body in [*report, {"executionId": "4711", **COMPLETED}]:
             answer = await gateway.callback(body)
@@ -280,14 +280,14 @@ async def test_a_database_lost_in_the_commit_makes_no_second_asset(
     database = gateway.state.database
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
-    committed = database._in_transaction
+    committed = database._chain
 
-    async def lost_in_the_commit(work: Any) -> NoReturn:
-        await committed(work)
+    async def lost_in_the_commit(steps: Any, values: Any) -> NoReturn:
+        await committed(steps, values)
         raise lost(database)
 
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_in_transaction", lost_in_the_commit)
+        patch.setattr(database, "_chain", lost_in_the_commit)
         answer = await gateway.callback({"requestId": request_id, **COMPLETED})
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     answer = await gateway.callback({"requestId": request_id, **COMPLETED})

@@ -7,7 +7,7 @@ import pytest
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.settings import Settings
 from storage import migrations
-from storage.database.base import open_database
+from storage.database.open import open_database
 from storage.database.schema import check_schema
 from tests.conftest import Person
 from tests.running import RunningGateway, receive, send

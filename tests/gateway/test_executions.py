@@ -112,8 +112,8 @@ async def running_api() -> AsyncIterator[ExecutionsApi]:
 
 @pytest.fixture
 def settings(settings: Settings, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(recovery, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(recovery, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(recovery, "PROBE_AGAIN_SECONDS", 0.2)
     monkeypatch.setattr(dispatch, "IN_DOUBT_SECONDS", 0.1)
     key = Settings.load({"n8n_api_url": api.url, "n8n_api_key": KEY}).n8n_api_key
     return settings.model_copy(update={"n8n_api_url": api.url, "n8n_api_key": key, "n8n_timeout_seconds": 5})
@@ -142,7 +142,7 @@ async def kinds(gateway: RunningGateway, request_id: str) -> list[str]:
 async def let_expire(gateway: RunningGateway, request_id: str, seconds: float = 0) -> None:
     """Move the deadline into the past."""
     await gateway.state.database.all(
-        "UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), ask_at = NULL WHERE id = :id",
+        "UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), probe_at = NULL WHERE id = :id",
         id=request_id,
         seconds=-seconds,
     )
@@ -196,7 +196,7 @@ async def test_more_time_is_not_for_ever(
     await gateway.until(ada.id, request_id, "processing")
     seconds = recovery.LONGEST_FACTOR * gateway.settings.ai_deadline_seconds
     await gateway.state.database.all(
-        "UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:seconds), deadline_at = NOW(), ask_at = NULL",
+        "UPDATE ai_image_requests SET dispatch_sending_at = AFTER(:seconds), deadline_at = NOW(), probe_at = NULL",
         seconds=-seconds - 1,
     )
     body = await gateway.until(ada.id, request_id, "failed")
@@ -247,9 +247,9 @@ async def test_an_n8n_that_cannot_be_asked_gets_a_while(
 
 
 async def asked(gateway: RunningGateway, request_id: str) -> Any:
-    row = await gateway.state.database.one("SELECT ask_at FROM ai_image_requests WHERE id = :id", id=request_id)
+    row = await gateway.state.database.one("SELECT probe_at FROM ai_image_requests WHERE id = :id", id=request_id)
     assert row is not None
-    return row["ask_at"]
+    return row["probe_at"]
 
 
 async def different(gateway: RunningGateway, request_id: str, before: Any) -> bool:
@@ -318,7 +318,7 @@ async def test_one_process_asks(
 ) -> None:
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
-    monkeypatch.setattr(recovery, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 3600)
     database = gateway.state.database
     await database.all("UPDATE ai_image_requests SET deadline_at = AFTER(:seconds)", seconds=3600.0)
     await asyncio.sleep(0.1)  # a look that had begun has ended

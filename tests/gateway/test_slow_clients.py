@@ -15,7 +15,7 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from gateway.realtime.update import Update
-from gateway.server import protocols
+from gateway.server import http_protocol, websocket_protocol
 from gateway.settings import Settings
 from storage.lifecycle import Status
 from tests.conftest import People
@@ -76,7 +76,7 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_little(settings: S
             for start in range(1, 2001, 10):  # 2,000 × 50 updates of 4 KB: 400 MB, if they were queued
                 flood(gateway, slow.id, range(start, start + 10))
                 await asyncio.sleep(0)
-                assert len(subscriber._unsent) <= 50
+                assert len(subscriber._held or {}) <= 50
             assert psutil.Process(os.getpid()).memory_info().rss - before < 20_000_000
             flood(gateway, quick.id, range(1, 2), requests=20)
             for _ in range(20):
@@ -148,7 +148,7 @@ async def test_a_head_that_never_ends_is_refused(gateway: RunningGateway) -> Non
 async def test_a_head_that_drips_holds_no_connection(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
-    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
     async with raw_connection(gateway) as connection:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(connection, said)
@@ -187,7 +187,7 @@ async def test_who_is_closed_without_reading_is_freed(
     gateway: RunningGateway, users_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close frame lies behind what the peer never reads; the socket must not wait for it."""
-    monkeypatch.setattr(protocols, "CLOSE_SECONDS", 0.5)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_SECONDS", 0.5)
     ada = await People(gateway.state.database, users_table).person()
 
     def open_sockets() -> int:

@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from gateway.auth.tokens import issue_token
 from gateway.server.processes import bind
 from gateway.settings import Settings, SettingsError
-from storage import migrations, queries
+from storage import migrations
+from storage.queries import submitting
 from tests.original_design import document
 from tests.original_design.document import AI_CALLBACK_SECRET, JWT_SECRET, Document
 from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all
@@ -286,7 +287,7 @@ async def test_a_count_that_fails_lets_nobody_past_the_limit(
     way = the_gateway(server, n8n) if which == "gateway" else the_document(server, n8n, "anon")
     async with way as app:
         with monkeypatch.context() as patch:
-            patch.setattr(queries, "TAKEN", "SELECT 1 / 0 AS taken")
+            patch.setattr(submitting, "RULES", "SELECT 1 / 0 AS used")
             patch.setattr(document, "COUNT", "SELECT 1 / 0 WHERE $1::uuid IS NOT NULL")
             answers = [await app.submit() for _ in range(12)]
         accepted = sum(answer.status_code == 202 for answer in answers)

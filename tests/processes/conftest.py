@@ -9,7 +9,8 @@ import pytest
 
 from gateway.auth.tokens import issue_token
 from gateway.settings import DEVELOPMENT_SECRETS
-from storage.database.base import Database, open_database
+from storage.database.base import Database
+from storage.database.open import open_database
 from storage.database.sqlite import SqliteDatabase
 from tests.conftest import People, Person
 from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all

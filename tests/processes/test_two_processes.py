@@ -218,7 +218,7 @@ async def test_an_outage_of_the_database_is_told_once_by_all(tmp_path: Path, spa
             first, second = await asyncio.gather(asyncio.to_thread(serve), asyncio.to_thread(serve))
             await asyncio.to_thread(postgres.kill)
             await told(1)
-            assert receiver.told() == [("database_away", "firing")]
+            assert receiver.notified() == [("database_away", "firing")]
             await asyncio.to_thread(first.kill)
             await asyncio.to_thread(postgres.start)
             successor = await asyncio.to_thread(serve)
@@ -231,4 +231,4 @@ async def test_an_outage_of_the_database_is_told_once_by_all(tmp_path: Path, spa
                     return not any(away in text for text in shown)
 
                 await eventually(nobody_shows_it, 30)
-            assert receiver.told() == [("database_away", "firing"), ("database_away", "resolved")]
+            assert receiver.notified() == [("database_away", "firing"), ("database_away", "resolved")]

@@ -13,7 +13,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from gateway.settings import DEVELOPMENT_SECRETS
-from storage.database.base import Database, open_database
+from storage.database.base import Database
+from storage.database.open import open_database
 from tests.conftest import People, Person
 from tests.processes.conftest import bearer
 from tests.processes.spawning import ServingProcess, closing_all

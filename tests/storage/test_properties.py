@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import dispatch, reads, transitions
-from storage.database.base import Database, open_database
+from storage.database.base import Database
+from storage.database.open import open_database
 from storage.lifecycle import Event, Status, target
 from storage.public_urls import PublicUrls
 from storage.request import Request

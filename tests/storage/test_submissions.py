@@ -2,11 +2,22 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from storage.database.base import Database
-from storage.errors import IdempotencyConflict, NoOrganization, NotAMember, OrganizationRequired, RateLimited
+from storage.costs import Pricing
+from storage.database.base import Database, Transaction
+from storage.database.open import open_database
+from storage.errors import (
+    BudgetSpent,
+    IdempotencyConflict,
+    NoOrganization,
+    NotAMember,
+    OrganizationRequired,
+    RateLimited,
+)
 from storage.submissions import Submission, Submitted, submit
 from tests.conftest import People
 
@@ -16,8 +27,8 @@ def people(database: Database, users_table: str) -> People:
     return People(database, users_table)
 
 
-async def take(database: Database, user_id: str, quota: int = 10, **more: str) -> Submitted:
-    submission = Submission(user_id=user_id, product=more.pop("product", "Shoes"), brand="Nike", **more)  # type: ignore[arg-type]
+async def take(database: Database, user_id: str, quota: int = 10, **more: Any) -> Submitted:
+    submission = Submission(user_id=user_id, product=more.pop("product", "Shoes"), brand="Nike", **more)
     return await submit(database, submission, quota=quota, deadline_seconds=900)
 
 
@@ -129,6 +140,96 @@ async def test_membership(database: Database, people: People) -> None:
     named = await take(database, both.id, organization_id=both.organizations[1])
     assert named.request.organization_id == both.organizations[1]
     assert await rows(database) == 1
+
+
+async def test_one_that_fails_takes_nobody_with_it(database: Database, people: People) -> None:
+    """They share a transaction: the database refuses it, and each goes alone."""
+    persons = [await people.person() for _ in range(4)]
+    products: list[Any] = ["Shoes", None, "Boots", "Hats"]  # the API lets none through without a product
+    results = await asyncio.gather(
+        *(take(database, one.id, product=product) for one, product in zip(persons, products, strict=True)),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, Submitted) for result in results] == [True, False, True, True]
+    assert await rows(database) == 3
+
+
+async def test_submissions_of_one_transaction_are_judged_one_after_the_other(
+    database: Database, people: People
+) -> None:
+    ada, eve, nobody = await people.person(), await people.person(), await people.person(0)
+    results = await asyncio.gather(
+        take(database, ada.id, quota=2),
+        take(database, eve.id, quota=2, idempotency_key="k"),
+        take(database, ada.id, quota=2, idempotency_key="k"),
+        take(database, nobody.id, quota=2),
+        take(database, ada.id, quota=2),
+        take(database, ada.id, quota=2, idempotency_key="k"),
+        take(database, eve.id, quota=2, idempotency_key="k", product="Boots"),
+        return_exceptions=True,
+    )
+    made = [result for result in results if isinstance(result, Submitted)]
+    assert [(one.remaining, one.repeated) for one in made] == [(1, False), (1, False), (0, False), (0, True)]
+    assert made[3].request == made[2].request
+    assert [type(result) for result in results if isinstance(result, Exception)] == [
+        NoOrganization,
+        RateLimited,
+        IdempotencyConflict,
+    ]
+    events = await database.all("SELECT kind, actor FROM ai_request_events ORDER BY id")
+    users = [ada.id, eve.id, ada.id]
+    assert [(row["kind"], row["actor"]) for row in events] == [("submitted", f"user:{user}") for user in users]
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_a_user_whom_another_process_has_locked_delays_nobody_else(database: Database, people: People) -> None:
+    ada, eve = await people.person(), await people.person()
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(tx: Transaction) -> None:
+        await tx.lock(f"ai_image_requests:user:{ada.id}")
+        held.set()
+        await go_on.wait()
+
+    holder = asyncio.create_task(database.transaction(hold))
+    await held.wait()
+    waiting = asyncio.create_task(take(database, ada.id))
+    for _ in range(3):
+        await take(database, eve.id)
+    assert not waiting.done()
+    go_on.set()
+    await holder
+    assert (await waiting).remaining == 9
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_two_processes_share_one_limit_and_one_budget(
+    database: Database, database_url: str, people: People
+) -> None:
+    ada, eve = await people.person(), await people.person()
+    colleagues = "UPDATE organization_members SET organization_id = :organization_id WHERE user_id = :user_id"
+    await database.all(colleagues, organization_id=ada.organizations[0], user_id=eve.id)
+    pricing = Pricing(Decimal("0.10"), Decimal("0.50"))
+    async with open_database(database_url) as other:
+        results = await asyncio.gather(
+            *(
+                submit(
+                    process,
+                    Submission(user_id=person.id, product="Shoes", brand="Nike"),
+                    quota=3,
+                    deadline_seconds=900,
+                    pricing=pricing,
+                )
+                for _ in range(8)
+                for person in (ada, eve)
+                for process in (database, other)
+            ),
+            return_exceptions=True,
+        )
+    assert {type(result) for result in results} == {Submitted, RateLimited, BudgetSpent}
+    made = [result.request.user_id for result in results if isinstance(result, Submitted)]
+    assert len(made) == await rows(database) == 5
+    assert max(made.count(person.id) for person in (ada, eve)) == 3
 
 
 async def _age(database: Database, *, minutes: int) -> None:

@@ -15,15 +15,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.alerting.monitor import AlertMonitor
 from gateway.settings import Settings
 from gateway.telemetry.incidents import Incident
 from storage import migrations
-from storage.database.base import open_database
+from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.listing import START, assets_of
 from storage.reads import read
 from storage.request import Request
+from tests.alerting import alerting_beside
 from tests.conftest import Person
 from tests.running import running_gateway
 from tests.scripted_n8n import ScriptedN8n
@@ -119,7 +119,7 @@ async def test_the_original_rows_are_upgraded_in_place(server: Postgres, way: st
             found.append(request)
         claimable = await database.all("SELECT id FROM ai_image_requests WHERE dispatch_due_at IS NOT NULL")
         waiting = await database.all("SELECT id FROM ai_image_requests WHERE deadline_at IS NOT NULL")
-        library, _ = await assets_of(database, ADA, START, 10)
+        library = (await assets_of(database, ADA, START, 10)).rows
     assert [request.status for request in found] == ["completed", "processing", "pending", "failed", "failed"]
     assert (found[0].storage_key, found[0].metadata) == ("ai-images/1.png", {"source": "app"})
     assert found[3].error_message == "The request had the unknown status done?"
@@ -328,7 +328,8 @@ async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: Scrip
         await gateway.callback({"requestId": failing, "status": "failed", "error": "x"})
         await gateway.state.hub.reconcile()
         gateway.state.incidents.count(Incident.UNKNOWN_REQUEST)
-        await AlertMonitor(gateway.state).look()
+        async with alerting_beside(gateway) as process:
+            await process.observe()
         async with gateway.watching(ada.id):
             pass
         assert (await gateway.body(ada.id, request_id))["status"] == "completed"

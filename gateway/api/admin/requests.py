@@ -20,7 +20,6 @@ from gateway.telemetry.logging import log_fields
 from storage import administration, transitions
 from storage.errors import NotRetriable, Refusal
 from storage.lifecycle import Event
-from storage.listing import Position
 from storage.request import Request as AiRequest
 from storage.request import encode_body
 from storage.times import rfc3339
@@ -37,9 +36,8 @@ async def list_requests(request: Request) -> Response:
     await admin_of(request)
     state = state_of(request)
     limit, after = page_asked_for(request)
-    found = await administration.requests_of_everyone(state.database, _filters(request, state), after, limit)
-    last = Position(found[-1].created_at, found[-1].id) if len(found) == limit else None
-    return json_response({"requests": [_shown(one, state) for one in found], "nextCursor": cursor_of(last)})
+    page = await administration.requests_of_everyone(state.database, _filters(request, state), after, limit)
+    return json_response({"requests": [_shown(one, state) for one in page.rows], "nextCursor": cursor_of(page.next)})
 
 
 async def one_request(request: Request) -> Response:

@@ -70,7 +70,7 @@ class Numbers:
 
 
 async def _statistics(database: Database, days: int) -> Statistics:
-    return await statistics.statistics(database, days * 24 * 3600.0)
+    return await statistics.summarize(database, days * 24 * 3600.0)
 
 
 async def _now(state: State) -> dict[str, Any]:

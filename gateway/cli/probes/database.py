@@ -11,10 +11,10 @@ from gateway.api.parsing import MAX_TEXT
 from gateway.cli.database_faults import explain
 from gateway.cli.probes.finding import Finding, ok, problem
 from gateway.settings import Settings
-from storage import queries
-from storage.database.base import Database, Transaction, is_sqlite, open_database
+from storage.database.base import Database, Transaction
+from storage.database.open import open_database
 from storage.database.schema import VERSION, check_schema
-from storage.database.sqlite import path_of
+from storage.database.sqlite import is_sqlite, path_of
 from storage.errors import DatabaseBusy, DatabaseUnavailable, StorageError
 
 SECONDS = 10.0
@@ -110,7 +110,7 @@ async def _insert_asset(tx: Transaction) -> None:
     member = await tx.one("SELECT organization_id, user_id FROM organization_members LIMIT 1")
     owner = str(uuid.uuid4())
     await tx.one(
-        queries.INSERT_ASSET,
+        _INSERT_ASSET,
         organization_id=owner if member is None else str(member["organization_id"]),
         user_id=owner if member is None else str(member["user_id"]),
         name=NAME,
@@ -140,6 +140,10 @@ async def _refusal(database: Database, error: Exception) -> str:
         return explain(error)
     return str(error).strip().partition("\n")[0]
 
+
+_INSERT_ASSET = """
+INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
+VALUES (:organization_id, :user_id, :name, 'image', 'PNG', :file_url, 'approved')"""
 
 _SHORT_COLUMNS = """
 SELECT column_name, character_maximum_length AS length FROM information_schema.columns

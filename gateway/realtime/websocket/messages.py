@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gateway.realtime.frames import text_frame
+
 Ref = Annotated[str, msgspec.Meta(max_length=64)] | int | None
 """The client's own mark on a command, returned with its answer."""
 
@@ -157,6 +159,6 @@ class Error(Message, tag="error"):
     error: str
 
 
-def encode_message(message: Message) -> str:
-    """A message of the server as text."""
-    return _encoder.encode(message).decode()
+def encode_message(message: Message) -> bytes:
+    """A message of the server as a text frame."""
+    return text_frame(_encoder.encode(message))

@@ -25,7 +25,7 @@ from gateway.cli.probes.finding import Finding, State
 from gateway.server.processes import bind
 from gateway.settings import Settings
 from storage import migrations
-from storage.database.base import open_database
+from storage.database.open import open_database
 from tests.gateway.test_executions import KEY, ExecutionsApi, running_api
 from tests.running import serving
 from tests.scripted_n8n import ScriptedN8n

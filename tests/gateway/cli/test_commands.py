@@ -194,13 +194,10 @@ print(*({"uvicorn", "sqlalchemy", "pydantic", "redis", "asyncpg", "httpx"} & set
 def test_migrate_tells_what_it_did(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     postgres.execute("CREATE DATABASE to_migrate")
     monkeypatch.setenv("DATABASE_URL", postgres.url("to_migrate") + "?channel_binding=require")
+    postgres.execute(migrations.upgrade_sql(until="0003"), "to_migrate")
     output = run("migrate")
     assert "Warning: DATABASE_URL: the option channel_binding is left out" in output
-    assert f"Created the tables: the database is now at {schema.VERSION}." in output
-    postgres.execute("UPDATE ai_gateway_schema SET version_num = '0003'", "to_migrate")
-    postgres.execute("DROP TRIGGER ai_image_requests_changed ON ai_image_requests", "to_migrate")
-    postgres.execute("DROP FUNCTION ai_image_requests_changed", "to_migrate")
-    assert f"Brought the database from 0003 to {schema.VERSION}." in run("migrate")
+    assert f"Brought the database from 0003 to {schema.VERSION}." in output
     assert f"already at {schema.VERSION}" in run("migrate")
 
 

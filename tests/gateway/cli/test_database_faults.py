@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.cli.database_faults import explain
-from storage.database.base import open_database
+from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.errors import DatabaseUnavailable
 from tests.servers import Postgres, free_port

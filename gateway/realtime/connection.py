@@ -1,0 +1,96 @@
+"""Where a transport over WebSockets meets the server that carries it: two narrow interfaces, and no I/O.
+
+The server speaks HTTP and frames, and calls a `Session` for each text message; the session says what goes out through
+its `Carrier`. Neither starts a task for the other, so an idle client costs its state and nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from gateway.auth.tokens import Authenticator
+from gateway.realtime.connection_limits import ConnectionLimits
+from gateway.realtime.hub import Hub
+from gateway.realtime.subscriptions import Subscriptions
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request to become a WebSocket, already found to be one (RFC 6455, section 4.2.1)."""
+
+    path: str
+    query: bytes
+    headers: Headers
+    host: str
+    """The client's address, behind the proxies that are trusted."""
+
+
+class Carrier(Protocol):
+    """What carries a session's frames: an open connection."""
+
+    def write(self, frame: bytes) -> None:
+        """Send a whole frame; never waits. After a close, nothing is sent."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye with a code, and drop the connection if the client does not answer in time."""
+
+    def abort(self) -> None:
+        """Drop the connection, whatever is unsent."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client reads what is sent; when that changes to true, the session is told."""
+
+
+class Session(Protocol):
+    """One client of a transport."""
+
+    def on_text(self, text: str) -> None:
+        """A whole message has come."""
+
+    def on_binary(self) -> None:
+        """A message has come that is no text."""
+
+    def on_paused(self) -> None:
+        """The client does not read: nothing more is to be written."""
+
+    def on_writable(self) -> None:
+        """The client reads again."""
+
+    def on_closed(self) -> None:
+        """The connection is over, whoever ended it. Called once, last."""
+
+    def restart(self) -> None:
+        """The process ends now: close."""
+
+
+class Endpoint(Protocol):
+    """A transport's entrance."""
+
+    def open(self, upgrade: Upgrade, carrier: Carrier) -> Session:
+        """Begin a session. The upgrade has been answered already, so that a browser sees the code of a close."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParts:
+    """What the sessions of a transport work with."""
+
+    settings: Settings
+    authenticator: Authenticator
+    hub: Hub
+    subscriptions: Subscriptions
+    limits: ConnectionLimits
+
+
+ABORT = "gateway.abort"
+"""The extension of an ASGI scope that drops its connection: a function without arguments."""
+
+
+def abort(scope: Scope) -> None:
+    """Drop the connection behind `scope`, whatever is unsent: a peer that no longer reads answers no polite close."""
+    drop = scope.get("extensions", {}).get(ABORT)
+    if drop is not None:
+        drop()

@@ -1,0 +1,94 @@
+"""One connection to Redis, written and read in bulk.
+
+redis-py opens it (addresses, TLS, authentication, Sentinel are its affair) and would then take a coroutine and several
+calls for every single message; here one wake-up takes everything that has arrived, and one write sends everything that
+a turn of the loop has brought.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+
+import hiredis
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+CHUNK = 256 * 1024
+"""Most bytes that are taken in one turn of the loop."""
+
+MAX_UNREAD = 1024 * 1024
+"""Most bytes that wait for a server which does not read."""
+
+Reply = bytes | int | list[bytes | int | None] | hiredis.ReplyError | None
+
+
+class LinkLost(Exception):
+    """The connection broke, or could not be made; the text says how."""
+
+
+class RedisLink:
+    """A connection of `pool`'s kind, but not one of its own: it lives from `open` to `close`."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        self._parser = hiredis.Reader()
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            LinkLost: no server, or it does not let us in.
+        """
+        try:
+            await self._connection.connect()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise LinkLost(type(error).__name__) from error
+
+    @property
+    def congested(self) -> bool:
+        """Whether the server reads more slowly than is written."""
+        return self._transport.get_write_buffer_size() > MAX_UNREAD
+
+    def write(self, commands: Iterable[bytes]) -> None:
+        """Send packed commands. Never waits."""
+        self._transport.writelines(list(commands))
+
+    async def read(self, on_reply: Callable[[Reply], None]) -> None:
+        """Hand every reply and message to `on_reply`, until the connection breaks.
+
+        Raises:
+            LinkLost: always, in the end.
+        """
+        stream = self._connection._reader  # redis-py has no reading in bulk; its version is bounded
+        assert stream is not None, "open"  # noqa: S101
+        parser = self._parser
+        try:
+            while data := await stream.read(CHUNK):
+                parser.feed(data)
+                while (reply := parser.gets()) is not False:
+                    on_reply(reply)
+        except (OSError, hiredis.ProtocolError) as error:
+            raise LinkLost(type(error).__name__) from error
+        raise LinkLost("closed by the server")
+
+    def abort(self) -> None:
+        """Drop the connection; `read` ends."""
+        if self._connection._writer is not None:  # as above
+            self._transport.abort()
+
+    async def close(self) -> None:
+        """Close the connection, if it is open."""
+        with contextlib.suppress(RedisError, OSError, asyncio.TimeoutError):
+            await self._connection.disconnect(nowait=True)
+
+    @property
+    def _transport(self) -> asyncio.WriteTransport:
+        writer = self._connection._writer  # as above
+        assert writer is not None, "open"  # noqa: S101
+        return writer.transport
+
+
+def packed(*arguments: bytes) -> bytes:
+    """A command as it goes over the wire (RESP: an array of bulk strings)."""
+    return b"*%d\r\n" % len(arguments) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in arguments])

@@ -1,0 +1,19 @@
+"""The entrance of `/ws`."""
+
+from gateway.realtime.connection import Carrier, SessionParts, Upgrade
+from gateway.realtime.websocket.session import WebSocketSession
+
+PATH = "/ws"
+
+
+class WebSocketEndpoint:
+    """Begins a session for each upgrade."""
+
+    def __init__(self, parts: SessionParts) -> None:
+        self._parts = parts
+
+    def open(self, upgrade: Upgrade, carrier: Carrier) -> WebSocketSession:
+        """Begin a session."""
+        session = WebSocketSession(self._parts, carrier, upgrade.host)
+        session.begin(upgrade.headers)
+        return session

@@ -1,0 +1,61 @@
+"""The opening handshake of a WebSocket (RFC 6455, section 4.2)."""
+
+import base64
+import binascii
+from collections.abc import Collection
+
+import msgspec
+from starlette.datastructures import Headers
+from websockets.utils import accept_key
+
+
+class UpgradeRefused(Exception):
+    """The upgrade cannot be accepted; `answer` is the HTTP response that says why."""
+
+    def __init__(self, status: bytes, code: str, error: str, *headers: bytes) -> None:
+        super().__init__(error)
+        body = msgspec.json.encode({"error": error, "code": code})
+        lines = [
+            b"HTTP/1.1 %b" % status,
+            b"content-type: application/json",
+            b"content-length: %d" % len(body),
+            b"cache-control: no-store",
+            b"connection: close",
+            *headers,
+        ]
+        self.answer = b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def accepting(method: str, path: str, headers: Headers, paths: Collection[str]) -> bytes:
+    """The answer that accepts the upgrade.
+
+    Raises:
+        UpgradeRefused: it is no proper handshake, or no WebSocket is served at `path`.
+    """
+    if path not in paths:
+        raise UpgradeRefused(b"404 Not Found", "not_found", "No WebSocket is served here.")
+    if method != "GET" or "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
+        raise UpgradeRefused(
+            b"400 Bad Request", "invalid_upgrade", "An upgrade to a WebSocket is a GET without a body."
+        )
+    if headers.get("sec-websocket-version") != "13":
+        raise UpgradeRefused(
+            b"426 Upgrade Required",
+            "unsupported_version",
+            "The Sec-WebSocket-Version must be 13.",
+            b"sec-websocket-version: 13",
+        )
+    key = headers.get("sec-websocket-key", "")
+    if not _is_nonce(key):
+        raise UpgradeRefused(b"400 Bad Request", "invalid_upgrade", "The Sec-WebSocket-Key must be 16 bytes in base64.")
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept_key(key).encode()
+    )
+
+
+def _is_nonce(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False

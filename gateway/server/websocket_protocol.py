@@ -1,0 +1,291 @@
+"""A WebSocket connection (RFC 6455): bytes on one side, a transport's session on the other.
+
+It has callbacks and no task. What a client may cost is bounded here, whatever the session does:
+
+* every frame counts against `frames_per_second`, control frames and fragments too, before anyone is authenticated;
+* at most `FRAMES_A_TURN` frames are taken in one turn of the loop, then others have theirs;
+* a client that does not read is dropped after `stall_seconds`; one that does not answer a close, after `CLOSE_SECONDS`;
+* a client that answers no ping is dropped.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from gateway.realtime.close_codes import CloseCode
+from gateway.realtime.connection import Endpoint, Session, Upgrade
+from gateway.realtime.frames import (
+    Frame,
+    FrameReader,
+    Opcode,
+    ProtocolViolation,
+    close_code,
+    close_frame,
+    control_frame,
+)
+from gateway.server.keepalive import Keepalive
+from gateway.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+FRAMES_A_TURN = 32
+"""Most frames that are taken from one connection in one turn of the loop."""
+
+CLOSE_SECONDS = 10.0
+"""How long a client may take to answer a close and to read what was sent before it."""
+
+WRITE_BUFFER = 64 * 1024
+"""How many bytes may wait for a client before it counts as one that does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSockets:
+    """The transports of a process that stand on WebSockets, and what their connections share."""
+
+    endpoints: dict[str, Endpoint]
+    """By path."""
+    keepalive: Keepalive
+    max_size: int
+    frames_per_second: float
+    stall_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings, endpoints: dict[str, Endpoint]) -> "WebSockets":
+        """The endpoints, served within the settings' bounds."""
+        return cls(
+            endpoints,
+            Keepalive(settings.ws_ping_seconds),
+            settings.ws_frame_bytes,
+            float(settings.ws_frames_per_second),
+            settings.ws_stall_seconds,
+        )
+
+
+class WebSocketProtocol(asyncio.Protocol):
+    """One connection, from the answered upgrade to its end."""
+
+    __slots__ = (
+        "_alive",
+        "_allowance",
+        "_close_sent",
+        "_connections",
+        "_counted_at",
+        "_fragments",
+        "_loop",
+        "_reader",
+        "_session",
+        "_shared",
+        "_slot",
+        "_taking",
+        "_timer",
+        "_transport",
+        "writable",
+    )
+
+    def __init__(self, shared: WebSockets, connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._shared = shared
+        self._connections = connections
+        self._loop = loop
+        self._reader = FrameReader(shared.max_size)
+        self._fragments: list[bytes] | None = None
+        self._session: Session | None = None
+        self._allowance = shared.frames_per_second
+        self._counted_at = time.monotonic()
+        self._close_sent = False
+        self._taking = False
+        self._alive = True
+        self._timer: asyncio.TimerHandle | None = None
+        """Drops a client that stalls, or that does not answer a close."""
+        self.writable = True
+
+    def begin(self, transport: asyncio.Transport, upgrade: Upgrade, answer: bytes) -> None:
+        """Answer the upgrade, and begin the session."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._connections.add(self)
+        self._slot = self._shared.keepalive.add(self)
+        transport.write(answer)
+        self._session = self._shared.endpoints[upgrade.path].open(upgrade, self)
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take the frames in `data`."""
+        self._alive = True
+        self._reader.feed(data)
+        if not self._taking:
+            self._take_frames()
+
+    def _take_frames(self) -> None:
+        self._taking = False
+        try:
+            for _ in range(FRAMES_A_TURN):
+                frame = self._reader.next_frame()
+                if frame is None:
+                    return
+                if not self._within_rate():
+                    self._exceeded()
+                    return
+                self._on_frame(frame)
+                if self._session is None or self._transport.is_closing():
+                    return
+        except ProtocolViolation as error:
+            self._reader.clear()
+            self.close(error.code, CloseCode.TOO_BIG.reason if error.code == CloseCode.TOO_BIG else str(error))
+            return
+        # Others have a turn before this connection goes on; meanwhile it sends no more than has arrived.
+        self._taking = True
+        self._transport.pause_reading()
+        self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._session is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._take_frames()
+
+    def _within_rate(self) -> bool:
+        """A token bucket: a second's worth of frames may come at once."""
+        rate = self._shared.frames_per_second
+        now = time.monotonic()
+        self._allowance = min(rate, self._allowance + (now - self._counted_at) * rate)
+        self._counted_at = now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+    def _exceeded(self) -> None:
+        """Too many frames: say so once; who goes on is dropped."""
+        if self._close_sent:
+            self.abort()
+        else:
+            self._reader.clear()
+            self._allowance = self._shared.frames_per_second
+            self.close(CloseCode.TOO_MANY, CloseCode.TOO_MANY.reason)
+
+    def _on_frame(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode == Opcode.CLOSE:
+            self._on_close(close_code(frame.payload))
+        elif self._close_sent:
+            pass  # whatever was on its way when we said goodbye
+        elif opcode == Opcode.PING:
+            self.write(control_frame(Opcode.PONG, frame.payload))
+        elif opcode != Opcode.PONG:
+            self._on_data(frame)
+
+    def _on_data(self, frame: Frame) -> None:
+        session = self._session
+        assert session is not None, "frames are taken while there is a session"  # noqa: S101
+        if frame.opcode == Opcode.BINARY:
+            session.on_binary()
+            return
+        if not frame.final:
+            if self._fragments is None:
+                self._fragments = []
+            self._fragments.append(frame.payload)
+            return
+        message = frame.payload
+        if self._fragments is not None:
+            message, self._fragments = b"".join([*self._fragments, message]), None
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            raise ProtocolViolation(1007, "the text is not UTF-8") from None
+        session.on_text(text)
+
+    def _on_close(self, code: int) -> None:
+        if not self._close_sent:
+            self._close_sent = True
+            self._transport.write(close_frame(code) if code != 1005 else control_frame(Opcode.CLOSE))
+        self._transport.close()
+        self._abort_later(CLOSE_SECONDS)  # the transport waits until everything is written
+
+    def eof_received(self) -> None:
+        """The client has closed its side: so is ours."""
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    def write(self, frame: bytes) -> None:
+        """Send a whole frame."""
+        if not self._close_sent:
+            self._transport.write(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye; who does not answer in time is dropped."""
+        if self._close_sent:
+            return
+        self._transport.write(close_frame(code, reason))
+        self._close_sent = True
+        self._abort_later(CLOSE_SECONDS)
+
+    def abort(self) -> None:
+        """Drop the connection, whatever is unsent."""
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        """The client does not read what was sent."""
+        self.writable = False
+        if not self._close_sent:
+            self._set_timer(self._shared.stall_seconds, self._stalled)
+        if self._session is not None:
+            self._session.on_paused()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self.writable = True
+        if not self._close_sent:
+            self._clear_timer()
+        if self._session is not None:
+            self._session.on_writable()
+
+    def _stalled(self) -> None:
+        # A client that does not read would not read a close frame either: only dropping it frees its memory.
+        log.warning("ws_stalled")
+        self.abort()
+
+    def ping_or_drop(self) -> None:
+        """Ping the client; drop it if nothing has come since the last time."""
+        if not self._alive:
+            self.abort()
+            return
+        self._alive = False
+        self.write(_PING)
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """The server stops (uvicorn calls it)."""
+        if self._session is not None:
+            self._session.restart()
+        if not self._close_sent:
+            self.close(CloseCode.RESTART, CloseCode.RESTART.reason)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over."""
+        self._clear_timer()
+        self._connections.discard(self)
+        self._shared.keepalive.remove(self, self._slot)
+        self._reader.clear()
+        session, self._session = self._session, None
+        if session is not None:
+            session.on_closed()
+
+    def _abort_later(self, seconds: float) -> None:
+        self._set_timer(seconds, self.abort)
+
+    def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        self._clear_timer()
+        self._timer = self._loop.call_later(seconds, then)
+
+    def _clear_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+_PING = control_frame(Opcode.PING)

@@ -1,0 +1,72 @@
+// What is looked at lives in the URL's query and nowhere else: a view can be shared, reloaded, and gone back to.
+import { h } from "./dom.js";
+
+/** @import { Filter, View, ViewChanges } from "./types.d.ts" */
+
+/** @type {Filter[]} */
+const FILTERS = ["status", "q", "organizationId", "userId", "since", "until"];
+
+/** @type {Set<(view: View) => void>} */
+const listeners = new Set();
+
+addEventListener("popstate", notify);
+
+/**
+ * The URL's view.
+ * @returns {View}
+ */
+export function currentView() {
+  return Object.fromEntries(new URLSearchParams(location.search));
+}
+
+/**
+ * The address of the view that differs by `changes`.
+ * @param {ViewChanges} changes
+ */
+function hrefOf(changes) {
+  const view = { ...currentView(), ...changes };
+  const set = Object.entries(view).flatMap(([name, value]) => (value ? [[name, value]] : []));
+  return set.length ? `?${new URLSearchParams(set)}` : location.pathname;
+}
+
+/**
+ * Look at something else.
+ * @param {ViewChanges} changes
+ */
+export function navigate(changes) {
+  if (hrefOf(changes) === hrefOf({})) return;
+  history.pushState(null, "", hrefOf(changes));
+  notify();
+}
+
+/**
+ * Changes that take all filters away, and go back to the newest page.
+ * @returns {ViewChanges}
+ */
+export function withoutFilters() {
+  return Object.fromEntries([...FILTERS, "cursor"].map((name) => [name, null]));
+}
+
+/** @param {(view: View) => void} listener */
+export function onNavigate(listener) {
+  listeners.add(listener);
+}
+
+function notify() {
+  for (const listener of listeners) listener(currentView());
+}
+
+/**
+ * A link to the view that differs by `changes`. Modified clicks stay the browser's: a new tab works.
+ * @param {ViewChanges} changes
+ * @param {...(Node|string)} children
+ */
+export function link(changes, ...children) {
+  /** @param {MouseEvent} event */
+  const onclick = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    navigate(changes);
+  };
+  return h("a", { href: hrefOf(changes), onclick }, ...children);
+}

@@ -1,0 +1,263 @@
+// One request in a dialog: what it is, what happened to it, and what can be done about it.
+import { GatewayError } from "../gateway.js";
+import { get, post } from "./api.js";
+import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText } from "./dom.js";
+import { counted, dateTime, duration, money, secondsTaken } from "./format.js";
+import { currentView, link, navigate } from "./navigation.js";
+import { focusRow, shownRequest } from "./request-table.js";
+import { throttled } from "./throttle.js";
+import { timelineRows } from "./timeline.js";
+
+/** @import { Body } from "../gateway.js" */
+/** @import { AdminRequest, RequestDetails, TimelineEvent, View } from "./types.d.ts" */
+
+/** @typedef {[name: string, value: Node|string]} Fact */
+
+const dialog = element("detail", HTMLDialogElement);
+const picture = element("picture");
+const image = descendant(picture, "img", HTMLImageElement);
+const reason = element("reason", HTMLInputElement);
+const failForm = element("fail-form");
+
+/** @type {string|null} */
+let shownId = null;
+
+/** @type {RequestDetails|null} as they were read, with the newer Body where one has come */
+let details = null;
+
+/** Read the request again, after what was asked for before is there. */
+const reloadSoon = throttled(1000, () => load().catch(() => {})); // the next change tries again
+
+dialog.addEventListener("close", () => {
+  if (currentView().request) navigate({ request: null });
+});
+element("close").addEventListener("click", () => dialog.close());
+element("retry").addEventListener("click", retry);
+element("fail").addEventListener("click", () => showFailForm(Boolean(failForm.hidden)));
+element("keep").addEventListener("click", () => showFailForm(false));
+failForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void fail(reason.value.trim());
+});
+
+/**
+ * Open the request that the URL names, or close the dialog.
+ * @param {View} view
+ */
+export async function showDialog(view) {
+  const id = view.request ?? null;
+  if (id === shownId) return;
+  const before = shownId;
+  shownId = id;
+  details = null;
+  if (id === null) {
+    dialog.close();
+    focusRow(before);
+    return;
+  }
+  showPreview(shownRequest(id));
+  setText(element("detail-problem"), null);
+  element("result").replaceChildren();
+  reason.value = "";
+  showFailForm(false);
+  if (!dialog.open) dialog.showModal();
+  element("detail-title").focus();
+  dialog.scrollTop = 0;
+  try {
+    await load();
+  } catch (error) {
+    if (id === shownId) setText(element("detail-problem"), messageOf(error));
+  }
+}
+
+/**
+ * The open request has changed: show its Body at once, and its timeline soon.
+ * @param {Body} body
+ */
+export function applyUpdate(body) {
+  if (!details || body.requestId !== details.request.requestId || body.version <= details.request.version) return;
+  details.request = { ...details.request, ...body };
+  showDetails(details);
+  reloadSoon();
+}
+
+async function load() {
+  const id = shownId;
+  if (id === null) return;
+  /** @type {RequestDetails} */
+  const found = await get(`requests/${encodeURIComponent(id)}`);
+  if (id !== shownId) return;
+  const newer = details && details.request.version > found.request.version ? details.request : {};
+  details = { ...found, request: { ...found.request, ...newer } };
+  showDetails(details);
+  showTimeline(found.events);
+}
+
+/**
+ * Show what the request's row knows already, and nothing of the request before.
+ * @param {AdminRequest|undefined} request
+ */
+function showPreview(request) {
+  element("detail-body").hidden = !request;
+  setText(element("detail-title"), "Request");
+  if (!request) return;
+  showTitle(request);
+  showPicture(request);
+  showFacts([statusFact(request), submittedFact(request)]);
+  for (const id of ["retry", "fail"]) offer(element(id), false);
+  showTimeline([]);
+}
+
+/** @param {RequestDetails} shown */
+function showDetails(shown) {
+  const { request } = shown;
+  element("detail-body").hidden = false;
+  showTitle(request);
+  showPicture(request);
+  showFacts(factsOf(shown));
+  offer(element("retry"), request.status === "failed");
+  const canFail = request.status === "pending" || request.status === "processing";
+  if (!canFail) showFailForm(false);
+  offer(element("fail"), canFail);
+}
+
+/** @param {AdminRequest} request */
+function showTitle({ product, brand }) {
+  element("detail-title").replaceChildren(foreign(product), " – ", foreign(brand));
+}
+
+/** @param {Fact[]} facts */
+function showFacts(facts) {
+  element("facts").replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+/** @param {AdminRequest} request */
+function showPicture({ publicUrl, product, brand }) {
+  picture.hidden = !publicUrl;
+  setAttribute(picture, "href", publicUrl);
+  setAttribute(image, "src", publicUrl);
+  image.alt = publicUrl ? `${product} – ${brand}` : "";
+}
+
+/**
+ * @param {RequestDetails} shown
+ * @returns {Fact[]}
+ */
+function factsOf({ request, costEstimate, sentAt, deadlineAt }) {
+  const { errorMessage, errorCode, retryOf, executionId, organizationId, userId } = request;
+  const attempts = counted(request.attempts, "attempt");
+  const cost = money(request.cost);
+  const facts = [statusFact(request)];
+  if (request.status === "failed") facts.push(["Error", h("span", {}, foreign(errorMessage ?? ""), ` (${errorCode})`)]);
+  facts.push(submittedFact(request), ["Sent", sentAt ? `${dateTime(sentAt)}, ${attempts}` : attempts]);
+  if (request.status === "completed") facts.push(["Completed", dateTime(request.completedAt)]);
+  else if (request.status !== "failed") facts.push(["Deadline", dateTime(deadlineAt)]);
+  facts.push(
+    ["Took", duration(secondsTaken(request))],
+    ["Cost", costEstimate === null ? cost : `${cost}, estimated ${money(costEstimate)}`],
+    ["Organization", filterLink("organizationId", organizationId)],
+    ["User", filterLink("userId", userId)],
+    ["Request", h("code", {}, request.requestId)],
+    ["n8n execution", executionId ? foreign(executionId) : "–"],
+  );
+  if (retryOf) facts.push(["Retry of", link({ request: retryOf }, h("code", {}, retryOf))]);
+  return facts;
+}
+
+/**
+ * @param {AdminRequest} request
+ * @returns {Fact}
+ */
+function statusFact({ status, progress }) {
+  const hasProgress = progress !== null && status !== "completed";
+  const reached = hasProgress ? ` ${status === "failed" ? "after" : "at"} ${progress} %` : "";
+  return ["Status", h("span", {}, badge(status), reached)];
+}
+
+/**
+ * @param {AdminRequest} request
+ * @returns {Fact}
+ */
+function submittedFact({ createdAt }) {
+  return ["Submitted", h("time", { datetime: createdAt, title: "Your time zone" }, dateTime(createdAt))];
+}
+
+/**
+ * An id that leads to its requests.
+ * @param {"organizationId"|"userId"} parameter
+ * @param {string} id
+ */
+function filterLink(parameter, id) {
+  return link({ [parameter]: id, cursor: null, request: null }, h("code", {}, id));
+}
+
+/** @param {TimelineEvent[]} events */
+function showTimeline(events) {
+  const [body] = element("timeline", HTMLTableElement).tBodies;
+  setChildren(body, timelineRows(events));
+}
+
+// -- what can be done -------------------------------------------------------------------------------------------------
+
+/**
+ * Show or hide a button; focus on one that goes is kept in the dialog.
+ * @param {HTMLElement} button
+ * @param {boolean} isPossible
+ */
+function offer(button, isPossible) {
+  if (!isPossible && document.activeElement === button) element("detail-title").focus();
+  button.hidden = !isPossible;
+}
+
+/** @param {boolean} isShown */
+function showFailForm(isShown) {
+  if (failForm.hidden === !isShown) return;
+  const hadFocus = failForm.contains(document.activeElement);
+  failForm.hidden = !isShown;
+  setAttribute(element("fail"), "aria-expanded", String(isShown));
+  if (isShown) reason.focus();
+  else if (hadFocus) (element("fail").hidden ? element("detail-title") : element("fail")).focus();
+}
+
+async function retry() {
+  await act(element("retry"), async (path) => {
+    /** @type {{ requestId: string }} */
+    const { requestId } = await post(`${path}/retry`);
+    return ["Submitted again ", link({ request: requestId }, "as a new request"), "."];
+  });
+}
+
+/** @param {string} text */
+async function fail(text) {
+  await act(descendant(failForm, "[type=submit]", HTMLButtonElement), async (path) => {
+    await post(`${path}/fail`, text ? { reason: text } : {});
+    return ["Marked as failed."];
+  });
+}
+
+/**
+ * Do something about the shown request, and tell the result.
+ * @param {HTMLElement} button
+ * @param {(path: string) => Promise<(Node|string)[]>} action given the request's path; resolves with its result
+ */
+async function act(button, action) {
+  if (shownId === null || button.getAttribute("aria-disabled")) return;
+  const id = shownId;
+  setAttribute(button, "aria-disabled", "true"); // a disabled button would lose the focus
+  /** @type {(Node|string)[]} */
+  let result;
+  try {
+    result = await action(`requests/${encodeURIComponent(id)}`);
+  } catch (error) {
+    result = [error instanceof GatewayError ? error.message : "The gateway could not be reached. Please try again."];
+  }
+  setAttribute(button, "aria-disabled", null);
+  if (id !== shownId) return;
+  element("result").replaceChildren(...result);
+  reloadSoon();
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}

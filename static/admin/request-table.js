@@ -1,0 +1,281 @@
+// The table of requests: filters, pages, and rows that change in place.
+import { GatewayError } from "../gateway.js";
+import { get } from "./api.js";
+import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText } from "./dom.js";
+import { counted, dateTime, duration, fieldValueOf, money, secondsTaken, shortId, timeOfField } from "./format.js";
+import { link, navigate, withoutFilters } from "./navigation.js";
+import { throttled } from "./throttle.js";
+
+/** @import { Body } from "../gateway.js" */
+/** @import { AdminRequest, Filter, RequestPage, View, ViewChanges } from "./types.d.ts" */
+
+/** @typedef {Record<Filter | "cursor", string>} Query what is asked for; "" for no matter which */
+
+const PAGE_SIZE = 25;
+
+const form = element("filters", HTMLFormElement);
+
+const fields = {
+  status: descendant(form, "[name=status]", HTMLSelectElement),
+  q: descendant(form, "[name=q]", HTMLInputElement),
+  organizationId: descendant(form, "[name=organizationId]", HTMLInputElement),
+  userId: descendant(form, "[name=userId]", HTMLInputElement),
+  since: descendant(form, "[name=since]", HTMLInputElement),
+  until: descendant(form, "[name=until]", HTMLInputElement),
+};
+
+/** @type {Map<string, { request: AdminRequest, element: HTMLTableRowElement }>} the shown page, by request id */
+const rows = new Map();
+
+/** @type {Set<string>} ids and statuses that are known not to be on this page */
+const elsewhere = new Set();
+
+/** @type {Query|null} null: nothing was asked for yet */
+let query = null;
+
+/** @type {string|null} the cursor of the page after this one; null on the last page */
+let nextCursor = null;
+
+/** Whether the page could not be read when it had to be. */
+export let isBehind = false;
+
+/** Read the page again, after what was asked for before is there. */
+const reloadSoon = throttled(1000, () => load().catch(() => {})); // the next change, or the next poll, tries again
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const { status, q, organizationId, userId, since, until } = fields;
+  navigate({
+    status: status.value,
+    q: q.value,
+    organizationId: organizationId.value,
+    userId: userId.value,
+    since: timeOfField(since.value),
+    until: timeOfField(until.value),
+    cursor: null,
+  });
+});
+fields.status.addEventListener("change", () => form.requestSubmit());
+element("clear").addEventListener("click", () => navigate(withoutFilters()));
+element("older").addEventListener("click", () => turnPage({ cursor: nextCursor }));
+element("newest").addEventListener("click", () => turnPage({ cursor: null }));
+
+/** @param {ViewChanges} changes */
+function turnPage(changes) {
+  navigate(changes);
+  element("requests-title").focus({ preventScroll: true });
+  element("requests-title").scrollIntoView({ block: "start" });
+}
+
+/**
+ * Show the page that the URL asks for, unless it is shown.
+ * @param {View} view
+ */
+export async function showTable(view) {
+  const { status = "", q = "", organizationId = "", userId = "", since = "", until = "", cursor = "" } = view;
+  const asked = { status, q, organizationId, userId, since, until, cursor };
+  if (JSON.stringify(asked) === JSON.stringify(query)) return;
+  query = asked;
+  elsewhere.clear();
+  fields.status.value = status;
+  fields.q.value = q;
+  fields.organizationId.value = organizationId;
+  fields.userId.value = userId;
+  fields.since.value = fieldValueOf(since);
+  fields.until.value = fieldValueOf(until);
+  if (organizationId || userId || since || until) element("more-filters", HTMLDetailsElement).open = true;
+  await load();
+}
+
+/** Read the shown page again. */
+export async function load() {
+  const asked = query;
+  try {
+    /** @type {RequestPage} */
+    const page = await get("requests", { ...asked, limit: PAGE_SIZE });
+    if (asked !== query) return; // something else is looked at by now
+    isBehind = false;
+    setText(element("list-problem"), null);
+    showPage(page);
+  } catch (error) {
+    if (asked !== query) return;
+    isBehind = !(error instanceof GatewayError && error.status === 400);
+    if (isBehind) throw error;
+    setText(element("list-problem"), /** @type {GatewayError} */ (error).message);
+    showPage({ requests: [], nextCursor: null });
+  }
+}
+
+/**
+ * A request has changed: change its row, or read the page again where the request may come or go.
+ * @param {Body} body
+ */
+export function applyUpdate(body) {
+  if (query === null) return;
+  const shown = rows.get(body.requestId);
+  if (shown) {
+    if (body.version <= shown.request.version) return;
+    showRow({ ...shown.request, ...body }, shown.element);
+    if (!mayMatch(body, query)) reloadSoon();
+    return;
+  }
+  const key = `${body.requestId} ${body.status}`;
+  if (elsewhere.has(key) || !mayMatch(body, query) || !isWithinPage(body, query)) return;
+  elsewhere.add(key);
+  reloadSoon();
+}
+
+/**
+ * Whether the filters may let a request in: its user and organization are not known here.
+ * @param {Body} body
+ * @param {Query} asked
+ */
+function mayMatch({ status, product, brand, createdAt }, asked) {
+  const wanted = asked.status === "stuck" ? "processing" : asked.status;
+  if (wanted && status !== wanted) return false;
+  if (!`${product} ${brand}`.toLowerCase().includes(asked.q.trim().toLowerCase())) return false;
+  const created = Date.parse(createdAt);
+  const isEarly = asked.since && created < Date.parse(asked.since);
+  const isLate = asked.until && created >= Date.parse(asked.until);
+  return !isEarly && !isLate;
+}
+
+/**
+ * Whether a request that is not shown would be on this page, if the filters let it in.
+ * @param {Body} body
+ * @param {Query} asked
+ */
+function isWithinPage({ createdAt }, { cursor }) {
+  const shown = [...rows.values()];
+  const [newest, oldest] = [shown.at(0), shown.at(-1)];
+  if (!newest || !oldest) return !cursor;
+  if (cursor && createdAt > newest.request.createdAt) return false;
+  return nextCursor === null || createdAt >= oldest.request.createdAt;
+}
+
+/** @param {RequestPage} page */
+function showPage({ requests, nextCursor: next }) {
+  nextCursor = next;
+  const before = new Map(rows);
+  rows.clear();
+  for (const request of requests) {
+    const shown = before.get(request.requestId);
+    // An update may have been faster than the page.
+    const isNewer = shown && shown.request.version > request.version;
+    showRow(isNewer ? { ...request, ...shown.request } : request, shown?.element ?? emptyRow(request));
+  }
+  const isFiltered = Object.values(query ?? {}).some(Boolean);
+  const shown = [...rows.values()].map((row) => row.element);
+  const [body] = element("requests", HTMLTableElement).tBodies;
+  setChildren(body, shown.length ? shown : [placeholderRow(isFiltered)]);
+  const none = isFiltered ? "No request matches" : "No requests yet";
+  setText(element("found"), shown.length ? pageTitle(shown.length) : none);
+  showPageButtons();
+}
+
+/** @param {number} number of requests on this page */
+function pageTitle(number) {
+  if (query?.cursor) return counted(number, "older request");
+  return nextCursor === null ? counted(number, "request") : `Newest ${counted(number, "request")}`;
+}
+
+/**
+ * The one row of a table without requests.
+ * @param {boolean} isFiltered
+ */
+function placeholderRow(isFiltered) {
+  const content = isFiltered
+    ? ["No request matches these filters. ", h("button", { type: "button", onclick: clearFilters }, "Clear filters")]
+    : ["No requests yet. They appear here as soon as somebody ", h("a", { href: "/" }, "submits one"), "."];
+  return h("tr", {}, h("td", { class: "placeholder", colspan: 7 }, ...content));
+}
+
+function clearFilters() {
+  navigate(withoutFilters());
+  element("requests-title").focus(); // the button goes
+}
+
+/** Offer what there is of other pages; focus on a button that goes is not lost. */
+function showPageButtons() {
+  const pages = element("pages");
+  const [isFirst, isLast] = [!query?.cursor, nextCursor === null];
+  if (isFirst && isLast && pages.contains(document.activeElement)) element("requests-title").focus();
+  pages.hidden = isFirst && isLast;
+  element("newest", HTMLButtonElement).disabled = isFirst;
+  element("older", HTMLButtonElement).disabled = isLast;
+}
+
+/** @param {AdminRequest} request */
+function emptyRow({ requestId, product, brand, createdAt, organizationId, userId, retryOf }) {
+  const name = link({ request: requestId }, foreign(product));
+  setAttribute(name, "data-request", requestId);
+  const submitted = h("time", { datetime: createdAt, title: new Date(createdAt).toString() }, dateTime(createdAt));
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, name, h("small", {}, foreign(brand), retryOf ? " · a retry" : "")),
+    h("td"),
+    h("td", {}, submitted),
+    h("td"),
+    h("td"),
+    h("td", {}, idLink("organizationId", organizationId, "organization")),
+    h("td", {}, idLink("userId", userId, "user")),
+  );
+}
+
+/**
+ * @param {"organizationId"|"userId"} parameter
+ * @param {string} id
+ * @param {string} noun
+ */
+function idLink(parameter, id, noun) {
+  const anchor = link({ [parameter]: id, cursor: null }, shortId(id));
+  setAttribute(anchor, "title", id);
+  setAttribute(anchor, "aria-label", `${shortId(id)}: only this ${noun}'s requests`);
+  return anchor;
+}
+
+/**
+ * Bring a row up to date, in place.
+ * @param {AdminRequest} request
+ * @param {HTMLTableRowElement} row
+ */
+function showRow(request, row) {
+  rows.set(request.requestId, { request, element: row });
+  const [, status, , time, cost] = row.cells;
+  const seconds = secondsTaken(request);
+  status.replaceChildren(...statusParts(request));
+  time.textContent = seconds === null ? "" : duration(seconds);
+  cost.textContent = request.cost === null ? "" : money(request.cost);
+}
+
+/**
+ * What a request is at: its status, how far it is, and why it failed.
+ * @param {AdminRequest} request
+ */
+function statusParts({ status, progress, errorMessage }) {
+  /** @type {Node[]} */
+  const parts = [badge(status)];
+  if ((status === "pending" || status === "processing") && progress !== null) {
+    parts.push(h("progress", { max: 100, value: progress, "aria-label": "Progress" }), h("span", {}, `${progress} %`));
+  }
+  if (status === "failed" && errorMessage) parts.push(h("small", { title: errorMessage }, foreign(errorMessage)));
+  return parts;
+}
+
+/**
+ * A shown request; undefined for others.
+ * @param {string} requestId
+ */
+export function shownRequest(requestId) {
+  return rows.get(requestId)?.request;
+}
+
+/**
+ * Give focus back to the row whose details were open; to the table's heading where it is gone.
+ * @param {string|null} requestId
+ */
+export function focusRow(requestId) {
+  const anchor = requestId === null ? null : rows.get(requestId)?.element.querySelector("a");
+  (anchor ?? element("requests-title")).focus();
+}

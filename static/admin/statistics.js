@@ -1,0 +1,159 @@
+// The statistics: the alerts, the tiles of numbers, and the tables of costs and errors.
+import { element, h, row, scrollRegion, setAttribute, setChildren, setText, table } from "./dom.js";
+import {
+  alignedMoney,
+  count,
+  counted,
+  dateTime,
+  duration,
+  lastDays,
+  money,
+  percent,
+  sentenceCase,
+  shortId,
+} from "./format.js";
+import { link } from "./navigation.js";
+
+/** @import { Alert, Share, Statistics } from "./types.d.ts" */
+
+/** @typedef {{ name: string, value: string, note: string, isWorrying?: boolean }} Tile */
+
+/** Seconds after which a request that was not sent yet is worth a look. */
+const LONG_WAIT_SECONDS = 60;
+
+/** @type {Map<string, { item: HTMLElement, summary: HTMLElement, seen: HTMLElement }>} by name and beginning */
+const activeAlerts = new Map();
+
+/** @param {Statistics} statistics */
+export function showStatistics(statistics) {
+  showAlerts(statistics.alerts);
+  showTiles(element("now"), tilesOfNow(statistics));
+  showTiles(element("numbers"), tilesOfDays(statistics));
+  const days = lastDays(statistics.days);
+  setText(element("numbers-title"), sentenceCase(days));
+  setText(element("shares-title"), `Costs and errors, ${days}`);
+  element("shares").replaceChildren(...shareTables(statistics));
+}
+
+/**
+ * An alert that goes on stays the same element: the region tells what is new only.
+ * @param {Alert[]} alerts
+ */
+function showAlerts(alerts) {
+  const active = alerts.filter((alert) => !alert.endedAt);
+  const ended = alerts.filter((alert) => alert.endedAt);
+  /** @type {Element[]} */
+  const items = active.map((alert) => {
+    const key = `${alert.name} ${alert.since}`;
+    const shown = activeAlerts.get(key) ?? emptyAlert();
+    activeAlerts.set(key, shown);
+    setText(shown.summary, alert.summary);
+    setText(shown.seen, `Since ${dateTime(alert.since)}, seen ${counted(alert.count, "time")}`);
+    return shown.item;
+  });
+  for (const [key, { item }] of activeAlerts) if (!items.includes(item)) activeAlerts.delete(key);
+  setChildren(element("active-alerts"), items);
+  element("no-alerts").hidden = active.length > 0;
+  element("ended-alerts").hidden = ended.length === 0;
+  setText(element("ended-alerts-title"), `${counted(ended.length, "alert")} ended in the last day`);
+  element("ended-alerts-list").replaceChildren(
+    ...ended.map(({ summary, since, endedAt, count: times }) => {
+      const span = `${dateTime(since)} to ${dateTime(endedAt)}, ${counted(times, "time")}`;
+      return h("li", {}, `${summary} `, h("span", {}, span));
+    }),
+  );
+}
+
+function emptyAlert() {
+  const [summary, seen] = [h("strong"), h("span")];
+  return { item: h("li", {}, summary, seen), summary, seen };
+}
+
+/**
+ * Tiles of which each zero means that all is well.
+ * @param {Statistics} statistics
+ * @returns {Tile[]}
+ */
+function tilesOfNow({ queue, connections, processes, callbackFailures, dispatchFailures }) {
+  const oldest = queue.waiting ? `the oldest for ${duration(queue.oldestSeconds)}` : "to be sent to n8n";
+  const failures = callbackFailures + dispatchFailures;
+  const failed = `${counted(callbackFailures, "callback")}, ${counted(dispatchFailures, "dispatch", "dispatches")}`;
+  const isLate = queue.oldestSeconds > LONG_WAIT_SECONDS;
+  return [
+    { name: "Waiting", value: count(queue.waiting), note: oldest, isWorrying: isLate },
+    { name: "Sending", value: count(queue.sending), note: "to n8n, or in doubt" },
+    { name: "Processing", value: count(queue.processing), note: "at n8n" },
+    { name: "Stuck", value: count(queue.stuck), note: "in processing for too long", isWorrying: queue.stuck > 0 },
+    { name: "Failures in 24 h", value: count(failures), note: failed, isWorrying: failures > 0 },
+    { name: "Connections", value: count(connections), note: `open, in ${counted(processes, "process", "processes")}` },
+  ];
+}
+
+/**
+ * @param {Statistics} statistics
+ * @returns {Tile[]}
+ */
+function tilesOfDays({ totals, successRate, seconds }) {
+  const mean = seconds.mean == null ? "no picture yet" : `${duration(seconds.mean)} on average`;
+  const ended = `${count(totals.completed)} of ${count(totals.completed + totals.failed)} that ended`;
+  return [
+    { name: "Success rate", value: percent(successRate), note: ended },
+    { name: "Requests", value: count(totals.requests), note: `${count(totals.failed)} failed` },
+    { name: "Cost", value: money(totals.cost), note: "in all" },
+    { name: "Median time", value: duration(seconds.p50), note: mean },
+    { name: "95th percentile", value: duration(seconds.p95), note: "from submission to picture" },
+  ];
+}
+
+/**
+ * @param {HTMLElement} list
+ * @param {Tile[]} tiles
+ */
+function showTiles(list, tiles) {
+  tiles.forEach(({ name, value, note, isWorrying }, at) => {
+    const tile = list.children[at] ?? list.appendChild(h("div", {}, h("dt", {}, name), h("dd"), h("dd")));
+    const [number, remark] = tile.querySelectorAll("dd");
+    setText(number, value);
+    setText(remark, note);
+    setAttribute(tile, "data-worrying", isWorrying);
+    setAttribute(tile, "data-zero", value === "0");
+  });
+}
+
+/** @param {Statistics} statistics */
+function shareTables({ byOrganization, byUser, errors }) {
+  const byCode = Object.entries(errors).sort(([, one], [, other]) => other - one);
+  const errorRows = byCode.map(([code, requests]) => row(sentenceCase(code), count(requests)));
+  return [
+    costTable("Costs by organization", "Organization", byOrganization, "organizationId"),
+    costTable("Costs by user", "User", byUser, "userId"),
+    titledTable("Errors by code", ["Code", "Requests"], errorRows),
+  ];
+}
+
+/**
+ * @param {string} title
+ * @param {string} noun
+ * @param {Share[]} shares
+ * @param {"organizationId"|"userId"} parameter
+ */
+function costTable(title, noun, shares, parameter) {
+  const amounts = alignedMoney(shares.map((share) => share.cost));
+  const rows = shares.map(({ [parameter]: id = "", requests }, at) => {
+    const filter = link({ [parameter]: id, cursor: null }, shortId(id));
+    setAttribute(filter, "title", id);
+    setAttribute(filter, "aria-label", `${shortId(id)}: show the requests of this ${noun.toLowerCase()}`);
+    return row(filter, count(requests), amounts[at]);
+  });
+  return titledTable(title, [noun, "Requests", "Cost"], rows);
+}
+
+/**
+ * @param {string} title
+ * @param {string[]} columns
+ * @param {HTMLTableRowElement[]} rows
+ */
+function titledTable(title, columns, rows) {
+  if (rows.length === 0) return h("div", {}, h("h3", {}, title), h("p", {}, "None."));
+  return scrollRegion(title, table(title, columns, rows));
+}

@@ -1,0 +1,84 @@
+/** What `/api/admin/…` answers, as far as the dashboard shows it. Times are RFC 3339 in UTC, costs decimals as text. */
+
+import type { Body, Status } from "../gateway.js";
+
+/** A request with what only administrators see. */
+export interface AdminRequest extends Body {
+  userId: string;
+  organizationId: string;
+  executionId: string | null;
+  retryOf: string | null;
+  attempts: number;
+}
+
+export interface RequestPage {
+  requests: AdminRequest[];
+  nextCursor: string | null;
+}
+
+/** Something that happened to a request. */
+export interface TimelineEvent {
+  at: string;
+  version: number;
+  kind: string;
+  actor: string;
+  detail: Record<string, unknown>;
+}
+
+export interface RequestDetails {
+  request: AdminRequest;
+  costEstimate: string | null;
+  sentAt: string | null;
+  deadlineAt: string | null;
+  events: TimelineEvent[];
+}
+
+/** How many requests there were in some time, and what they cost. */
+export interface Totals extends Record<Status, number> {
+  requests: number;
+  cost: string;
+}
+
+export interface Alert {
+  name: string;
+  summary: string;
+  count: number;
+  since: string;
+  endedAt: string | null;
+}
+
+/** A user's or an organization's part in the requests. */
+export interface Share {
+  userId?: string;
+  organizationId?: string;
+  requests: number;
+  cost: string;
+}
+
+export interface Statistics {
+  days: number;
+  queue: { waiting: number; sending: number; processing: number; stuck: number; oldestSeconds: number };
+  connections: number;
+  processes: number;
+  callbackFailures: number;
+  dispatchFailures: number;
+  alerts: Alert[];
+  totals: Totals;
+  /** From 0 to 1; null while nothing has ended. */
+  successRate: number | null;
+  seconds: { mean: number | null; p50: number | null; p95: number | null };
+  /** Failed requests by error code. */
+  errors: Record<string, number>;
+  byHour: (Totals & { hour: string })[];
+  byDay: (Totals & { day: string })[];
+  byUser: Share[];
+  byOrganization: Share[];
+}
+
+export type Filter = "status" | "q" | "organizationId" | "userId" | "since" | "until";
+
+/** The parameters of the page's URL that say what is looked at. */
+export type View = Partial<Record<Filter | "days" | "cursor" | "request", string>>;
+
+/** Parameters that are to be set; null takes one away. */
+export type ViewChanges = { [Name in keyof View]: string | null };

@@ -1,0 +1,85 @@
+// The recent requests side by side: running ones with their progress, pictures, failures. Choosing one shows it.
+import { h, setAttribute, setText } from "./dom.js";
+import { isFinal } from "./requests.js";
+import { fill } from "./texts.js";
+
+/** @import { AiImageFormTexts } from "../ai-image-form.d.ts" */
+/** @import { Body } from "../gateway.js" */
+
+export class RecentView {
+  /** @type {Map<string, Item>} by request id; kept, so that the focus stays where it is */
+  #items = new Map();
+  #onChoose;
+
+  /** @param {(requestId: string) => void} onChoose */
+  constructor(onChoose) {
+    this.#onChoose = onChoose;
+    this.heading = h("h3", { part: "strip-heading", id: "recent-title" });
+    this.list = h("ul", { part: "strip", role: "list", "aria-labelledby": "recent-title" });
+    this.element = h("section", { class: "recent", "aria-labelledby": "recent-title" }, this.heading, this.list);
+  }
+
+  /** @param {{ bodies: Body[], shown: string|null, texts: AiImageFormTexts }} state */
+  update({ bodies, shown, texts }) {
+    this.element.hidden = bodies.length === 0;
+    setText(this.heading, texts.recent);
+    const ids = new Set(bodies.map((body) => body.requestId));
+    for (const [id, item] of this.#items) {
+      if (!ids.has(id)) {
+        item.element.remove();
+        this.#items.delete(id);
+      }
+    }
+    bodies.forEach((body, index) => {
+      const item = this.#items.get(body.requestId) ?? new Item(() => this.#onChoose(body.requestId));
+      this.#items.set(body.requestId, item);
+      item.update(body, body.requestId === shown, texts);
+      const here = this.list.children[index] ?? null;
+      if (here !== item.element) this.list.insertBefore(item.element, here);
+    });
+  }
+}
+
+class Item {
+  /** @param {() => void} onChoose */
+  constructor(onChoose) {
+    this.picture = h("img", { alt: "", loading: "lazy", decoding: "async" });
+    this.mark = h("span", { class: "mark" });
+    this.bar = h("progress", { max: "100", "aria-hidden": "true" });
+    this.name = h("span", { class: "name", dir: "auto" });
+    this.thumbnail = h("span", { class: "thumbnail" }, this.picture, this.mark, this.bar);
+    this.button = h("button", { part: "strip-item", class: "item", type: "button", onclick: onChoose });
+    this.button.append(this.thumbnail, this.name);
+    this.element = h("li", {}, this.button);
+  }
+
+  /**
+   * @param {Body} body
+   * @param {boolean} isShown
+   * @param {AiImageFormTexts} texts
+   */
+  update(body, isShown, texts) {
+    const { status, product, brand, progress, publicUrl } = body;
+    const name = fill(texts.alt, { product, brand });
+    const labels = {
+      pending: texts.recentPending,
+      processing: texts.recentRunning,
+      completed: "{name}",
+      failed: texts.recentFailed,
+    };
+    const percent = progress ?? 0;
+    setAttribute(this.element, "data-status", status);
+    setAttribute(this.button, "aria-label", fill(labels[status], { name, percent }));
+    setAttribute(this.button, "title", name);
+    setAttribute(this.button, "aria-current", isShown ? "true" : null);
+    const url = status === "completed" ? publicUrl : null;
+    this.picture.hidden = !url;
+    setAttribute(this.picture, "src", url);
+    const isRunning = !isFinal(body);
+    const reached = isRunning && progress !== null ? fill(texts.progress, { percent }) : null;
+    setText(this.mark, status === "failed" ? "!" : reached);
+    this.bar.hidden = !isRunning;
+    setAttribute(this.bar, "value", progress);
+    setText(this.name, product);
+  }
+}

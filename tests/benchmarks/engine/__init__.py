@@ -1,0 +1,1 @@
+"""The gateway's engine beside its peers, in one run: `python -m tests.benchmarks.engine`. See README.md."""

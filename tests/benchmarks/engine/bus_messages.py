@@ -1,0 +1,28 @@
+"""What the gateway's processes tell each other: the only thing that the benchmark knows of the gateway's inside.
+
+When the bus speaks another way, it changes here and nowhere else.
+"""
+
+import time
+
+import msgspec
+
+from gateway.realtime.bus import user_topic
+from gateway.realtime.redis_bus import PREFIX
+from gateway.realtime.update import Update, encode_update
+from storage.lifecycle import Status
+from tests.benchmarks.engine import messages
+
+
+def publish_update() -> bytes:
+    """The command that tells all processes of a request's newest Body, with the load client's tokens."""
+    update = Update(
+        request_id=messages.REQUEST,
+        user_id=messages.USER,
+        version=messages.VERSION_NUMBER,
+        status=Status.PROCESSING,
+        body=msgspec.Raw(messages.payload()),
+        at=time.time(),
+    )
+    message = messages.with_tokens(encode_update(update))
+    return messages.redis_publish(PREFIX + user_topic(messages.USER), message)

@@ -1,0 +1,106 @@
+"""What arrives together is done together, and nobody waits in vain."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from storage.database import limits
+from storage.database.batches import MOST, Batches
+from storage.errors import DatabaseUnavailable
+
+
+class Doubling:
+    """Doubles numbers, when it is let."""
+
+    def __init__(self) -> None:
+        self.done: list[list[int]] = []
+        self.go_on = asyncio.Event()
+        self.error: Exception | None = None
+        self.batches = Batches(self.run)
+
+    async def run(self, numbers: Sequence[int]) -> list[int]:
+        self.done.append(list(numbers))
+        await self.go_on.wait()
+        if self.error is not None:
+            raise self.error
+        return [2 * number for number in numbers]
+
+    async def begun(self, numbers: Sequence[int]) -> list["asyncio.Task[int]"]:
+        tasks = [asyncio.create_task(self.batches.add(number)) for number in numbers]
+        while not self.done:
+            await asyncio.sleep(0)
+        return tasks
+
+
+async def test_what_comes_meanwhile_is_done_together() -> None:
+    doubling = Doubling()
+    tasks = await doubling.begun([1])
+    tasks += [asyncio.create_task(doubling.batches.add(number)) for number in (2, 3)]
+    await asyncio.sleep(0)
+    doubling.go_on.set()
+    assert await asyncio.gather(*tasks) == [2, 4, 6]
+    assert doubling.done == [[1], [2, 3]]
+    assert await doubling.batches.add(4) == 8
+
+
+async def test_a_batch_is_bounded() -> None:
+    doubling = Doubling()
+    doubling.go_on.set()
+    numbers = list(range(MOST + 1))
+    assert await asyncio.gather(*map(doubling.batches.add, numbers)) == [2 * number for number in numbers]
+    assert [len(batch) for batch in doubling.done] == [MOST, 1]
+
+
+async def test_who_goes_away_takes_nothing_back() -> None:
+    doubling = Doubling()
+    gone, stays = await doubling.begun([1, 2])
+    gone.cancel()
+    doubling.go_on.set()
+    assert await stays == 4
+    assert doubling.done == [[1, 2]]
+    assert gone.cancelled()
+
+
+async def test_an_error_is_everyones_and_ends_with_its_batch() -> None:
+    doubling = Doubling()
+    doubling.go_on.set()
+    doubling.error = ValueError("wrong")
+    results = await asyncio.gather(*map(doubling.batches.add, [1, 2]), return_exceptions=True)
+    assert [str(result) for result in results] == ["wrong", "wrong"]
+    doubling.error = None
+    assert await doubling.batches.add(3) == 6
+
+
+async def test_when_the_database_is_away_whoever_waits_is_told() -> None:
+    doubling = Doubling()
+    tasks = await doubling.begun([1])
+    tasks += [asyncio.create_task(doubling.batches.add(2))]
+    await asyncio.sleep(0)
+    doubling.error = DatabaseUnavailable("gone")
+    doubling.go_on.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [DatabaseUnavailable, DatabaseUnavailable]
+    assert doubling.done == [[1]]
+
+
+async def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ACQUIRE_SECONDS", 0.05)
+    doubling = Doubling()
+    (first,) = await doubling.begun([1])
+    with pytest.raises(DatabaseUnavailable, match="in time"):
+        await doubling.batches.add(2)
+    doubling.go_on.set()
+    assert await first == 2
+
+
+async def test_waiters_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_WAITING", 1)
+    doubling = Doubling()
+    tasks = await doubling.begun([1])
+    tasks += [asyncio.create_task(doubling.batches.add(2))]
+    await asyncio.sleep(0)
+    with pytest.raises(DatabaseUnavailable, match="more than 1"):
+        await doubling.batches.add(3)
+    doubling.go_on.set()
+    assert await asyncio.gather(*tasks) == [2, 4]
