@@ -35,7 +35,7 @@ from gateway.realtime.bus import Bus, InProcessBus
 from gateway.realtime.connection import SessionParts
 from gateway.realtime.connection_limits import ConnectionLimits
 from gateway.realtime.hub import Hub
-from gateway.realtime.redis_bus import RedisBus
+from gateway.realtime.redis_bus import RedisBus, prefix_of
 from gateway.realtime.request_reader import RequestReader
 from gateway.realtime.subscriptions import Subscriptions
 from gateway.realtime.websocket import endpoint as websocket
@@ -48,6 +48,7 @@ from gateway.telemetry.incidents import Incidents
 from gateway.telemetry.logging import configure_logging
 from storage.database.open import open_database
 from storage.database.schema import check_schema
+from storage.identity import identity_of
 from storage.public_urls import PublicUrls
 
 
@@ -89,10 +90,11 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
     """Keep the parts running; with `worker`, the dispatcher and the sweeper too."""
     async with state.database:
         await check_schema(state.database)
-        await state.bus.start()
+        identity = await identity_of(state.database)
+        await state.bus.start(identity)
         await state.hub.start()
         try:
-            async with alerting(state), working(state) if worker else contextlib.nullcontext():
+            async with alerting(state, identity), working(state) if worker else contextlib.nullcontext():
                 yield
         finally:
             state.drain.begin()
@@ -103,12 +105,14 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def alerting(state: State) -> AsyncIterator[None]:
+async def alerting(state: State, identity: str) -> AsyncIterator[None]:
     """Run the heartbeat, the alert monitor and the notifier."""
     settings, database, bus = state.settings, state.database, state.bus
     heartbeat = Heartbeat(state.process, database, bus, state.hub, state.limits, state.drain, state.incidents)
     redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
-    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value())
+    claims: Claims = InProcessClaims()
+    if redis_url is not None:
+        claims = RedisClaims(redis_url.get_secret_value(), prefix_of(identity))
     outage = DatabaseOutage(claims)
     monitor = AlertMonitor(database, bus, outage, settings.ai_stuck_after_seconds)
     notifier = Notifier(database, outage, None if webhook_url is None else webhook_url.get_secret_value())

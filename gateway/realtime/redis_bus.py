@@ -33,6 +33,8 @@ from gateway.telemetry.logging import reason_of
 log = structlog.get_logger(__name__)
 
 PREFIX = "ai-image-gateway:"
+"""Before every channel and key; the database's identity follows, as Redis may serve several environments, and pub/sub
+ignores the number in its URL."""
 CANARY_SECONDS = 1.0
 DEAF_SECONDS = 3.0
 """Longest silence of the canary before the receiver is rebuilt."""
@@ -57,8 +59,15 @@ ALL_SECONDS = 5.0
 """How long `all` is published after a process has last said that it listens to it."""
 
 
+def prefix_of(database: str) -> str:
+    """What the channels and keys of everyone who shares `database` (an identity) begin with."""
+    return f"{PREFIX}{database}:"
+
+
 class RedisBus(Bus):
     """Pub/sub on the server at `url`."""
+
+    shared = True
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -92,7 +101,8 @@ class RedisBus(Bus):
     def healthy(self) -> bool:
         return time.monotonic() - self._heard < DEAF_SECONDS
 
-    async def start(self) -> None:
+    async def start(self, database: str) -> None:
+        self._prefix = prefix_of(database).encode()
         self._canary = self._prefix + b"canary:%b" % str(uuid.uuid4()).encode()
         self._all_wanted = self._prefix + b"all-wanted"
         self._publisher.start(self._prefix)

@@ -166,6 +166,10 @@ class Database(ABC):
     """What the driver raises when the database is away."""
 
     @abstractmethod
+    async def place(self) -> str:
+        """Which server and which database on it this is, as far as the role may see it."""
+
+    @abstractmethod
     async def _connect(self) -> None: ...
 
     @abstractmethod

@@ -22,6 +22,12 @@ SELECT name FROM unnest(CAST(:names AS text[])) AS name
 WHERE pg_try_advisory_xact_lock(hashtextextended(name, 0))"""
 
 
+_SERVER = "SELECT system_identifier AS place FROM pg_control_system()"
+"""Made by initdb; a standby that is promoted keeps it."""
+
+_DATABASE = "SELECT oid AS place FROM pg_database WHERE datname = current_database()"
+
+
 async def _reset(connection: asyncpg.Connection) -> None:
     # asyncpg's reset is a query at every release. Nothing here leaves session state behind (locks and settings are
     # the transaction's), so only a connection that is still inside a transaction needs it.
@@ -82,6 +88,13 @@ class PostgresDatabase(Database):
         self._url = read_url(url)
         super().__init__(connections=self._url.sizes["max_size"])
         self._idle: list[tuple[asyncpg.pool.PoolConnectionProxy, float]] = []
+
+    async def place(self) -> str:
+        seen = []
+        for sql in (_SERVER, _DATABASE):
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
+                seen += [str(row["place"]) for row in await self.all(sql)]
+        return " ".join(seen)
 
     async def _connect(self) -> None:
         self._pool = await asyncpg.create_pool(

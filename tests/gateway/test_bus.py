@@ -25,7 +25,7 @@ def update(user_id: str, version: int = 1) -> Update:
 @pytest.fixture
 async def bus(backend: str, redis_url: str | None) -> AsyncIterator[Bus]:
     made: Bus = InProcessBus() if redis_url is None else RedisBus(redis_url)
-    await made.start()
+    await made.start("tests")
     yield made
     await made.stop()
 

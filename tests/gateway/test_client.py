@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,7 +17,7 @@ from starlette.websockets import WebSocket
 from gateway import client as client_module
 from gateway.client import GatewayClient, GatewayError, GenerationFailed
 from gateway.realtime.close_codes import CloseCode
-from gateway.server.processes import bind, server_config
+from gateway.server.processes import bind
 from gateway.settings import Settings
 from tests.conftest import People, Person
 from tests.running import RunningGateway, eventually, running_gateway, serving
@@ -47,7 +48,10 @@ async def watched(statuses: list[Response], sockets: list[Callable[[WebSocket], 
     app = Starlette(routes=[Route("/api/ai-status/{id}", status), WebSocketRoute("/ws", socket)])
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(app, server_config(app, Settings.load()), listener), GatewayClient(url, "token") as client:
+    async with (
+        serving(app, uvicorn.Config(app, ws="websockets-sansio", log_config=None), listener),
+        GatewayClient(url, "token") as client,
+    ):
         return [body["version"] async for body in client.watch("r")]
 
 
@@ -233,7 +237,7 @@ async def canceling(answers: list[Response]) -> AsyncIterator[tuple[GatewayClien
     app = Starlette(routes=[Route("/api/ai-requests/{id}/cancel", cancel, methods=["POST"])])
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(app, server_config(app, Settings.load()), listener), GatewayClient(url, "token") as client:
+    async with serving(app, uvicorn.Config(app, log_config=None), listener), GatewayClient(url, "token") as client:
         yield client, asked
 
 

@@ -54,7 +54,7 @@ async def test_an_unforeseen_error_can_be_read_by_an_allowed_page(
     async def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr("gateway.api.status.read_own", broken)
+    monkeypatch.setattr("gateway.realtime.request_reader.RequestReader.own", broken)
     path = "/api/ai-status/11111111-1111-4111-8111-111111111111"
     headers = {**gateway.bearer("11111111-1111-4111-8111-111111111111"), "Origin": gateway.url}
     answer = await gateway.http.get(path, headers=headers)

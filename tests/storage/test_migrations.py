@@ -18,7 +18,7 @@ INSERT INTO organizations (id, name) VALUES ('{id}', 'Acme');
 INSERT INTO {users} (id) VALUES ('{id}');
 INSERT INTO ai_image_requests (id, user_id, organization_id, product, brand, dispatch_sending_at, deadline_at, ask_at)
     VALUES ('{id}', '{id}', '{id}', 'Shoes', 'Nike', '{then}', '{later}', '{then}');
-INSERT INTO ai_gateway_alerts (name, summary, count, since, seen_at, resolves_at, told_at)
+INSERT INTO ai_gateway_alerts (name, summary, count, since, seen_at, quiet_at, told_at)
     VALUES ('stuck', 'Stuck.', 1, '{then}', '{then}', '{then}', '{then}');
 INSERT INTO ai_gateway_processes (name, seen_at, connections, bus_healthy) VALUES ('one', '{later}', 3, true)
 """

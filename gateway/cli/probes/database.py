@@ -30,6 +30,7 @@ RIGHTS = {
     "ai_image_requests": "SELECT, INSERT, UPDATE",
     "ai_request_events": "SELECT, INSERT",
     "organization_members": "SELECT",
+    "ai_gateway_identity": "SELECT",
     "assets": "SELECT, INSERT",
     "ai_gateway_alerts": "SELECT, INSERT, UPDATE, DELETE",
     "ai_gateway_counts": "SELECT, INSERT, UPDATE, DELETE",

@@ -1,6 +1,7 @@
 """`gateway check` against servers that are in order, away, closed to us, or not what they should be."""
 
 import contextlib
+import re
 import shutil
 import sqlite3
 import ssl
@@ -20,6 +21,7 @@ from starlette.routing import Route
 
 from gateway.cli.probes import n8n as n8n_probe
 from gateway.cli.probes import redis_server
+from gateway.cli.probes.database import RIGHTS
 from gateway.cli.probes.everything import try_settings
 from gateway.cli.probes.finding import Finding, State
 from gateway.server.processes import bind
@@ -329,3 +331,13 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Postgres) -> No
     found = await told("DATABASE_URL", database_url=url.replace("postgres@", "reader@"))
     assert "problem: the role lacks rights: INSERT on ai_image_requests; UPDATE on ai_image_requests" in found
     assert "assets" not in {finding.about for finding in await try_settings(Settings.load({"database_url": read_only}))}
+
+
+def test_the_rights_that_are_looked_at_are_those_of_the_readme() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    granted: dict[str, set[str]] = {}
+    for rights, tables in re.findall(r"^GRANT ([A-Z, ]+) ON ([a-z_, ]+) TO ai_gateway;", readme, re.MULTILINE):
+        for table in tables.split(", "):
+            granted.setdefault(table, set()).update(rights.split(", "))
+    looked_at = {table: set(rights.split(", ")) for table, rights in RIGHTS.items()}
+    assert granted == looked_at | {"ai_gateway_schema": {"SELECT"}}

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.server.processes import bind, server_config
-from gateway.settings import Settings
+from gateway.server.processes import bind
 from tests.conftest import Person
 from tests.gateway.cli.typing_commands import meanwhile, run
 from tests.running import RunningGateway, serving
@@ -62,7 +62,7 @@ async def answering(path: str, method: str, answer: Response) -> AsyncIterator[s
 
     app = Starlette(routes=[Route(path, endpoint, methods=[method])])
     listener = bind("127.0.0.1", 0)
-    async with serving(app, server_config(app, Settings.load()), listener):
+    async with serving(app, uvicorn.Config(app, log_config=None), listener):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,7 +21,7 @@ from gateway.demo.kept_secrets import NAMES, kept_secrets
 from gateway.demo.n8n import STEPS, StandInN8n
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.settings import RATE_LIMIT, demo_settings
-from gateway.server.processes import bind, server_config
+from gateway.server.processes import bind
 from gateway.settings import Settings
 from tests.running import eventually, serving
 
@@ -102,7 +103,7 @@ async def gateway() -> AsyncIterator[tuple[Gateway, Settings]]:
     app = Starlette(routes=[Route("/api/ai-callback", gateway.callback, methods=["POST"])])
     listener = bind("127.0.0.1", 0)
     settings = demo_settings(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    async with serving(app, server_config(app, settings), listener):
+    async with serving(app, uvicorn.Config(app, log_config=None), listener):
         yield gateway, settings
 
 
