@@ -1,6 +1,7 @@
 """The demo's log: a few lines a picture, for somebody who reads along."""
 
-import logging
+import structlog
+from structlog.typing import EventDict
 
 from gateway.telemetry.logging import configure_logging
 
@@ -8,10 +9,10 @@ from gateway.telemetry.logging import configure_logging
 def log_as_demo() -> None:
     """Set up logging for this process, without a line for each step of a picture's progress."""
     configure_logging(production=False)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_no_progress)
+    structlog.configure(processors=[_without_progress, *structlog.get_config()["processors"]])
 
 
-def _no_progress(record: logging.LogRecord) -> bool:
-    event = record.msg
-    return not (isinstance(event, dict) and event.get("event") == "changed" and event.get("status") == "processing")
+def _without_progress(_: object, __: str, event: EventDict) -> EventDict:
+    if event.get("event") == "changed" and event.get("status") == "processing":
+        raise structlog.DropEvent
+    return event

@@ -21,6 +21,7 @@ def start(folder: Path, spawned: list[GatewayProcess], port: int, **environment:
     process = GatewayProcess("demo", "--port", str(port), folder=folder, environment=environment)
     spawned.append(process)
     process.wait_for(f"The gateway's demo runs at http://127.0.0.1:{port}")
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=30).status_code == 200
     return process
 
 
