@@ -37,6 +37,7 @@ def told(error: SettingsError) -> str:
 
 def warnings_of(settings: Settings) -> Iterator[str]:
     """What is probably not meant as it stands."""
+    yield from settings.warnings
     url = settings.database_url.get_secret_value()
     if not is_sqlite(url):
         yield from (f"DATABASE_URL: {warning}." for warning in read_url(url).warnings)

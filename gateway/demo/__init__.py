@@ -7,13 +7,11 @@ pictures, the stand-in's executions), so a demo that is started again goes on wh
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from starlette.applications import Starlette
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.demo.kept_secrets import kept_secrets
@@ -28,7 +26,7 @@ FOLDER = Path(".gateway-demo")
 """Where the demo keeps everything, in the current folder."""
 
 
-def demo_app(settings: Settings, folder: Path) -> Starlette:
+def demo_app(settings: Settings, folder: Path) -> ASGIApp:
     """The gateway's application with the stand-ins inside.
 
     Args:
@@ -37,18 +35,14 @@ def demo_app(settings: Settings, folder: Path) -> Starlette:
     """
     session, store = DemoSession(settings), ObjectStore(folder / "objects")
     n8n = StandInN8n(settings, store, folder / "executions")
-    app = create_app(settings, extra_routes=[*session.routes, *store.routes, *n8n.routes])
+    gateway = create_app(settings, extra_routes=[*session.routes, *store.routes, *n8n.routes])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async with n8n.running() if scope["type"] == "lifespan" else contextlib.nullcontext():
+            await gateway(scope, receive, send)
+
     # A page elsewhere could point its own name at 127.0.0.1 and read the session (DNS rebinding).
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    inner = app.router.lifespan_context
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[Any]:
-        async with inner(app) as state, n8n.running():
-            yield state
-
-    app.router.lifespan_context = lifespan
-    return app
+    return TrustedHostMiddleware(app, allowed_hosts=["127.0.0.1", "localhost"])
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Demo:
 
     url: str
     settings: Settings
-    app: Starlette
+    app: ASGIApp
 
 
 def prepare(listener: socket.socket) -> Demo:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from gateway.demo import demo_app
 from gateway.demo.kept_secrets import NAMES
@@ -75,7 +75,7 @@ def running_stack(listener: socket.socket) -> Iterator[Stack]:
         yield Stack(url, postgres.url(), valkey.url, settings, listener)
 
 
-def app() -> Starlette:
+def app() -> ASGIApp:
     """The application of one of the stack's server processes."""
     log_as_demo()
     return demo_app(Settings.load(), Path(os.environ[_FOLDER]))

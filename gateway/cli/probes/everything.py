@@ -60,9 +60,10 @@ def _settings() -> tuple[Settings, list[Finding], frozenset[str]]:
 
 def _what_is_good(wrong: frozenset[str]) -> tuple[Settings, frozenset[str]]:
     while True:
-        defaults = {name: Settings.model_fields[name].default for name in wrong}
-        try:  # development: there, every default is good
-            return Settings.load({**defaults, "environment": "development"}), wrong
+        # Development on this machine: there, every default is good. Nothing is tried that rests on these two.
+        defaults = {name: Settings.model_fields[name].default for name in (*wrong, "environment", "app_url")}
+        try:
+            return Settings.load(defaults), wrong
         except SettingsError as error:  # one that goes with another, which has just become a default
             more = error.names - wrong or frozenset().union(*(names for _, _, names in PROBES if names & wrong))
             wrong = wrong | more if more - wrong else frozenset(Settings.model_fields)
@@ -76,5 +77,6 @@ def _finding(sentence: str) -> Finding:
 
 def _warnings(settings: Settings) -> Iterator[Finding]:
     for sentence in warnings_of(settings):
-        name, _, rest = sentence.partition(": ")
-        yield warning(name, rest.rstrip("."))
+        name, colon, rest = sentence.partition(": ")
+        known = colon and name.lower() in Settings.model_fields
+        yield warning(name, rest.rstrip(".")) if known else warning("settings", sentence.rstrip("."))

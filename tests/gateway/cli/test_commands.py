@@ -239,3 +239,20 @@ def test_all_addresses_are_those_of_ipv4_too() -> None:
         for address in ("127.0.0.1", "::1"):
             with socket.create_connection((address, listener.getsockname()[1]), timeout=5) as connection:
                 assert connection.getpeername()[1] == listener.getsockname()[1]
+
+
+def test_a_weak_secret_keeps_check_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_URL", "https://gateway.example.com")
+    monkeypatch.setenv("AI_CALLBACK_SECRET", "c" * 32)
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", "j" * 32)
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    output = run("check", expect=1)
+    assert "problem    N8N_WEBHOOK_SECRET: is not set" in output
+    assert "problem    REDIS_URL: cannot be reached" in output
+
+
+def test_a_misspelt_setting_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AI_GENERATON_COST=0.04\n")
+    told = ".env sets AI_GENERATON_COST, which is no setting. Was AI_GENERATION_COST meant?"
+    assert f"Warning: {told}" in run("migrate")
+    assert "warning    settings: .env sets AI_GENERATON_COST" in run("check", expect=1)
