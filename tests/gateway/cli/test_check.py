@@ -28,7 +28,7 @@ from gateway.server.processes import bind
 from gateway.settings import Settings
 from storage import migrations
 from storage.database.open import open_database
-from tests.gateway.test_executions import KEY, ExecutionsApi, running_api
+from tests.executions_api import KEY, ExecutionsApi, running_api
 from tests.running import serving
 from tests.scripted_n8n import ScriptedN8n
 from tests.servers import Postgres, Valkey, free_port
