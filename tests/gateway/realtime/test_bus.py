@@ -13,7 +13,7 @@ from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.update import Update
 from gateway.settings import Settings
 from storage.lifecycle import Status
-from tests.conftest import People
+from tests.people import People
 from tests.running import eventually, receive, running_gateway, send
 from tests.servers import Valkey
 

@@ -18,7 +18,7 @@ from gateway.realtime.update import Update
 from gateway.server import http_protocol, websocket_protocol
 from gateway.settings import Settings
 from storage.lifecycle import Status
-from tests.conftest import People
+from tests.people import People
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
 
 
