@@ -26,8 +26,8 @@ class People:
         self._database = database
         self._users_table = users_table
 
-    async def person(self, organizations: int = 1) -> Person:
-        user_id = str(uuid.uuid4())
+    async def person(self, organizations: int = 1, user_id: str | None = None) -> Person:
+        user_id = user_id or str(uuid.uuid4())
         await self._database.all(f"INSERT INTO {self._users_table} (id) VALUES (:id)", id=user_id)
         joined = tuple(str(uuid.uuid4()) for _ in range(organizations))
         for organization_id in joined:

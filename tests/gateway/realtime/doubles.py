@@ -34,7 +34,7 @@ class BusDouble(Bus):
     def healthy(self) -> bool:
         return True
 
-    async def start(self) -> None:
+    async def start(self, database: str) -> None:
         pass
 
     async def stop(self) -> None:
