@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import jwt
 import pytest
 
 from gateway.auth import verified_tokens
@@ -52,13 +51,13 @@ def test_the_one_used_longest_ago_makes_room(monkeypatch: pytest.MonkeyPatch) ->
 def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tokens whose signatures are verified from now on."""
     verified: list[str] = []
-    decode = jwt.decode
+    verify = Authenticator._verify
 
-    def noted(given: str, *arguments: Any, **options: Any) -> Any:
+    def noted(authenticator: Authenticator, given: str, *key: Any) -> User:
         verified.append(given)
-        return decode(given, *arguments, **options)
+        return verify(authenticator, given, *key)
 
-    monkeypatch.setattr(jwt, "decode", noted)
+    monkeypatch.setattr(Authenticator, "_verify", noted)
     return verified
 
 

@@ -22,6 +22,8 @@ def update(
 class BusDouble(Bus):
     """A bus that says what it was asked to listen to, and confirms when told to."""
 
+    shared = False
+
     def __init__(self) -> None:
         super().__init__()
         self.listened: list[str] = []
