@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -25,13 +24,14 @@ from storage.reads import read
 from storage.request import Request
 from tests.alerting import alerting_beside
 from tests.conftest import Person
+from tests.markdown import ROOT, code
 from tests.running import running_gateway
 from tests.scripted_n8n import ScriptedN8n
 from tests.servers import Postgres
 from tests.storage.supabase import ACME, ADA, EVE, EVIL, STATES
 
 ORIGINAL = "the original design"
-README = Path(__file__).parents[2] / "README.md"
+PAGE = ROOT / "storage" / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -295,10 +295,9 @@ async def test_tables_that_were_there_stay_as_they_were(server: Postgres) -> Non
 
 
 def least_role() -> str:
-    """The README's statements that make the least role."""
-    found = re.search(r"```sql\n(CREATE ROLE ai_gateway .*?)```", README.read_text(), re.DOTALL)
-    assert found is not None, "the README shows how to make the role"
-    return found[1]
+    """The page's statements that make the least role."""
+    (statements,) = [block for block in code(PAGE, "sql") if block.startswith("CREATE ROLE ai_gateway ")]
+    return statements
 
 
 @pytest.mark.parametrize("state", ["a new project", "the app's tables", ORIGINAL])
