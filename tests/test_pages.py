@@ -67,7 +67,8 @@ def test_commands_exist_with_their_options(page: Path) -> None:
     shell = "\n".join(code(page, "bash"))
     for line in re.findall(r"(?:^|\.venv/bin/|&& )gateway ([a-z].*)$", shell, re.MULTILINE):
         words = shlex.split(re.split(r"[>&|]", line)[0], comments=True)
-        command = main.commands[words[0]]
+        command = main.get_command(click.Context(main), words[0])
+        assert command is not None, line
         options = {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
         assert {word for word in words if word.startswith("-")} <= options, line
 

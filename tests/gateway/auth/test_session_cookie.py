@@ -5,13 +5,13 @@ import base64
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.auth.session_cookie import session_token
+from gateway.auth.session_cookie import cookie_of_project, session_tokens
 from tests.session_cookies import cookie
 
 
 @pytest.mark.parametrize("form", ["base64", "json", "chunked"])
 def test_the_session_cookie_in_all_its_forms(form: str) -> None:
-    assert session_token(Headers({"cookie": cookie("the.access.token", form=form)})) == "the.access.token"
+    assert session_tokens(Headers({"cookie": cookie("the.access.token", form=form)}), "") == ["the.access.token"]
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,20 @@ def test_the_session_cookie_in_all_its_forms(form: str) -> None:
     ],
 )
 def test_broken_cookies_are_no_session(broken: str) -> None:
-    assert session_token(Headers({"cookie": broken})) is None
+    assert session_tokens(Headers({"cookie": broken}), "") == []
+
+
+def test_the_projects_own_session_comes_first() -> None:
+    name = cookie_of_project("https://ours.supabase.co")
+    both = "; ".join((cookie("theirs", name="sb-other-auth-token"), cookie("ours", name="sb-ours-auth-token")))
+    assert session_tokens(Headers({"cookie": both}), name) == ["ours", "theirs"]
+
+
+def test_parts_that_a_longer_session_has_left_behind_are_no_harm() -> None:
+    name, fresh, stale = (
+        "sb-project-auth-token",
+        *(cookie(text).split("; ")[1].partition("=")[2] for text in ("fresh", "stale" * 300)),
+    )
+    parts = f"{name}.0={fresh}; {name}.1={stale[1000:]}; {name}.2=x"
+    assert session_tokens(Headers({"cookie": parts}), "") == ["fresh"]
+    assert session_tokens(Headers({"cookie": f"{name}={fresh}; {name}.0={stale[:900]}"}), "") == ["fresh"]

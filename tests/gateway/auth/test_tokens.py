@@ -100,6 +100,18 @@ REQUESTS: list[tuple[str, dict[str, str], type[Exception] | None]] = [
 ]
 
 
+async def test_of_two_projects_on_one_host_the_one_that_verifies_counts(authenticator: Authenticator) -> None:
+    other = jwt.encode({"sub": USER, "aud": "authenticated", "exp": int(time.time()) + 60}, "x" * 32, "HS256")
+    both = "; ".join((cookie(other, name="sb-127-auth-token"), cookie(token(), name="sb-project-auth-token")))
+    headers = Headers({"cookie": both, "origin": OWN})
+    user = await authenticator.user_of_request("POST", headers)
+    assert user is not None
+    assert user.id == USER
+    credential = authenticator.credential_of_upgrade(headers)
+    assert credential is not None
+    assert authenticator.user_of_token_now(credential) == user
+
+
 @pytest.mark.parametrize(("method", "headers", "error"), REQUESTS)
 async def test_where_a_cookie_may_come_from(
     authenticator: Authenticator, method: str, headers: dict[str, str], error: type[Exception] | None
