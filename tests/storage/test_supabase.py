@@ -23,8 +23,8 @@ from storage.listing import START, assets_of
 from storage.reads import read
 from storage.request import Request
 from tests.alerting import alerting_beside
-from tests.conftest import Person
 from tests.markdown import ROOT, code
+from tests.people import Person
 from tests.running import running_gateway
 from tests.scripted_n8n import ScriptedN8n
 from tests.servers import Postgres

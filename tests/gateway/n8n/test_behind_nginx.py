@@ -11,8 +11,8 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from gateway.settings import Settings
-from tests.conftest import People
 from tests.executions_api import kinds
+from tests.people import People
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n, never
 from tests.servers import free_port
