@@ -155,3 +155,9 @@ def test_the_law_of_imports_is_the_one_that_is_drawn() -> None:
 def _place(text: str, name: str) -> int | None:
     found = re.search(rf"`{name}(?:/|\.py)`", text)
     return None if found is None else found.start()
+
+
+def test_every_command_is_explained() -> None:
+    page = (ROOT / "gateway" / "cli" / "README.md").read_text()
+    for name in main.list_commands(click.Context(main)):
+        assert re.search(rf"`(?:gateway )?{name}\b", page), name

@@ -133,7 +133,7 @@ async def test_the_original_rows_are_upgraded_in_place(server: Postgres, way: st
 
 @pytest.mark.parametrize("ours", [False, True])
 async def test_a_change_by_another_tool_is_noticed(server: Postgres, ours: bool) -> None:
-    """6: nothing keeps `updated_at` in the original design."""
+    """Nothing keeps `updated_at` in the original design."""
     name = project(server, ORIGINAL)
     if ours:
         await asyncio.to_thread(migrate, server, name)
@@ -255,19 +255,19 @@ async def test_owners_read_their_own_rows_and_no_other(server: Postgres, secured
 
 
 async def test_the_callback_of_the_original_design_changes_nothing(server: Postgres, original: str) -> None:
-    """1: it runs as the anonymous user, who sees no row, and reports success."""
+    """The document's callback runs as the anonymous user, who sees no row, and reports success."""
     update = f"UPDATE ai_image_requests SET status = 'completed' WHERE id = '{OTHERS[:-1]}2'"
     assert await as_role(server, original, "anon", None, update) == 0
 
 
 async def test_the_original_design_is_silent_on_realtime(server: Postgres, original: str, secured: str) -> None:
-    """5: nobody added the table to the publication."""
+    """Nobody added the table to the publication."""
     published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'ai_image_requests'"
     assert (server.execute(published, original), server.execute(published, secured)) == ("0", "1")
 
 
 async def test_the_original_design_takes_any_status(server: Postgres, original: str, secured: str) -> None:
-    """6: no CHECK, and no index for the rate limit's question."""
+    """No CHECK, and no index for the rate limit's question."""
     unknown = f"UPDATE ai_image_requests SET status = 'banana' WHERE id = '{OTHERS}'"
     assert await as_role(server, original, "service_role", None, unknown) == 1
     with pytest.raises(asyncpg.CheckViolationError):
