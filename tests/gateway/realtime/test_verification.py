@@ -15,7 +15,7 @@ from gateway.settings import Settings
 from storage.identity import identity_of
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
 from tests.servers import Postgres
 
