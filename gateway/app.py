@@ -39,6 +39,7 @@ from gateway.realtime.redis_bus import RedisBus, prefix_of
 from gateway.realtime.request_reader import RequestReader
 from gateway.realtime.subscriptions import Subscriptions
 from gateway.realtime.websocket import endpoint as websocket
+from gateway.server.open_connections import OpenConnections
 from gateway.server.websocket_protocol import WebSockets
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
@@ -219,7 +220,11 @@ def _application(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, object]]:
         async with running(state, worker=worker):
-            yield {"gateway": state, "websockets": websockets}  # in every connection's state, and in the server's
+            yield {  # in every connection's state, and in the server's
+                "gateway": state,
+                "websockets": websockets,
+                "open_connections": OpenConnections.of(state.settings),
+            }
 
     return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
 

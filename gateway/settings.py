@@ -95,7 +95,9 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
     forwarded_allow_ips: str = "127.0.0.1"
 
-    # Limits of the realtime side, each for one process.
+    # Limits of one process: first of all connections, then of the realtime ones.
+    http_connections_per_address: int = Field(default=2000, ge=1, le=1_000_000)
+    http_connections: int = Field(default=20_000, ge=1, le=1_000_000)
     ws_connections_per_user: int = Field(default=50, ge=1)
     ws_connections_per_address: int = Field(default=1000, ge=1)
     ws_connections: int = Field(default=20_000, ge=1)

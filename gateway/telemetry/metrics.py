@@ -44,6 +44,14 @@ RECONCILES = Counter("gateway_reconciles", "Reads of what changed among everythi
 RECONCILE_FAILURES = Counter("gateway_reconcile_failures", "Such reads that failed.", registry=REGISTRY)
 BUS_UNREADABLE = Counter("gateway_bus_unreadable", "Bus messages that are no updates.", registry=REGISTRY)
 PUBLISH_FAILURES = Counter("gateway_bus_publish_failures", "Updates that could not be published.", registry=REGISTRY)
+PROTOCOL_VIOLATIONS = Counter(
+    "gateway_websocket_violations",
+    "WebSockets closed for what is no WebSocket, by close code.",
+    ["code"],
+    registry=REGISTRY,
+)
+for _code in ("1002", "1007", "1009"):
+    PROTOCOL_VIOLATIONS.labels(_code)
 
 BUS_HEALTHY = Gauge(
     "gateway_bus_healthy",
