@@ -40,6 +40,7 @@ from gateway.realtime.request_reader import RequestReader
 from gateway.realtime.subscriptions import Subscriptions
 from gateway.realtime.websocket import endpoint as websocket
 from gateway.server.open_connections import OpenConnections
+from gateway.server.reachable import reachable
 from gateway.server.websocket_protocol import WebSockets
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
@@ -48,7 +49,6 @@ from gateway.tasks import keep_running, stop_all
 from gateway.telemetry.incidents import Incidents
 from gateway.telemetry.logging import configure_logging
 from storage.database.open import open_database
-from storage.database.schema import check_schema
 from storage.identity import identity_of
 from storage.public_urls import PublicUrls
 
@@ -89,8 +89,7 @@ def build_state(settings: Settings) -> State:
 @contextlib.asynccontextmanager
 async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
     """Keep the parts running; with `worker`, the dispatcher and the sweeper too."""
-    async with state.database:
-        await check_schema(state.database)
+    async with reachable(state.database):
         identity = await identity_of(state.database)
         await state.bus.start(identity)
         await state.hub.start()

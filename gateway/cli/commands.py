@@ -37,7 +37,7 @@ def _logging(settings: Settings) -> None:
 
 
 def _bind(host: str, port: int) -> Any:  # noqa: ANN401 - a socket; imported where it is used
-    from gateway.server.processes import bind
+    from gateway.server.listener import bind
 
     try:
         return bind(host, port)
@@ -128,8 +128,9 @@ def generate(product: str, brand: str, output: Path | None, url: str, token: str
 def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
     """Serve HTTP and WebSocket; includes the worker unless told otherwise."""
     from gateway.app import create_app
-    from gateway.server.processes import serve as serve_one
-    from gateway.server.processes import serve_in_processes
+    from gateway.server.server import serve as serve_one
+    from gateway.server.supervisor import serve_in_processes
+    from gateway.telemetry.metrics import NoMetricsFolder
 
     settings = _settings()
     if workers > 1 and (reason := settings.single_process_reason):
@@ -149,7 +150,10 @@ def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
     click.echo(f"Serving http://{host}:{listener.getsockname()[1]}", err=True)
     if workers > 1:
         factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
-        serve_in_processes(settings, listener, workers, factory=factory)
+        try:
+            serve_in_processes(settings, listener, workers, factory=factory)
+        except NoMetricsFolder as error:
+            raise click.ClickException(str(error)) from None
     else:
         serve_one(create_app(settings, worker=not no_worker), settings, listener)
 
@@ -160,7 +164,7 @@ def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
 def worker(host: str, port: int | None) -> None:
     """Send requests to n8n and watch deadlines, without serving clients."""
     from gateway.app import build_state, create_worker_app, running
-    from gateway.server.processes import serve as serve_one
+    from gateway.server.server import serve as serve_one
 
     settings = _settings()
     if reason := settings.single_process_reason:

@@ -16,7 +16,7 @@ from gateway.app import create_app
 from gateway.demo.n8n import StandInN8n
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.session import DemoSession, seed
-from gateway.server.processes import serve
+from gateway.server.server import serve
 from gateway.settings import Settings
 from gateway.telemetry.logging import configure_logging
 from storage import migrations

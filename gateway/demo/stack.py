@@ -15,7 +15,7 @@ from gateway.demo import demo_app
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.servers import Postgres, Valkey
 from gateway.demo.session import seed
-from gateway.server.processes import serve_in_processes
+from gateway.server.supervisor import serve_in_processes
 from gateway.settings import Settings
 from gateway.telemetry.logging import configure_logging
 from storage import migrations

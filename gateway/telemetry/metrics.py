@@ -4,15 +4,21 @@ With several server processes (`serve --workers`), prometheus-client keeps the v
 (`PROMETHEUS_MULTIPROC_DIR`), so that a scrape that meets any one of them sees the sum.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
+from filelock import FileLock, Timeout
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from gateway.telemetry.tally import flush_tallies
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "gateway-metrics-"
 
 REGISTRY = CollectorRegistry()
 
@@ -87,21 +93,62 @@ ALERT = Gauge(
 )
 
 
-def share_between_processes() -> str:
-    """Make a folder in which the processes that are started from here on keep their values; returns its path."""
-    folder = tempfile.mkdtemp(prefix="gateway-metrics-")
-    os.environ[FOLDER] = folder
-    return folder
+class NoMetricsFolder(Exception):
+    """Nowhere can a folder be made for what several processes count; its text says what to do."""
+
+
+@contextlib.contextmanager
+def shared_between_processes() -> Iterator[None]:
+    """Let the processes that are started in the block keep their values in a folder that all of them read.
+
+    It is made in `PROMETHEUS_MULTIPROC_DIR` if that is set, else among the system's temporary files. What a killed
+    process has left behind there is removed; a lock tells it from the folder of one that lives.
+
+    Raises:
+        NoMetricsFolder: it cannot be made.
+    """
+    given = os.environ.get(FOLDER)
+    try:
+        parent = Path(given or tempfile.gettempdir())
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(parent)
+        folder = parent / f"{_PREFIX}{uuid.uuid4().hex}"
+        lock = FileLock(f"{folder}.lock")
+        lock.acquire(blocking=False)
+        folder.mkdir()
+    except OSError as error:
+        raise NoMetricsFolder(
+            "Several processes count in files that they share, and nowhere can they be written "
+            f"({error.strerror or error}): set PROMETHEUS_MULTIPROC_DIR to a folder that can, such as a tmpfs."
+        ) from error
+    os.environ[FOLDER] = str(folder)
+    try:
+        yield
+    finally:
+        _remove(folder, lock)
+        if given is None:
+            del os.environ[FOLDER]
+        else:
+            os.environ[FOLDER] = given
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*/"):
+        lock = FileLock(f"{folder}.lock")
+        with contextlib.suppress(Timeout, OSError):  # another's, alive or not ours to touch
+            lock.acquire(blocking=False)
+            _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def forget_process(pid: int) -> None:
     """The process has ended: its gauges count no more. Its counters stay, as they must not fall."""
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
-def forget_all(folder: str) -> None:
-    """Remove what `share_between_processes` made."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def exposition() -> bytes:

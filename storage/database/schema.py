@@ -1,7 +1,7 @@
 """Whether the database has the schema that this code was written for."""
 
 from storage.database.base import Database
-from storage.errors import StorageError
+from storage.errors import DatabaseUnavailable, StorageError
 from storage.queries import reading
 
 VERSION = "0006"
@@ -17,10 +17,13 @@ async def check_schema(database: Database) -> None:
     """Return if the newest migration has been applied.
 
     Raises:
+        DatabaseUnavailable: nobody knows.
         SchemaOutdated: it has not.
     """
     try:
         row = await database.one(reading.SCHEMA_VERSION)
+    except DatabaseUnavailable:
+        raise
     except Exception as error:
         raise SchemaOutdated(f"The database has no gateway tables: run `gateway migrate`. ({error})") from error
     found = None if row is None else row["version_num"]

@@ -22,7 +22,7 @@ from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.n8n import executions, recovery
 from gateway.n8n.executions import outcome_of
 from gateway.n8n.reports import Completed, Failed
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import dispatch, probes
 from tests import n8n_recordings, scripted_n8n

@@ -1,6 +1,7 @@
 """A WebSocket's rules, on a transport that only remembers what it was told."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -124,6 +125,12 @@ class Connection:
     def sent(self) -> bytes:
         return self.transport.written.removeprefix(ANSWER)
 
+    def is_closing(self) -> bool:
+        return self.transport.closing
+
+    def is_aborted(self) -> bool:
+        return self.transport.aborted
+
     def end(self) -> None:
         self.protocol.connection_lost(None)
         assert not self.connections
@@ -148,7 +155,7 @@ def test_texts_come_whole_and_in_order(texts: list[tuple[str, list[int], bytes]]
     for text, where, ping in texts:
         payload = text.encode()
         edges = sorted({0, len(payload), *(cut for cut in where if cut < len(payload))})
-        parts = [payload[start:end] for start, end in zip(edges, edges[1:], strict=False)] or [b""]
+        parts = [payload[start:end] for start, end in itertools.pairwise(edges)] or [b""]
         for number, part in enumerate(parts):
             opcode = Opcode.TEXT if number == 0 else Opcode.CONTINUATION
             stream += client_frame(opcode, part, final=number == len(parts) - 1)
@@ -158,7 +165,8 @@ def test_texts_come_whole_and_in_order(texts: list[tuple[str, list[int], bytes]]
 
     async def scenario() -> None:
         connection = Connection()
-        chunks, position = [], 0
+        chunks: list[bytes] = []
+        position = 0
         while position < len(stream):
             size = cuts[len(chunks) % len(cuts)]
             chunks.append(stream[position : position + size])
@@ -204,7 +212,7 @@ async def test_a_close_is_answered_with_its_code_and_nothing_follows() -> None:
     connection = Connection()
     await connection.receive(client_frame(Opcode.CLOSE, (4999).to_bytes(2, "big") + b"bye"), client_frame(payload=b"x"))
     assert connection.sent == close_frame(4999)
-    assert connection.transport.closing
+    assert connection.is_closing()
     connection.protocol.write(text_frame(b"late"))
     assert connection.sent == close_frame(4999)
     assert connection.session.told == ["<paused>"]
@@ -222,11 +230,11 @@ async def test_a_close_without_a_code_is_answered_without_one() -> None:
 async def test_a_client_that_answers_our_close_is_done() -> None:
     connection = Connection()
     connection.protocol.close(CloseCode.UNAUTHORIZED, "why")
-    assert not connection.transport.closing
+    assert not connection.is_closing()
     await connection.receive(
         client_frame(payload=b"on its way"), client_frame(Opcode.PING, b"x"), client_frame(Opcode.CLOSE, b"\x11\x31")
     )
-    assert connection.transport.closing
+    assert connection.is_closing()
     assert connection.sent == close_frame(CloseCode.UNAUTHORIZED, "why"), "one close, and no pong behind it"
     assert connection.session.told == ["<paused>"]
     connection.end()
@@ -278,9 +286,9 @@ async def test_who_sends_on_after_a_violation_is_dropped() -> None:
     await connection.receive(client_frame(mask=None))
     for _ in range(MAX_IGNORED // 65536):
         await connection.receive(b"x" * 65536)
-    assert not connection.transport.aborted
+    assert not connection.is_aborted()
     await connection.receive(b"x")
-    assert connection.transport.aborted
+    assert connection.is_aborted()
     connection.end()
 
 
@@ -333,10 +341,10 @@ async def test_who_finishes_no_frame_between_two_pings_is_dropped() -> None:
     assert connection.sent == control_frame(Opcode.PING)
     await connection.receive(client_frame(Opcode.PONG))
     connection.protocol.ping_or_drop()
-    assert not connection.transport.aborted
+    assert not connection.is_aborted()
     await connection.receive(b"\x81")  # the drip of a frame that never ends is no sign of life
     connection.protocol.ping_or_drop()
-    assert connection.transport.aborted
+    assert connection.is_aborted()
     connection.end()
 
 
