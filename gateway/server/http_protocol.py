@@ -123,6 +123,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._limit(CLOSE_SECONDS)
 
+    def abort(self) -> None:
+        """Drop the connection, whatever is unsent."""
+        self.transport.abort()
+
     def timeout_keep_alive_handler(self) -> None:
         self.transport.abort()  # a close would wait for a client that never read the last answer
 

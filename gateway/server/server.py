@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import structlog
 import uvicorn
@@ -98,7 +99,17 @@ class GatewayServer(uvicorn.Server):
             # A signal handler sets force_exit, so there is no event to wait for.
             while state.hub.subscribers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_SECONDS)
-        await super().shutdown(sockets)
+        # uvicorn would cancel what is still at work, and each would leave a traceback; a client that left does not.
+        dropping = asyncio.get_running_loop().call_later(CLOSING_SECONDS - 1, self._drop_everyone)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            dropping.cancel()
+
+    def _drop_everyone(self) -> None:
+        connections: set[Any] = set(self.server_state.connections)  # ours, and uvicorn does not know their classes
+        for connection in connections:
+            connection.abort()
 
 
 def server_config(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:

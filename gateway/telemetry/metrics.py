@@ -13,12 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
-
-from gateway.telemetry.tally import flush_tallies
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "gateway-metrics-"
+
+# prometheus-client reads the variable when it is imported. To its workers the supervisor has given a folder of ours; an
+# operator's is the place for those, and may be there or not.
+_PLACE = None if _PREFIX in os.environ.get(FOLDER, _PREFIX) else os.environ.pop(FOLDER)
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess  # noqa: E402
+
+from gateway.telemetry.tally import flush_tallies  # noqa: E402
 
 REGISTRY = CollectorRegistry()
 
@@ -107,9 +112,8 @@ def shared_between_processes() -> Iterator[None]:
     Raises:
         NoMetricsFolder: it cannot be made.
     """
-    given = os.environ.get(FOLDER)
     try:
-        parent = Path(given or tempfile.gettempdir())
+        parent = Path(_PLACE or tempfile.gettempdir())
         parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(parent)
         folder = parent / f"{_PREFIX}{uuid.uuid4().hex}"
@@ -125,11 +129,8 @@ def shared_between_processes() -> Iterator[None]:
     try:
         yield
     finally:
+        del os.environ[FOLDER]
         _remove(folder, lock)
-        if given is None:
-            del os.environ[FOLDER]
-        else:
-            os.environ[FOLDER] = given
 
 
 def _remove_abandoned(parent: Path) -> None:
