@@ -225,7 +225,10 @@ def _application(
                 "open_connections": OpenConnections.of(state.settings),
             }
 
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
+    application = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
+    # To a path with a slash too many or too few it would send a client elsewhere: to whatever host the client named.
+    application.router.redirect_slashes = False
+    return application
 
 
 def app_with_worker() -> Starlette:
