@@ -28,7 +28,9 @@ import msgspec
 import structlog
 from starlette.datastructures import Headers
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import is_ssl
 
 from gateway.realtime.connection import ABORT, Upgrade
 from gateway.server.open_connections import OpenConnections
@@ -82,6 +84,12 @@ class _Refused(Exception):
         self.refusal = refusal
 
 
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    """An end's host and port; None on a Unix socket."""
+    found = transport.get_extra_info(name)
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP with bounds on sizes, and on every wait for the client."""
 
@@ -100,7 +108,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # -- the connection -----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        # uvicorn's own, without the two socket objects that it makes to ask for two addresses.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server, self.client = _address(transport, "sockname"), _address(transport, "peername")
+        self.scheme = "https" if is_ssl(transport) else "http"
         self._limit(HEAD_SECONDS)
         open_connections: OpenConnections | None = self.app_state.get("open_connections")
         if open_connections is not None:

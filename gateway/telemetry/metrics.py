@@ -41,6 +41,10 @@ DISPATCH_ATTEMPTS = Counter(
 )
 for _outcome in ("accepted", "send_again", "unregistered", "refused", "ran_and_failed", "in_doubt"):
     DISPATCH_ATTEMPTS.labels(_outcome)
+N8N_API_CALLS = Counter(
+    "gateway_n8n_api_calls", "Calls to n8n's API, for a listing or for an execution.", ["kind"], registry=REGISTRY
+)
+N8N_API_BYTES = Counter("gateway_n8n_api_bytes", "Bytes that n8n's API answered.", registry=REGISTRY)
 CALLBACK_TO_CLIENT = Histogram(
     "gateway_callback_to_client_seconds",
     "From a change's commit to its bytes being handed to a client's connection.",
@@ -122,8 +126,8 @@ def shared_between_processes() -> Iterator[None]:
         folder.mkdir()
     except OSError as error:
         raise NoMetricsFolder(
-            "Several processes count in files that they share, and nowhere can they be written "
-            f"({error.strerror or error}): set PROMETHEUS_MULTIPROC_DIR to a folder that can, such as a tmpfs."
+            f"Several processes share their metrics in a temporary folder, and none can be written ({error.strerror}): "
+            "set TMPDIR to one, such as a tmpfs, or use --workers 1."
         ) from error
     os.environ[FOLDER] = str(folder)
     try:

@@ -7,7 +7,7 @@ from tests.running import RunningGateway
 
 
 @parsing_only
-@pytest.mark.parametrize("path", ["/api/ai-callback/", "/admin/", "/api/ai-requests/", "/healthz/", "//evil.example.com/"])
+@pytest.mark.parametrize("path", ["/api/ai-callback/", "/admin/", "/healthz/", "//evil.example.com/"])
 async def test_a_slash_too_many_is_no_redirect(gateway: RunningGateway, path: str) -> None:
     for host in ("evil.example.com", "gateway.example.com:1234"):
         answer = await gateway.http.get(path, headers={"Host": host, "X-Forwarded-Host": host})
