@@ -19,7 +19,6 @@ from gateway.demo.n8n import StandInN8n
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.session import DemoSession, seed
 from gateway.demo.settings import demo_settings
-from gateway.server.server import serve
 from gateway.settings import Settings
 from storage import migrations
 
