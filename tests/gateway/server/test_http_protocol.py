@@ -50,7 +50,12 @@ Serve = Callable[..., contextlib.AbstractAsyncContextManager[Served]]
 
 @contextlib.asynccontextmanager
 async def small_application(
-    *, per_address: int = 100, in_total: int = 100, keep_alive: float = 75.0, root_path: str = "", proxies: str = ""
+    *,
+    per_address: int = 100,
+    in_total: int = 100,
+    keep_alive: float = 75.0,
+    root_path: str = "",
+    proxies: str = "192.0.2.1",
 ) -> AsyncIterator[Served]:
     go_on = asyncio.Event()
     entrance = Entrance()

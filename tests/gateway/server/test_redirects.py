@@ -11,6 +11,6 @@ from tests.running import RunningGateway
 async def test_a_slash_too_many_is_no_redirect(gateway: RunningGateway, path: str) -> None:
     for host in ("evil.example.com", "gateway.example.com:1234"):
         answer = await gateway.http.get(path, headers={"Host": host, "X-Forwarded-Host": host})
-        assert answer.status_code in (404, 405)
+        assert not answer.is_redirect
         assert host not in answer.text
         assert not [name for name, value in answer.headers.items() if host in value]
