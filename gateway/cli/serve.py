@@ -37,16 +37,16 @@ def serve_command(host: str, port: int, workers: int, no_worker: bool) -> None:
     if not settings.n8n_webhook_url and not no_worker:
         click.echo("N8N_WEBHOOK_URL is not set: every request will fail. `gateway demo` has a stand-in.", err=True)
     check_database(settings)
-    listener = listen(host, port)
-    click.echo(f"Serving {_url(host, listener.getsockname()[1])}", err=True)
-    if workers == 1:
-        serve(create_app(settings, worker=not no_worker), settings, listener)
-        return
-    factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
-    try:
-        serve_in_processes(settings, listener, workers, factory=factory)
-    except NoMetricsFolder as error:
-        raise click.ClickException(str(error)) from None
+    with listen(host, port) as listener:
+        click.echo(f"Serving {_url(host, listener.getsockname()[1])}", err=True)
+        if workers == 1:
+            serve(create_app(settings, worker=not no_worker), settings, listener)
+            return
+        factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
+        try:
+            serve_in_processes(settings, listener, workers, factory=factory)
+        except NoMetricsFolder as error:
+            raise click.ClickException(str(error)) from None
 
 
 @click.command("worker")

@@ -92,7 +92,8 @@ async def test_a_post_that_asks_for_h2c_is_served_through_nginx(measured: Measur
         body = b'{"requestId": "00000000-0000-4000-8000-000000000000", "status": "processing"}'
         await connection.say(
             b"POST /api/ai-callback HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade, HTTP2-Settings\r\n"
-            b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Type: application/json\r\nX-Callback-Secret: wrong\r\n"
+            b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Type: application/json\r\n"
+            b"X-Callback-Secret: wrong\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
         )
         heard = await connection.hear()

@@ -68,16 +68,19 @@ async def test_a_worker_that_dies_while_the_database_is_away_comes_back(
         assert await asyncio.to_thread(process.terminate) == 0
 
 
-@on_postgres
-async def test_workers_that_still_wait_for_the_database_can_be_stopped(
-    tmp_path: Path, environment: dict[str, str], spawned: list[GatewayProcess], serve: Serve
-) -> None:
-    process = await asyncio.to_thread(lambda: serve("--workers", "2"))
-    (one, *_) = workers_of(process)
-    os.kill(one, signal.SIGSTOP)  # it answers nothing, as if it hung
-    os.kill(one, signal.SIGKILL)
-    await asyncio.to_thread(process.wait_for, "worker_died")
-    assert await asyncio.to_thread(process.terminate) == 0
+async def test_workers_that_wait_for_the_database_can_be_stopped(tmp_path: Path, spawned: list[GatewayProcess]) -> None:
+    with Postgres() as postgres, Valkey() as valkey:
+        await asyncio.to_thread(migrations.upgrade, postgres.url())
+        environment = {"DATABASE_URL": postgres.url(), "REDIS_URL": valkey.url, "DRAIN_SECONDS": "0"}
+        environment["N8N_WEBHOOK_URL"] = "http://127.0.0.1:1/"
+        process = ServingProcess("--workers", "2", folder=tmp_path, environment=environment)
+        spawned.append(process)
+        await asyncio.to_thread(process.wait_until_ready)
+        await asyncio.to_thread(postgres.kill)
+        for pid in workers_of(process):
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(process.wait_for, "(?s)waiting_for_database.*waiting_for_database")
+        assert await asyncio.to_thread(process.terminate) == 0
 
 
 @on_postgres
