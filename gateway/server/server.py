@@ -82,6 +82,8 @@ class GatewayServer(uvicorn.Server):
         if (status := starting.result()) is not None:
             sys.exit(status)
         tame_collector()
+        if self._beat is not None:
+            self._beat(self.started)  # at once: it may be killed before its next beat, and did serve
 
     async def _start(self, sockets: list[socket.socket] | None) -> int | str | None:
         try:
