@@ -28,7 +28,7 @@ def raise_limit() -> int | None:
 
 def shortage(settings: Settings, limit: int | None) -> str | None:
     """What is wrong if this process may open fewer descriptors than it may hold connections; None if nothing is."""
-    wanted = max(settings.ws_connections, settings.http_connections) + RESERVED
+    wanted = settings.ws_connections + settings.http_connections + RESERVED
     if limit is None or limit >= wanted:
         return None
     return (

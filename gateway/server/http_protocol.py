@@ -46,6 +46,9 @@ between the parts of a body (the framing of chunks), behind it (trailers) and be
 MAX_HEADERS = 256
 """Most headers of a request."""
 
+MAX_PIECES = 4096
+"""Most pieces (chunks, or what the network makes of it) in which a body may come: each costs as much as a frame."""
+
 MAX_PIPELINED = 16
 """Most requests that wait on a connection while another one is answered."""
 
@@ -102,6 +105,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _ignoring_upgrade = False
     _upgrading = False
     _between_requests = True
+    _pieces = 0
+    """In how many the body has come so far."""
     _unaccounted = 0
     """Bytes since the last that were part of something: a head, a body, the end of a message."""
 
@@ -187,13 +192,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         scope: Any = self.scope
         scope["extensions"] = {ABORT: self.transport.abort}
         self._between_requests = False
+        self._pieces = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_HEADERS:
+            raise _Refused(_TOO_LARGE)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._unlimit()  # from here the application is waited for
         self._unaccounted = 0
-        headers = self.headers
-        size = len(self.url) + sum(len(name) + len(value) for name, value in headers)
-        if size > MAX_HEAD or len(headers) > MAX_HEADERS:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
             raise _Refused(_TOO_LARGE)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
@@ -208,6 +217,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unaccounted = 0
+        self._pieces += 1
+        if self._pieces > MAX_PIECES:
+            raise _Refused(_INVALID)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -165,7 +165,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _wait_turn(self, waiting: bool) -> None:
         """Whether others have a turn before this connection goes on; meanwhile no more of it arrives."""
-        if waiting != self._waiting:
+        if waiting != self._waiting and not self._transport.is_closing():
             self._waiting = waiting
             if waiting:
                 self._transport.pause_reading()
@@ -182,7 +182,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._reader.clear()
         self._wait_turn(False)
         self.close(code, reason)
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()  # only the client's end is waited for, as its close frame would not be seen
 
     def _within_rate(self) -> bool:

@@ -8,12 +8,13 @@ from gateway.realtime.frames import Opcode
 from tests.gateway.server.client_frames import client_frame
 from tests.gateway.server.raw import UPGRADE, Peer
 
-CHUNK = 64 * 1024
+CHUNK = 512 * 1024
 
 STATES = (
     "before the head",
     "half a head",
     "a body that never comes",
+    "a body in chunks",
     "an upgrade with a body",
     "an unauthenticated WebSocket",
     "an authenticated WebSocket",
@@ -29,6 +30,8 @@ FLOODS = {
     "closes": client_frame(Opcode.CLOSE),
     "garbage": b"\xa5\x5a\x00\xff",
     "noise": b"\r\n",
+    "headers": b"a:b\r\n",
+    "chunks": b"1\r\nx\r\n",
     "requests": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
 }
 
@@ -39,10 +42,13 @@ async def enter(peer: Peer, state: str, token: str) -> None:
         case "before the head":
             pass
         case "half a head":
-            await peer.say(b"GET /healthz HTTP/1.1\r\nX: ")
+            await peer.say(b"GET /healthz HTTP/1.1\r\nX: y\r\n")
         case "a body that never comes":
             length = b"Content-Type: application/json\r\nContent-Length: 100\r\n"
             await peer.say(b"POST /api/ai-callback HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n{")
+        case "a body in chunks":
+            chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+            await peer.say(b"POST /api/ai-callback HTTP/1.1\r\nHost: x\r\n" + chunked + b"\r\n")
         case "an upgrade with a body":
             await peer.say(UPGRADE % b"Content-Length: 100\r\n")
         case "an unauthenticated WebSocket":
@@ -70,7 +76,7 @@ async def silence(peer: Peer, seconds: float) -> float:
 
 async def flood(peer: Peer, kind: str, size: int) -> int:
     """Say `size` bytes of a kind without reading; how many went out before the other side ended it."""
-    chunk = FLOODS[kind] * (CHUNK // len(FLOODS[kind]))
+    chunk = FLOODS[kind] * (CHUNK // len(FLOODS[kind]))  # whole ones: it fits to whatever was said before
     said = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(60):

@@ -9,7 +9,8 @@ from gateway.settings import Settings
 
 def test_a_limit_below_the_connections_is_a_sentence() -> None:
     settings = Settings.load({"ws_connections": 1000, "http_connections": 500})
-    assert shortage(settings, 1000 + RESERVED) is None
+    assert shortage(settings, 1500 + RESERVED) is None
+    assert shortage(settings, 1499 + RESERVED) is not None
     assert shortage(settings, None) is None
     sentence = shortage(settings, 1024)
     assert sentence is not None

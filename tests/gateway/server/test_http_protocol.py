@@ -244,11 +244,20 @@ async def test_a_few_trailers_are_passed_over(served: Served) -> None:
 
 
 async def test_a_body_in_many_small_chunks_is_no_noise(served: Served) -> None:
-    chunks = b"1\r\nx\r\n" * 60_000
+    chunks = b"1\r\nx\r\n" * 4000
     async with served.peer() as connection:
         await connection.say(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         await connection.say(chunks + b"0\r\n\r\n")
-        assert (await connection.hear_until(b"got " + b"x" * 60_000)).startswith(b"HTTP/1.1 200 ")
+        assert (await connection.hear_until(b"got " + b"x" * 4000)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_in_ever_so_many_pieces_is_refused(served: Served) -> None:
+    """A megabyte of them would hold up everyone for half a second."""
+    async with served.peer() as connection:
+        await connection.say(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await connection.say(b"1\r\nx\r\n" * 10_000)
+        assert b" 200 " not in await connection.hear()
+    await served.until_gone()
 
 
 async def test_few_requests_wait_on_a_connection(served: Served) -> None:
