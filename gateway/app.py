@@ -17,7 +17,7 @@ from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
-from gateway.api import callback, generate, health, history, images, metrics, pages, status
+from gateway.api import callback, cancel, generate, health, history, images, metrics, pages, status
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
 from gateway.api.documents import routes as documents
@@ -29,6 +29,7 @@ from gateway.drain import Drain
 from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
 from gateway.n8n.recovery import DeadlineSweeper
+from gateway.n8n.stopping import Cancellations
 from gateway.n8n.webhook import Webhook
 from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus, InProcessBus
@@ -128,7 +129,7 @@ async def alerting(state: State) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def working(state: State) -> AsyncIterator[None]:
-    """Run the dispatcher and the sweeper."""
+    """Run the dispatcher, the sweeper and the cancellations."""
     settings = state.settings
     dispatcher = Dispatcher(
         settings,
@@ -142,7 +143,12 @@ async def working(state: State) -> AsyncIterator[None]:
     state.drain.on_begin(dispatcher.claim_no_more)
     executions = Executions(settings, state.callback_secrets) if settings.n8n_api_url else None
     sweeper = DeadlineSweeper(state.database, state.announcer, settings.ai_deadline_seconds, executions)
-    tasks = keep_running(dispatcher.run, "dispatcher"), keep_running(sweeper.run, "deadline-sweeper")
+    cancellations = Cancellations(state.database, state.announcer, executions)
+    tasks = [
+        keep_running(dispatcher.run, "dispatcher"),
+        keep_running(sweeper.run, "deadline-sweeper"),
+        keep_running(cancellations.run, "cancellations"),
+    ]
     try:
         yield
     finally:
@@ -170,6 +176,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         routes=[
             *extra_routes,
             *generate.routes,
+            *cancel.routes,
             *callback.routes,
             *status.routes,
             *images.routes,
@@ -187,7 +194,14 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
                 allow_origins=sorted(settings.origins),
                 allow_credentials=True,
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
+                allow_headers=[
+                    "Authorization",
+                    "Cancel-After",
+                    "Content-Type",
+                    "Idempotency-Key",
+                    "If-None-Match",
+                    "Last-Event-ID",
+                ],
                 expose_headers=["ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
             ),
             Middleware(SecurityHeaders, images=origin_of(settings.storage_base)),

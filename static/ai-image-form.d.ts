@@ -48,6 +48,11 @@ export interface AiImageFormTexts {
   download: string;
   open: string;
   another: string;
+  cancel: string;
+  canceling: string;
+  canceled: string;
+  canceledIntro: string;
+  cancelProblem: string;
   failed: string;
   failedIntro: string;
   retry: string;
@@ -68,6 +73,8 @@ export interface AiImageFormTexts {
   /** `{name}`, as in those below */
   recentPending: string;
   recentFailed: string;
+  recentCanceled: string;
+  announceCanceled: string;
   announceDone: string;
   announceFailed: string;
 }
@@ -84,7 +91,7 @@ export interface AiImageFormEventMap {
   "ai-image-submitted": CustomEvent<Body>;
   /** A request was completed. Once for each request. */
   "ai-image-success": CustomEvent<Body>;
-  /** A request failed, once for each; or a submission was refused. */
+  /** A request failed or was canceled (`canceled`), once for each; or a submission was refused. */
   "ai-image-error": CustomEvent<AiImageError>;
 }
 

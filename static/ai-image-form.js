@@ -5,7 +5,7 @@
 //
 // This file holds who is here and what they do; what runs is in ai-image-form/requests.js, and what is seen in view.js.
 import { Refusals } from "./ai-image-form/refusals.js";
-import { isFinal, Requests } from "./ai-image-form/requests.js";
+import { isCanceled, isFinal, Requests } from "./ai-image-form/requests.js";
 import { styleSheet } from "./ai-image-form/stylesheet.js";
 import { fill, TEXTS } from "./ai-image-form/texts.js";
 import { User } from "./ai-image-form/user.js";
@@ -53,6 +53,8 @@ class AiImageForm extends Base {
   #shown = null;
   /** @type {object|null} stands for the submission that waits for its answer */
   #submission = null;
+  /** @type {{ requestId: string, problem: string|null }|null} the last request that was to be canceled */
+  #cancellation = null;
   #hasRead = false; // whether the past could be read
 
   // -- the public side ------------------------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class AiImageForm extends Base {
     this.#view = this.#newView();
     this.#requests = this.#newRequests();
     this.#refusals = new Refusals();
-    this.#user = this.#usage = this.#shown = this.#submission = null;
+    this.#user = this.#usage = this.#shown = this.#submission = this.#cancellation = null;
     this.#isSignedOut = this.#hasRead = false;
     if (this.shadowRoot) this.#attach();
     if (!wasStarted) return;
@@ -154,6 +156,7 @@ class AiImageForm extends Base {
       onAnother: () => this.#another(),
       onRetry: () => this.#retry(),
       onEdit: () => this.#editShown(),
+      onCancel: () => this.#cancel(),
       onChoose: (requestId) => this.#choose(requestId),
     });
   }
@@ -390,6 +393,22 @@ class AiImageForm extends Base {
     if (body) this.#edit(body);
   }
 
+  async #cancel() {
+    const requestId = this.#shown;
+    if (requestId === null) return;
+    /** @type {{ requestId: string, problem: string|null }} */
+    const cancellation = (this.#cancellation = { requestId, problem: null });
+    this.#render();
+    try {
+      await this.#requests.cancel(requestId);
+    } catch (error) {
+      if (cancellation !== this.#cancellation) return;
+      if (error instanceof GatewayError && error.status === 401) this.#signOut();
+      else cancellation.problem = this.#texts.cancelProblem;
+      this.#render();
+    }
+  }
+
   /** @param {Values} values */
   #edit({ product, brand }) {
     this.#view.form.reset({ product, brand });
@@ -421,7 +440,8 @@ class AiImageForm extends Base {
     const { status, product, brand, errorMessage, errorCode } = body;
     const texts = this.#texts;
     const name = fill(texts.alt, { product, brand });
-    this.#view.announce(fill(status === "completed" ? texts.announceDone : texts.announceFailed, { name }));
+    const failed = isCanceled(body) ? texts.announceCanceled : texts.announceFailed;
+    this.#view.announce(fill(status === "completed" ? texts.announceDone : failed, { name }));
     void this.#readUsage();
     if (status === "completed") {
       this.#dispatch("ai-image-success", body);
@@ -444,6 +464,7 @@ class AiImageForm extends Base {
   #render = () => {
     if (!this.#gateway) return;
     const shown = this.#shownBody();
+    const cancellation = this.#cancellation?.requestId === this.#shown ? this.#cancellation : null;
     const refusal = this.#refusals.get(this.#organizationId());
     this.#view.update({
       texts: this.#texts,
@@ -456,6 +477,8 @@ class AiImageForm extends Base {
       shown,
       elapsed: shown && this.#requests.elapsed(shown),
       typical: this.#usage?.typicalSeconds ?? null,
+      isCanceling: cancellation !== null && cancellation.problem === null,
+      cancelProblem: cancellation?.problem ?? null,
       recent: this.#requests.recent(RECENT_COUNT),
     });
     clearTimeout(this.#timer);

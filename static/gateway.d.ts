@@ -112,10 +112,21 @@ export class GatewayClient {
   generate(
     product: string,
     brand: string,
-    options?: { organizationId?: string; idempotencyKey?: string },
+    options?: {
+      organizationId?: string;
+      idempotencyKey?: string;
+      /** Seconds after which the gateway cancels the request, if it has not ended. */
+      cancelAfter?: number;
+    },
   ): Promise<Submitted | Body>;
   /** The request as it is now. */
   status(requestId: string): Promise<Body>;
+  /**
+   * Cancel an unfinished request, as its owner or an administrator. What was not sent to the workflow never is; a
+   * picture that comes all the same still wins. A repeat answers the same; one that has ended otherwise is a 409.
+   * @returns the request, `failed` with the code `canceled`
+   */
+  cancel(requestId: string): Promise<Body>;
   /** A page of one's own requests, newest first. */
   requests(options?: {
     status?: Status;

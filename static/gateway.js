@@ -126,15 +126,18 @@ export class GatewayClient {
    * A gateway in sync mode answers with the whole Body, at once final in most cases; one that failed is an answer too.
    * @type {Declared["generate"]}
    */
-  async generate(product, brand, { organizationId, idempotencyKey = newKey() } = {}) {
+  async generate(product, brand, { organizationId, idempotencyKey = newKey(), cancelAfter } = {}) {
     const body = { Product: product, "Your Brand": brand, ...(organizationId && { organizationId }) };
+    /** @type {Record<string, string>} */
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
+    if (cancelAfter !== undefined) headers["Cancel-After"] = String(cancelAfter);
     const began = Date.now();
     for (let attempt = 1; ; attempt++) {
       try {
         /** @type {Submitted|Body} */
         const answer = await this.#fetch("/api/ai-generate", {
           method: "POST",
-          headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
+          headers,
           body: JSON.stringify(body),
           timeout: SUBMIT_TIMEOUT,
         });
@@ -156,6 +159,14 @@ export class GatewayClient {
    */
   status(requestId) {
     return this.#fetch(statusPath(requestId));
+  }
+
+  /**
+   * Cancel an unfinished request; a repeat answers the same.
+   * @type {Declared["cancel"]}
+   */
+  cancel(requestId) {
+    return this.#fetch(`/api/ai-requests/${encodeURIComponent(requestId)}/cancel`, { method: "POST" });
   }
 
   /**

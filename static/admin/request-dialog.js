@@ -1,6 +1,6 @@
 // One request in a dialog: what it is, what happened to it, and what can be done about it.
 import { GatewayError } from "../gateway.js";
-import { get, post } from "./api.js";
+import { get, post, postTo } from "./api.js";
 import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText } from "./dom.js";
 import { counted, dateTime, duration, money, secondsTaken } from "./format.js";
 import { currentView, link, navigate } from "./navigation.js";
@@ -33,6 +33,7 @@ dialog.addEventListener("close", () => {
 });
 element("close").addEventListener("click", () => dialog.close());
 element("retry").addEventListener("click", retry);
+element("cancel").addEventListener("click", cancel);
 element("fail").addEventListener("click", () => showFailForm(Boolean(failForm.hidden)));
 element("keep").addEventListener("click", () => showFailForm(false));
 failForm.addEventListener("submit", (event) => {
@@ -104,7 +105,7 @@ function showPreview(request) {
   showTitle(request);
   showPicture(request);
   showFacts([statusFact(request), submittedFact(request)]);
-  for (const id of ["retry", "fail"]) offer(element(id), false);
+  for (const id of ["retry", "cancel", "fail"]) offer(element(id), false);
   showTimeline([]);
 }
 
@@ -118,6 +119,7 @@ function showDetails(shown) {
   offer(element("retry"), request.status === "failed");
   const canFail = request.status === "pending" || request.status === "processing";
   if (!canFail) showFailForm(false);
+  offer(element("cancel"), canFail);
   offer(element("fail"), canFail);
 }
 
@@ -224,6 +226,13 @@ async function retry() {
     /** @type {{ requestId: string }} */
     const { requestId } = await post(`${path}/retry`);
     return ["Submitted again ", link({ request: requestId }, "as a new request"), "."];
+  });
+}
+
+async function cancel() {
+  await act(element("cancel"), async (path) => {
+    await postTo(`/api/ai-${path}/cancel`);
+    return ["Canceled."];
   });
 }
 

@@ -22,12 +22,15 @@ const KINDS = {
   exhausted: "Given up: n8n never took it",
   deadline_passed: "Failed: no result in time",
   failed_by_admin: "Marked as failed by an administrator",
+  canceled: "Canceled",
+  stopped: "Stopped at n8n",
+  not_stopped: "Not stopped at n8n",
   retried: "Submitted again by an administrator",
   delivered: "Seen by a client",
 };
 
-const ERRORS = new Set(["failed", "refused", "exhausted", "deadline_passed", "failed_by_admin"]);
-const DOUBTS = new Set(["send_again", "in_doubt"]);
+const ERRORS = new Set(["failed", "refused", "exhausted", "deadline_passed", "failed_by_admin", "canceled"]);
+const DOUBTS = new Set(["send_again", "in_doubt", "not_stopped"]);
 
 /** @type {Record<string, (value: unknown) => Node|string>} */
 const DETAILS = {

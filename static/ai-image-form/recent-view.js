@@ -1,6 +1,6 @@
 // The recent requests side by side: running ones with their progress, pictures, failures. Choosing one shows it.
 import { h, setAttribute, setText } from "./dom.js";
-import { isFinal } from "./requests.js";
+import { isCanceled, isFinal } from "./requests.js";
 import { fill } from "./texts.js";
 
 /** @import { AiImageFormTexts } from "../ai-image-form.d.ts" */
@@ -65,7 +65,7 @@ class Item {
       pending: texts.recentPending,
       processing: texts.recentRunning,
       completed: "{name}",
-      failed: texts.recentFailed,
+      failed: isCanceled(body) ? texts.recentCanceled : texts.recentFailed,
     };
     const percent = progress ?? 0;
     setAttribute(this.element, "data-status", status);
@@ -77,7 +77,8 @@ class Item {
     setAttribute(this.picture, "src", url);
     const isRunning = !isFinal(body);
     const reached = isRunning && progress !== null ? fill(texts.progress, { percent }) : null;
-    setText(this.mark, status === "failed" ? "!" : reached);
+    setText(this.mark, status === "failed" ? (isCanceled(body) ? "–" : "!") : reached);
+    setAttribute(this.element, "data-canceled", isCanceled(body));
     this.bar.hidden = !isRunning;
     setAttribute(this.bar, "value", progress);
     setText(this.name, product);

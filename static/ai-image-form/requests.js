@@ -12,6 +12,9 @@ const UNKNOWN_SKEW = 2000;
 /** @param {Body} body */
 export const isFinal = (body) => body.status === "completed" || body.status === "failed";
 
+/** @param {Body} body */
+export const isCanceled = (body) => body.status === "failed" && body.errorCode === "canceled";
+
 export class Requests {
   /** @type {GatewayClient|null} */
   #gateway = null;
@@ -95,6 +98,21 @@ export class Requests {
     const gateway = this.#running();
     const body = await gateway.status(requestId);
     if (gateway === this.#gateway) this.#apply(body);
+  }
+
+  /**
+   * Cancel one that runs. What has ended meanwhile is shown as it is.
+   * @param {string} requestId
+   */
+  async cancel(requestId) {
+    const gateway = this.#running();
+    try {
+      const body = await gateway.cancel(requestId);
+      if (gateway === this.#gateway) this.#apply(body);
+    } catch (error) {
+      if (!(error instanceof GatewayError && error.status === 409)) throw error;
+      if (gateway === this.#gateway) await this.find(requestId);
+    }
   }
 
   /**

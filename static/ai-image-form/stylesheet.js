@@ -172,6 +172,7 @@ ul {
 .thumbnail img { position: absolute; width: 100%; height: 100%; object-fit: cover; }
 .mark { font-size: 0.875rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 [data-status="failed"] .mark { font-size: 1.5rem; color: var(--danger); }
+[data-canceled] .mark { color: var(--muted); }
 .thumbnail progress { position: absolute; inset: auto 0.5rem 0.5rem; width: auto; height: 0.25rem; }
 .name { font-size: 0.75rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; -webkit-line-clamp: 2; }
 .visually-hidden {

@@ -39,6 +39,11 @@ export const TEXTS = {
   download: "Download image",
   open: "Open image",
   another: "Generate another",
+  cancel: "Cancel",
+  canceling: "Canceling…",
+  canceled: "Canceled",
+  canceledIntro: "{product} – {brand} was canceled.",
+  cancelProblem: "It could not be canceled. Please try again.",
   failed: "Image generation failed",
   failedIntro: "{product} – {brand}",
   retry: "Try again",
@@ -56,6 +61,8 @@ export const TEXTS = {
   recentPending: "{name}, waiting to start",
   recentFailed: "{name}, failed",
   announceDone: "{name}: image generated successfully.",
+  recentCanceled: "{name}, canceled",
+  announceCanceled: "{name}: canceled.",
   announceFailed: "{name}: image generation failed.",
 };
 

@@ -36,7 +36,13 @@ def openapi() -> Schema:
                 "header",
                 "For 24 hours, the same key and body mean the same request.",
                 {"type": "string", "minLength": 1, "maxLength": 255},
-            )
+            ),
+            parameter(
+                "Cancel-After",
+                "header",
+                "Seconds after which the request is canceled by itself, if it has not ended.",
+                {"type": "integer", "minimum": 1, "maximum": 86_400},
+            ),
         ],
         "requestBody": {
             "required": True,
@@ -105,6 +111,18 @@ def openapi() -> Schema:
         "security": USER,
         "parameters": [parameter("status", "query", "Only these.", {"enum": list(Status)}), *PAGING],
         "responses": page_of("requests", ref("Body")),
+    }
+    cancel = {
+        "summary": "Cancel an unfinished request, as its owner or an administrator",
+        "description": (
+            "What was not sent to n8n never is. What n8n works on is stopped there, where its API may be used; a "
+            "picture that comes all the same still wins."
+        ),
+        "security": USER,
+        "parameters": [REQUEST_ID],
+        "responses": {"200": content(ref("Body"), "Canceled; a repeat answers the same.")}
+        | READ_ERRORS
+        | errors((404, "Unknown, or another user's."), (409, "It ended otherwise.")),
     }
     assets = {
         "summary": "Own assets, newest first",
@@ -254,6 +272,7 @@ def openapi() -> Schema:
             "/api/ai-callback": {"post": callback},
             "/api/ai-status/{request_id}": {"get": status},
             "/api/ai-requests": {"get": history},
+            "/api/ai-requests/{request_id}/cancel": {"post": cancel},
             "/api/assets": {"get": assets},
             "/api/usage": {"get": usage},
             "/api/ai-images/{request_id}/{token}": {"get": image},

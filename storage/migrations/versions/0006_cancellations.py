@@ -1,0 +1,34 @@
+"""When a request is canceled by itself, and when n8n is to be asked to stop what it runs for a canceled one."""
+
+from alembic import op
+
+from storage.migrations.statements import execute
+
+revision = "0006"
+down_revision = "0005"
+
+_INDEXES = (
+    """
+CREATE INDEX IF NOT EXISTS idx_ai_requests_cancel ON ai_image_requests(cancel_at)
+    WHERE cancel_at IS NOT NULL AND status IN ('pending', 'processing')""",
+    "CREATE INDEX IF NOT EXISTS idx_ai_requests_stop ON ai_image_requests(stop_at) WHERE stop_at IS NOT NULL",
+)
+
+POSTGRES = (
+    """
+ALTER TABLE ai_image_requests
+    ADD COLUMN IF NOT EXISTS cancel_at timestamptz,
+    ADD COLUMN IF NOT EXISTS stop_at timestamptz""",
+    *_INDEXES,
+)
+
+SQLITE = (
+    "ALTER TABLE ai_image_requests ADD COLUMN cancel_at TEXT",
+    "ALTER TABLE ai_image_requests ADD COLUMN stop_at TEXT",
+    *_INDEXES,
+)
+
+
+def upgrade() -> None:
+    """Add the columns, in the words of the database at hand."""
+    execute(op, POSTGRES, SQLITE)
