@@ -45,6 +45,9 @@ let changedAt = -Infinity;
 /** @type {ReturnType<typeof setInterval>|null} null while the dashboard is hidden */
 let pollTimer = null;
 
+/** Whether all was read when the dashboard opened, and not again since. */
+let hasJustRead = false;
+
 let unsubscribe = () => {};
 
 const gateway = new GatewayClient({
@@ -91,6 +94,7 @@ async function start() {
   element("dashboard").hidden = false;
   if (pollTimer !== null) clearInterval(pollTimer);
   pollTimer = setInterval(poll, POLL_INTERVAL);
+  hasJustRead = true;
   subscribe();
   await dialog.showDialog(currentView());
 }
@@ -153,12 +157,18 @@ function subscribe() {
   unsubscribe();
   showConnectionState("connecting");
   unsubscribe = gateway.subscribeAll(applyUpdate, {
-    async onSubscribed() {
+    async onSubscribed(bodies) {
       showConnectionState("live");
+      if (hasJustRead) {
+        hasJustRead = false;
+        for (const body of bodies) table.applyUpdate(body); // what has changed between that and now
+        return;
+      }
       await attempt(table.load);
       changed();
     },
     onDisconnected(code) {
+      hasJustRead = false;
       showConnectionState("reconnecting");
       if (code === UNAUTHORIZED) readStatisticsSoon(); // whether a sign-in is needed, it says
     },

@@ -1,6 +1,6 @@
 /** Types of `<ai-image-form>`: product and brand in, a picture out. */
 
-import type { Body } from "./gateway.js";
+import type { Body, Usage } from "./gateway.js";
 
 /** What the form says; `{names}` in braces are filled in. */
 export interface AiImageFormTexts {
@@ -93,6 +93,10 @@ export interface AiImageFormEventMap {
   "ai-image-success": CustomEvent<Body>;
   /** A request failed or was canceled (`canceled`), once for each; or a submission was refused. */
   "ai-image-error": CustomEvent<AiImageError>;
+  /** One of the user's requests has changed or has come, wherever it was submitted. */
+  "ai-image-update": CustomEvent<Body>;
+  /** What was spent and is left of the limits, whenever it was read. */
+  "ai-image-usage": CustomEvent<Usage>;
 }
 
 /**

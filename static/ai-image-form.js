@@ -21,6 +21,9 @@ const RECENT_COUNT = 8;
 /** Milliseconds until the past is read again when it could not be read. */
 const READ_RETRY_DELAY = 5000;
 
+/** Milliseconds for which changes are gathered before the usage is read again. */
+const USAGE_DELAY = 300;
+
 /** Refusals that name an organization problem: the choice must be offered anew. */
 const ORGANIZATION_CODES = new Set(["organization_required", "not_a_member"]);
 
@@ -40,6 +43,8 @@ class AiImageForm extends Base {
   #isSignedOut = false;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #usageTimer;
 
   // What is one user's, and forgotten with them.
   /** @type {User|null} null: not known yet */
@@ -164,7 +169,7 @@ class AiImageForm extends Base {
   #newRequests() {
     /** @type {Requests} */
     const requests = new Requests({
-      onChange: () => this.#render(),
+      onChange: (body, isNew) => requests === this.#requests && this.#change(body, isNew),
       onAccepted: (body) => requests === this.#requests && this.#dispatch("ai-image-submitted", body),
       onFinal: (body) => requests === this.#requests && this.#finish(body),
       onSignedOut: () => requests === this.#requests && this.#signOut(),
@@ -201,6 +206,8 @@ class AiImageForm extends Base {
     removeEventListener("online", this.#wake);
     document.removeEventListener("visibilitychange", this.#wake);
     clearTimeout(this.#timer);
+    clearTimeout(this.#usageTimer);
+    this.#usageTimer = undefined;
     this.#gateway = null; // first: whatever the client still says is not for us
     this.#requests.stop();
     this.#connection = "idle";
@@ -273,6 +280,7 @@ class AiImageForm extends Base {
       if (gateway !== this.#gateway) return;
       this.#hasRead = true;
       this.#isSignedOut = false;
+      this.#requests.follow();
       this.#render();
       await this.#restoreShown();
     } catch (error) {
@@ -300,6 +308,7 @@ class AiImageForm extends Base {
       const usage = await gateway?.usage();
       if (!usage || gateway !== this.#gateway) return;
       this.#usage = usage;
+      this.#dispatch("ai-image-usage", usage);
       this.#render();
     } catch {
       // It only adorns: the usual time, and the choice of organizations, for which a refusal asks again.
@@ -433,6 +442,26 @@ class AiImageForm extends Base {
   // -- what happens ---------------------------------------------------------------------------------------------------
 
   /**
+   * A request is newer than it was known, wherever it was submitted.
+   * @param {Body} body
+   * @param {boolean} isNew whether it was not known at all
+   */
+  #change(body, isNew) {
+    this.#render();
+    if (!this.#hasRead) return; // the past is no news
+    if (isNew || isFinal(body)) this.#readUsageSoon();
+    this.#dispatch("ai-image-update", body);
+  }
+
+  /** What is left of the limits has changed, perhaps by several requests at once. */
+  #readUsageSoon() {
+    this.#usageTimer ??= setTimeout(() => {
+      this.#usageTimer = undefined;
+      void this.#readUsage();
+    }, USAGE_DELAY);
+  }
+
+  /**
    * A request came to its end.
    * @param {Body} body
    */
@@ -442,7 +471,6 @@ class AiImageForm extends Base {
     const name = fill(texts.alt, { product, brand });
     const failed = isCanceled(body) ? texts.announceCanceled : texts.announceFailed;
     this.#view.announce(fill(status === "completed" ? texts.announceDone : failed, { name }));
-    void this.#readUsage();
     if (status === "completed") {
       this.#dispatch("ai-image-success", body);
     } else {
@@ -452,8 +480,8 @@ class AiImageForm extends Base {
   }
 
   /**
-   * @param {"ai-image-submitted"|"ai-image-success"|"ai-image-error"} type
-   * @param {Body|AiImageError} detail
+   * @param {"ai-image-submitted"|"ai-image-success"|"ai-image-error"|"ai-image-update"|"ai-image-usage"} type
+   * @param {Body|AiImageError|Usage} detail
    */
   #dispatch(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));

@@ -1,16 +1,16 @@
 // What stands around the form: the library, and what is left of the limits. It follows the form's events.
-import "./ai-image-form.js";
+import { AiImageForm } from "./ai-image-form.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
 import { element } from "./page-elements.js";
 
-/** @import { Asset } from "./gateway.js" */
+/** @import { Asset, Usage } from "./gateway.js" */
 
 const PAGE_SIZE = 12;
 
 const COUNT = new Intl.NumberFormat("en");
 const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2 });
 
-const form = element("form");
+const form = element("form", AiImageForm);
 const gateway = new GatewayClient();
 
 /** @type {Map<string, HTMLLIElement>} by asset id */
@@ -19,15 +19,15 @@ const items = new Map();
 /** @type {string|null} the cursor of the page after those that are shown; null after the last one */
 let nextCursor = null;
 
-form.addEventListener("ai-image-submitted", showUsage);
-form.addEventListener("ai-image-success", refresh);
-form.addEventListener("ai-image-error", showUsage);
+form.addEventListener("ai-image-usage", ({ detail }) => showUsage(detail));
+form.addEventListener("ai-image-update", ({ detail }) => {
+  if (detail.status === "completed") refresh(); // here, in another tab, on another device
+});
 element("more").addEventListener("click", showMore);
 refresh();
 
-/** Read the newest assets and the usage; older assets that are shown already stay. */
+/** Read the newest assets; older ones that are shown already stay. */
 function refresh() {
-  void showUsage();
   void showLibrary(async () => {
     const page = await gateway.assets({ limit: PAGE_SIZE });
     if (items.size === 0) nextCursor = page.nextCursor;
@@ -95,14 +95,10 @@ function captionOf(text) {
   return caption;
 }
 
-async function showUsage() {
-  try {
-    const { limit, month } = await gateway.usage();
-    // A cost has no currency: what it counts is the operator's affair.
-    const spent = Number(month.spent);
-    const left = `${COUNT.format(limit.remaining)} of ${COUNT.format(limit.quota)} images left this hour`;
-    element("usage").textContent = spent > 0 ? `${left} · ${MONEY.format(spent)} spent this month` : left;
-  } catch {
-    element("usage").textContent = ""; // it only adorns
-  }
+/** @param {Usage} usage */
+function showUsage({ limit, month }) {
+  // A cost has no currency: what it counts is the operator's affair.
+  const spent = Number(month.spent);
+  const left = `${COUNT.format(limit.remaining)} of ${COUNT.format(limit.quota)} images left this hour`;
+  element("usage").textContent = spent > 0 ? `${left} · ${MONEY.format(spent)} spent this month` : left;
 }

@@ -60,9 +60,9 @@ export const TEXTS = {
   recentRunning: "{name}, {percent} %",
   recentPending: "{name}, waiting to start",
   recentFailed: "{name}, failed",
-  announceDone: "{name}: image generated successfully.",
   recentCanceled: "{name}, canceled",
   announceCanceled: "{name}: canceled.",
+  announceDone: "{name}: image generated successfully.",
   announceFailed: "{name}: image generation failed.",
 };
 

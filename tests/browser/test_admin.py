@@ -304,7 +304,7 @@ async def test_marking_as_failed_is_recorded(page: Page, demo: str) -> None:
     await dialog.get_by_role("button", name="Mark as failed…").click()
     reason = dialog.get_by_label("Reason, shown to the user")
     await expect(reason).to_be_focused()
-    await dialog.get_by_role("button", name="Cancel").click()
+    await dialog.get_by_role("button", name="Go back").click()
     await expect(dialog.get_by_role("button", name="Mark as failed…")).to_be_focused()
     await dialog.get_by_role("button", name="Mark as failed…").press("Enter")
     await reason.fill("The provider <b>hangs</b>")

@@ -13,20 +13,20 @@ async def test_on_the_form(page: Page, demo: str) -> None:
     await expect(heading(page, "Generating your image")).to_be_visible()
     await page.get_by_role("button", name="Cancel", exact=True).press("Enter")
     await expect(heading(page, "Canceled")).to_be_focused()
-    await expect(page.get_by_text("Slow Cooker – Hearth was canceled.")).to_be_visible()
+    await expect(page.get_by_text("Slow Fan – Hearth was canceled.")).to_be_visible()
     await expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
-    await expect(page.locator("ai-image-form .visually-hidden")).to_have_text("Slow Cooker – Hearth: canceled.")
-    await expect(page.get_by_role("button", name="Slow Cooker – Hearth, canceled")).to_be_visible()
+    await expect(page.locator("ai-image-form .visually-hidden")).to_have_text("Slow Fan – Hearth: canceled.")
+    await expect(page.get_by_role("button", name="Slow Fan – Hearth, canceled")).to_be_visible()
     kind, detail = (await told(page))[-1]
     assert (kind, detail["code"]) == ("ai-image-error", "canceled")
     assert await violations(page) == []
     await page.get_by_role("button", name="Change the details").click()
-    await expect(page.get_by_label("Product")).to_have_value("Slow Cooker")
+    await expect(page.get_by_label("Product")).to_have_value("Slow Fan")
 
 
 async def test_what_cannot_be_canceled_goes_on_and_can_be_tried_again(page: Page, demo: str) -> None:
     page.expected_errors = ("503",)  # type: ignore[attr-defined]
-    await fill(page, demo, "Slow Fan", "Hearth")
+    await fill(page, demo, "Slow Lamp", "Hearth")
     await expect(heading(page, "Generating your image")).to_be_visible()
     refusal = {"error": "Briefly unavailable.", "code": "unavailable"}
     await page.route("**/cancel", lambda route: route.fulfill(status=503, json=refusal))
