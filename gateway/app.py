@@ -5,12 +5,12 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
+import structlog
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from gateway.alerting.claims import Claims, InProcessClaims, RedisClaims
 from gateway.alerting.database_outage import DatabaseOutage
@@ -20,8 +20,9 @@ from gateway.alerting.notifier import Notifier
 from gateway.api import callback, cancel, generate, health, history, images, metrics, pages, status
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
+from gateway.api.application import Application
+from gateway.api.cors import cors
 from gateway.api.documents import routes as documents
-from gateway.api.errors import HANDLERS, UNEXPECTED
 from gateway.api.security_headers import SecurityHeaders
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.auth.tokens import Authenticator
@@ -36,7 +37,7 @@ from gateway.realtime.bus import Bus, InProcessBus
 from gateway.realtime.connection import SessionParts
 from gateway.realtime.connection_limits import ConnectionLimits
 from gateway.realtime.hub import Hub
-from gateway.realtime.redis_bus import RedisBus
+from gateway.realtime.redis_bus import RedisBus, prefix_of
 from gateway.realtime.request_reader import RequestReader
 from gateway.realtime.subscriptions import Subscriptions
 from gateway.realtime.websocket import endpoint as websocket
@@ -49,7 +50,10 @@ from gateway.telemetry.incidents import Incidents
 from gateway.telemetry.logging import configure_logging
 from storage.database.open import open_database
 from storage.database.schema import check_schema
+from storage.identity import identity_of
 from storage.public_urls import PublicUrls
+
+log = structlog.get_logger(__name__)
 
 
 def build_state(settings: Settings) -> State:
@@ -88,12 +92,15 @@ def build_state(settings: Settings) -> State:
 @contextlib.asynccontextmanager
 async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
     """Keep the parts running; with `worker`, the dispatcher and the sweeper too."""
+    for warning in state.settings.warnings:
+        log.warning("setting_warning", warning=warning)
     async with state.database:
         await check_schema(state.database)
-        await state.bus.start()
+        identity = await identity_of(state.database)
+        await state.bus.start(identity)
         await state.hub.start()
         try:
-            async with alerting(state), working(state) if worker else contextlib.nullcontext():
+            async with alerting(state, identity), working(state) if worker else contextlib.nullcontext():
                 yield
         finally:
             state.drain.begin()
@@ -104,12 +111,14 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def alerting(state: State) -> AsyncIterator[None]:
+async def alerting(state: State, identity: str) -> AsyncIterator[None]:
     """Run the heartbeat, the alert monitor and the notifier."""
     settings, database, bus = state.settings, state.database, state.bus
     heartbeat = Heartbeat(state.process, database, bus, state.hub, state.limits, state.drain, state.incidents)
     redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
-    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value())
+    claims: Claims = InProcessClaims()
+    if redis_url is not None:
+        claims = RedisClaims(redis_url.get_secret_value(), prefix_of(identity))
     outage = DatabaseOutage(claims)
     monitor = AlertMonitor(database, bus, outage, settings.ai_stuck_after_seconds)
     notifier = Notifier(database, outage, None if webhook_url is None else webhook_url.get_secret_value())
@@ -159,7 +168,7 @@ async def working(state: State) -> AsyncIterator[None]:
             await executions.aclose()
 
 
-def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Application:
     """The ASGI application of one process.
 
     Args:
@@ -172,8 +181,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
     return _application(
         state,
         WebSockets.of(settings, {websocket.PATH: websocket.WebSocketEndpoint(sessions)}),
-        worker=worker,
-        routes=[
+        [
             *extra_routes,
             *generate.routes,
             *cancel.routes,
@@ -184,67 +192,49 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *admin_statistics.routes(),
             *admin_requests.routes,
             *health.routes(),
-            *metrics.routes,
-            *documents.routes,
+            *metrics.routes(),
+            *documents.routes(),
             *pages.routes,
         ],
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=sorted(settings.origins),
-                allow_credentials=True,
-                allow_methods=["GET", "POST"],
-                allow_headers=[
-                    "Authorization",
-                    "Cancel-After",
-                    "Content-Type",
-                    "Idempotency-Key",
-                    "If-None-Match",
-                    "Last-Event-ID",
-                ],
-                expose_headers=["ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
-            ),
-            Middleware(SecurityHeaders, images=origin_of(settings.storage_base)),
-            UNEXPECTED,
-        ],
+        worker=worker,
+        cors=lambda inside: cors(inside, settings),
     )
 
 
-def create_worker_app(settings: Settings) -> Starlette:
+def create_worker_app(settings: Settings) -> Application:
     """The worker as an application that tells operators how it is, and nobody anything else."""
-    routes = [*health.routes(), *metrics.routes]
-    return _application(
-        build_state(settings), WebSockets.of(settings, {}), worker=True, routes=routes, middleware=[UNEXPECTED]
-    )
+    routes = [*health.routes(), *metrics.routes()]
+    return _application(build_state(settings), WebSockets.of(settings, {}), routes, worker=True)
 
 
 def _application(
     state: State,
     websockets: WebSockets,
+    routes: Sequence[BaseRoute],
     *,
     worker: bool,
-    routes: Sequence[BaseRoute],
-    middleware: Sequence[Middleware] = (),
-) -> Starlette:
+    cors: Callable[[ASGIApp], CORSMiddleware] | None = None,
+) -> Application:
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, object]]:
+    async def lifespan(app: Application) -> AsyncIterator[dict[str, object]]:
         async with running(state, worker=worker):
             yield {"gateway": state, "websockets": websockets}  # in every connection's state, and in the server's
 
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
+    security_headers = SecurityHeaders(images=origin_of(state.settings.storage_base))
+    return Application(routes, lifespan=lifespan, security_headers=security_headers, cors=cors)
 
 
-def app_with_worker() -> Starlette:
+def app_with_worker() -> Application:
     """The application of one of several server processes, by the environment alone."""
     return _app_from_environment(worker=True)
 
 
-def app_without_worker() -> Starlette:
+def app_without_worker() -> Application:
     """The same without the dispatcher and the watch: `gateway worker` runs them."""
     return _app_from_environment(worker=False)
 
 
-def _app_from_environment(*, worker: bool) -> Starlette:
+def _app_from_environment(*, worker: bool) -> Application:
     settings = Settings.load()
     configure_logging(production=settings.environment == "production")
     return create_app(settings, worker=worker)

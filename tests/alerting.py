@@ -37,7 +37,7 @@ async def alerting_beside(gateway: RunningGateway) -> AsyncIterator[Alerting]:
     """The parts of another process beside `gateway`, on the same database and bus."""
     state, settings = gateway.state, gateway.state.settings
     redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
-    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value())
+    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url.get_secret_value(), "tests:")
     outage = DatabaseOutage(claims)
     alerting = Alerting(
         claims,

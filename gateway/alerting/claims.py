@@ -12,8 +12,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from gateway.realtime.redis_bus import PREFIX
-
 TIMEOUT_SECONDS = 2.0
 """Longest wait for Redis."""
 
@@ -61,9 +59,15 @@ class InProcessClaims:
 
 
 class RedisClaims:
-    """Keys on the server at `url`: asked at a process's start and in an outage of the database."""
+    """Keys on the server at `url`: asked at a process's start and in an outage of the database.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: the server.
+        prefix: what the keys begin with.
+    """
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._prefix = prefix
         self._redis: Redis = Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
@@ -90,5 +94,5 @@ class RedisClaims:
 
     async def _replace(self, name: str, state: bytes) -> bytes | None:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            before = await self._redis.set(f"{PREFIX}claim:{name}", state, ex=REMEMBERED_SECONDS, get=True)
+            before = await self._redis.set(f"{self._prefix}claim:{name}", state, ex=REMEMBERED_SECONDS, get=True)
         return before if isinstance(before, bytes) else None

@@ -28,6 +28,9 @@ def user_topic(user_id: str) -> str:
 class Bus(ABC):
     """What the hub needs of a bus."""
 
+    shared: bool
+    """Whether others than this process may be heard."""
+
     def __init__(self) -> None:
         self.on_update: Callable[[Update], None] = lambda update: None
         """Called for each message of a topic that is listened to. Must not block."""
@@ -40,7 +43,12 @@ class Bus(ABC):
         """Whether what is published comes back through the receive path."""
 
     @abstractmethod
-    async def start(self) -> None: ...
+    async def start(self, database: str) -> None:
+        """Begin.
+
+        Args:
+            database: the identity of the database that is spoken of; what is said of another one is not heard.
+        """
 
     @abstractmethod
     async def stop(self) -> None: ...
@@ -61,6 +69,8 @@ class Bus(ABC):
 class InProcessBus(Bus):
     """The bus of a single process: a function call."""
 
+    shared = False
+
     def __init__(self) -> None:
         super().__init__()
         self._topics: set[str] = set()
@@ -69,7 +79,7 @@ class InProcessBus(Bus):
     def healthy(self) -> bool:
         return True
 
-    async def start(self) -> None:
+    async def start(self, database: str) -> None:
         pass
 
     async def stop(self) -> None:

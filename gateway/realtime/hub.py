@@ -23,6 +23,7 @@ from gateway.realtime.bus import ALL, Bus, user_topic
 from gateway.realtime.receipts import Receipts
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
+from gateway.realtime.verification import Verification
 from gateway.tasks import keep_running, stop_all
 from gateway.telemetry import metrics
 from gateway.telemetry.logging import reason_of
@@ -69,7 +70,8 @@ class Hub:
         self.receipts = Receipts()
         self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
-        bus.on_update = self.deliver
+        self._verification = Verification(database, urls, self.deliver)
+        bus.on_update = self._verification.receive if bus.shared else self.deliver
         bus.on_gap = self._gap.set
 
     async def start(self) -> None:
@@ -151,6 +153,10 @@ class Hub:
             del self._topics[topic]
             self._listening.pop(topic, None)
             self._bus.ignore(topic)
+
+    def know(self, request_id: str) -> None:
+        """The request has been read from the database: what the bus says of it is believed."""
+        self._verification.know(request_id)
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 
@@ -254,6 +260,7 @@ class Hub:
         while True:
             page = await reads.changed_since(self._database, since, after_id, user_ids, PAGE)
             for request in page:
+                self.know(request.id)
                 self.deliver(Update.of(request, self._urls, arrived - (now - request.updated_at).total_seconds()))
             if len(page) < PAGE:
                 return

@@ -10,6 +10,7 @@ Written in the words of `database.dialect`. All times are the database's, so pro
     life          the guarded UPDATE of every event, the asset and the timeline
     sending       claims, the "sending" mark, and the probes of what became of it
     dashboard     counts, durations and costs of a span of time
+    identity      which database this is
     alerting      alerts, counts of incidents, and the processes that live
 
 `version` and `updated_at` change exactly when the Body does. What only the dispatcher needs leaves both alone.

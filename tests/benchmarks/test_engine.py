@@ -95,7 +95,7 @@ async def test_the_load_client_tells_faults_apart(tmp_path: Path, monkeypatch: p
 
 
 def test_the_gateways_bus_understands_the_message() -> None:
-    command = publish_update()
+    command = publish_update("identity")
     for token, digits in ((messages.CHANNEL, "000000000042"), (messages.VERSION, "10000000001")):
         command = command.replace(token.encode(), digits.encode())
     verb, channel, message = command.split(b"\r\n")[2::2]

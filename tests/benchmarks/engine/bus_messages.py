@@ -8,14 +8,18 @@ import time
 import msgspec
 
 from gateway.realtime.bus import user_topic
-from gateway.realtime.redis_bus import PREFIX
+from gateway.realtime.redis_bus import prefix_of
 from gateway.realtime.update import Update, encode_update
 from storage.lifecycle import Status
 from tests.benchmarks.engine import messages
 
 
-def publish_update() -> bytes:
-    """The command that tells all processes of a request's newest Body, with the load client's tokens."""
+def publish_update(identity: str) -> bytes:
+    """The command that tells all processes of a request's newest Body, with the load client's tokens.
+
+    Args:
+        identity: the database's.
+    """
     update = Update(
         request_id=messages.REQUEST,
         user_id=messages.USER,
@@ -25,4 +29,4 @@ def publish_update() -> bytes:
         at=time.time(),
     )
     message = messages.with_tokens(encode_update(update))
-    return messages.redis_publish(PREFIX + user_topic(messages.USER), message)
+    return messages.redis_publish(prefix_of(identity) + user_topic(messages.USER), message)

@@ -1,5 +1,6 @@
 """What the gateway and Fastify find: PostgreSQL with users and requests, Redis, real tokens."""
 
+import asyncio
 import contextlib
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import jwt
 
+from storage.database.open import open_database
+from storage.identity import identity_of
 from tests.benchmarks.engine import installation, machine
 from tests.benchmarks.engine.processes import Process, environment
 from tests.servers import Postgres, free_port
@@ -72,6 +75,15 @@ class World:
     def events(self) -> int:
         """How many changes have been written."""
         return int(self.postgres.execute("SELECT count(*) FROM ai_request_events"))
+
+    def identity(self) -> str:
+        """What the bus's channels carry of this database."""
+
+        async def ask() -> str:
+            async with open_database(self.postgres.url()) as database:
+                return await identity_of(database)
+
+        return asyncio.run(ask())
 
     def pids(self) -> list[int]:
         """PostgreSQL's processes."""

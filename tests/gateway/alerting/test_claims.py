@@ -7,8 +7,8 @@ from tests.servers import Valkey
 
 
 async def test_one_of_all_claims_and_one_releases(backend: str, redis_url: str | None) -> None:
-    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url)
-    other = claims if redis_url is None else RedisClaims(redis_url)
+    claims: Claims = InProcessClaims() if redis_url is None else RedisClaims(redis_url, "tests:")
+    other = claims if redis_url is None else RedisClaims(redis_url, "tests:")
     for _ in range(2):
         assert [await each.claim("x") for each in (claims, other, claims)] == [True, False, False]
         assert [await each.release("x", certain=True) for each in (other, claims, other)] == [True, False, False]
@@ -20,7 +20,7 @@ async def test_one_of_all_claims_and_one_releases(backend: str, redis_url: str |
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 async def test_claims_that_redis_has_forgotten(backend: str) -> None:
     with Valkey() as valkey:
-        processes = [RedisClaims(valkey.url) for _ in range(2)]
+        processes = [RedisClaims(valkey.url, "tests:") for _ in range(2)]
         assert [await each.claim("x") for each in processes] == [True, False]
         valkey.kill()
         assert [await each.claim("x") for each in processes] == [True, True], "twice is better than not at all"
@@ -33,7 +33,7 @@ async def test_claims_that_redis_has_forgotten(backend: str) -> None:
 
 async def test_a_redis_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with Valkey() as valkey:
-        claims = RedisClaims(valkey.url)
+        claims = RedisClaims(valkey.url, "tests:")
         assert await claims.claim("x")
         monkeypatch.setattr("gateway.alerting.claims.TIMEOUT_SECONDS", 0.1)
         valkey.freeze()

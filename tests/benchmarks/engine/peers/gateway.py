@@ -28,7 +28,7 @@ def websocket(place: Place) -> Serving:
         path="/ws",
         headers=place.world.tokens,
         steps=(b'"welcome"', ("text", SUBSCRIBE), b'"subscribed"'),
-        publisher=Publisher("tcp", place.redis_port, publish_update()),
+        publisher=Publisher("tcp", place.redis_port, publish_update(place.world.identity())),
     )
     return _serving(place, client)
 
@@ -45,7 +45,7 @@ def events(place: Place) -> Serving:
         headers=place.world.tokens,
         steps=(b"event: update",),
         events=True,
-        publisher=Publisher("tcp", place.redis_port, publish_update()),
+        publisher=Publisher("tcp", place.redis_port, publish_update(place.world.identity())),
     )
     return _serving(place, client)
 

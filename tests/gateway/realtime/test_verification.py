@@ -1,0 +1,106 @@
+"""What others say on a shared Redis: neither another environment's requests nor ones that do not exist are shown."""
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from gateway.realtime import verification
+from gateway.realtime.redis_bus import RedisBus
+from gateway.realtime.update import Update
+from gateway.realtime.verification import Verification
+from gateway.settings import Settings
+from storage.identity import identity_of
+from storage.lifecycle import Status
+from storage.public_urls import PublicUrls
+from tests.conftest import People, Person
+from tests.running import RunningGateway, eventually, receive, running_gateway, send
+from tests.servers import Postgres
+
+postgres_only = pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+
+
+@contextlib.asynccontextmanager
+async def speaking(gateway: RunningGateway, redis_url: str) -> AsyncIterator[RedisBus]:
+    """Someone on the same Redis who knows this environment's channels."""
+    bus = RedisBus(redis_url)
+    await bus.start(await identity_of(gateway.state.database))
+    yield bus
+    await bus.stop()
+
+
+@postgres_only
+async def test_another_environment_on_the_same_redis_is_not_heard(
+    settings: Settings, postgres: Postgres, users_table: str
+) -> None:
+    postgres.execute("DROP DATABASE IF EXISTS staging")
+    postgres.execute("CREATE DATABASE staging TEMPLATE migrated")
+    staging = Settings.load({"database_url": postgres.url("staging")}).database_url
+    async with (
+        running_gateway(settings) as production,
+        running_gateway(settings.model_copy(update={"database_url": staging})) as other,
+    ):
+        ada = await People(production.state.database, users_table).person()
+        await People(other.state.database, users_table).person(user_id=ada.id)
+        async with production.watching(ada.id) as websocket:
+            await send(websocket, type="subscribe", scope="mine")
+            await receive(websocket)
+            theirs = await other.submitted(ada.id)
+            await other.until(ada.id, theirs, "processing")
+            ours = await production.submitted(ada.id)
+            assert (await receive(websocket))["request"]["requestId"] == ours
+
+
+@postgres_only
+async def test_a_request_that_does_not_exist_is_never_shown(
+    gateway: RunningGateway, ada: Person, redis_url: str
+) -> None:
+    async with speaking(gateway, redis_url) as bus, gateway.watching(ada.id) as websocket:
+        await send(websocket, type="subscribe", scope="mine")
+        await receive(websocket)
+        bus.publish(Update(str(uuid.uuid4()), ada.id, 1, Status.PENDING, msgspec.Raw(b'{"requestId":"forged"}')))
+        bus.publish(Update("no id at all", ada.id, 1, Status.PENDING, msgspec.Raw(b'{"requestId":"forged"}')))
+        ours = await gateway.submitted(ada.id)
+        assert (await receive(websocket))["request"]["requestId"] == ours
+
+
+@postgres_only
+async def test_the_first_word_about_a_request_is_read_from_the_database(
+    gateway: RunningGateway, ada: Person, redis_url: str
+) -> None:
+    async with speaking(gateway, redis_url) as bus:
+        request_id = await gateway.submitted(ada.id)
+        body = await gateway.until(ada.id, request_id, "processing")
+        gateway.state.hub._verification._known.clear()
+        async with gateway.watching(ada.id) as websocket:
+            await send(websocket, type="subscribe", scope="mine")
+            await receive(websocket)
+            gateway.state.hub._verification._known.clear()
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": 20})
+            assert (await receive(websocket))["request"]["progress"] == 20
+            bus.publish(Update(request_id, ada.id, body["version"], Status.PROCESSING, msgspec.Raw(b"{}")))
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": 30})
+            assert (await receive(websocket))["request"]["progress"] == 30
+
+
+async def test_what_waits_and_what_is_known_is_bounded(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "MAX_KNOWN", 3)
+    monkeypatch.setattr(verification, "MAX_WAITING", 2)
+    delivered: list[Update] = []
+    checked = Verification(gateway.state.database, PublicUrls("http://a", "http://b"), delivered.append)
+    for number in range(5):
+        checked.know(str(number))
+    assert list(checked._known) == ["2", "3", "4"]
+    for _ in range(5):
+        checked.receive(Update(str(uuid.uuid4()), "u", 1, Status.PENDING, msgspec.Raw(b"{}")))
+    assert len(checked._waiting) == 2
+
+    async def idle() -> bool:
+        return checked._reading is None
+
+    await eventually(idle)
+    assert delivered == []
