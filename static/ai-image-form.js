@@ -21,6 +21,9 @@ const RECENT_COUNT = 8;
 /** Milliseconds until the past is read again when it could not be read. */
 const READ_RETRY_DELAY = 5000;
 
+/** Milliseconds that a page's own scripts are waited for. */
+const SCRIPTS_DELAY = 200;
+
 /** Milliseconds for which changes are gathered before the usage is read again. */
 const USAGE_DELAY = 300;
 
@@ -98,7 +101,7 @@ class AiImageForm extends Base {
     if (this.#gateway) return;
     this.#attach();
     this.#start();
-    this.#read();
+    this.#readFirst();
   }
 
   /** Whoever only moves the element puts it back at once; then nothing is interrupted. */
@@ -259,6 +262,22 @@ class AiImageForm extends Base {
   };
 
   // -- what the gateway knows -----------------------------------------------------------------------------------------
+
+  /** Read once the page's own scripts have had their turn: `getToken` is set by one of them, a moment later. */
+  #readFirst() {
+    const gateway = this.#gateway;
+    let isDue = true;
+    const read = () => {
+      if (isDue && gateway === this.#gateway) this.#read();
+      isDue = false;
+    };
+    if (this.#getToken !== null) read();
+    else if (document.readyState === "complete") setTimeout(read);
+    else {
+      document.addEventListener("DOMContentLoaded", read, { once: true });
+      setTimeout(read, SCRIPTS_DELAY); // that event may be past
+    }
+  }
 
   #read() {
     if (!this.#gateway) return;

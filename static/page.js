@@ -77,6 +77,7 @@ function showProblem(text) {
 function itemOf({ id, product, brand, fileUrl }) {
   const picture = document.createElement("img");
   Object.assign(picture, { loading: "lazy", decoding: "async", alt: `${product} – ${brand}`, src: fileUrl });
+  picture.addEventListener("error", () => picture.replaceWith(missingPicture(picture.alt)));
   const link = document.createElement("a");
   Object.assign(link, { href: fileUrl, target: "_blank", rel: "noopener" });
   link.append(picture, ...[product, brand].map(captionOf));
@@ -84,6 +85,16 @@ function itemOf({ id, product, brand, fileUrl }) {
   item.append(link);
   items.set(id, item);
   return item;
+}
+
+/** @param {string} alt */
+function missingPicture(alt) {
+  const text = document.createElement("span");
+  text.className = "missing";
+  text.setAttribute("role", "img");
+  text.setAttribute("aria-label", alt);
+  text.textContent = "The picture could not be loaded.";
+  return text;
 }
 
 /** @param {string} text */

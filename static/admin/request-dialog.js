@@ -31,6 +31,7 @@ const reloadSoon = throttled(1000, () => load().catch(() => {})); // the next ch
 dialog.addEventListener("close", () => {
   if (currentView().request) navigate({ request: null });
 });
+image.addEventListener("error", () => (picture.hidden = true));
 element("close").addEventListener("click", () => dialog.close());
 element("retry").addEventListener("click", retry);
 element("cancel").addEventListener("click", cancel);
@@ -67,7 +68,7 @@ export async function showDialog(view) {
   try {
     await load();
   } catch (error) {
-    if (id === shownId) setText(element("detail-problem"), messageOf(error));
+    if (id === shownId) showProblem(id, error);
   }
 }
 
@@ -135,9 +136,11 @@ function showFacts(facts) {
 
 /** @param {AdminRequest} request */
 function showPicture({ publicUrl, product, brand }) {
-  picture.hidden = !publicUrl;
   setAttribute(picture, "href", publicUrl);
-  setAttribute(image, "src", publicUrl);
+  if (image.getAttribute("src") !== publicUrl) {
+    picture.hidden = !publicUrl;
+    setAttribute(image, "src", publicUrl);
+  }
   image.alt = publicUrl ? `${product} – ${brand}` : "";
 }
 
@@ -266,7 +269,14 @@ async function act(button, action) {
   reloadSoon();
 }
 
-/** @param {unknown} error */
-function messageOf(error) {
-  return error instanceof Error ? error.message : String(error);
+/**
+ * @param {string} id
+ * @param {unknown} error
+ */
+function showProblem(id, error) {
+  const isUnknown = error instanceof GatewayError && error.status === 404;
+  if (isUnknown) setText(element("detail-title"), "No such request");
+  const message = error instanceof GatewayError ? error.message : "The gateway cannot be reached.";
+  const unknown = `There is no request “${id}”. The link may be cut off, or of another gateway.`;
+  setText(element("detail-problem"), isUnknown ? unknown : message);
 }

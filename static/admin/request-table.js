@@ -33,6 +33,9 @@ const elsewhere = new Set();
 /** @type {Query|null} null: nothing was asked for yet */
 let query = null;
 
+/** @type {Query|null} what the rows are of */
+let shownQuery = null;
+
 /** @type {string|null} the cursor of the page after this one; null on the last page */
 let nextCursor = null;
 
@@ -100,7 +103,10 @@ export async function load() {
   } catch (error) {
     if (asked !== query) return;
     isBehind = !(error instanceof GatewayError && error.status === 400);
-    if (isBehind) throw error;
+    if (isBehind) {
+      if (asked !== shownQuery) showNothing("The requests could not be loaded; it is tried again.");
+      throw error;
+    }
     setText(element("list-problem"), /** @type {GatewayError} */ (error).message);
     showPage({ requests: [], nextCursor: null });
   }
@@ -153,9 +159,23 @@ function isWithinPage({ createdAt }, { cursor }) {
   return nextCursor === null || createdAt >= oldest.request.createdAt;
 }
 
+/**
+ * Take the rows away, which are of another question than the one that is asked.
+ * @param {string} text
+ */
+function showNothing(text) {
+  rows.clear();
+  nextCursor = null;
+  const [body] = element("requests", HTMLTableElement).tBodies;
+  setChildren(body, [h("tr", {}, h("td", { class: "placeholder", colspan: 7 }, text))]);
+  setText(element("found"), null);
+  showPageButtons();
+}
+
 /** @param {RequestPage} page */
 function showPage({ requests, nextCursor: next }) {
   nextCursor = next;
+  shownQuery = query;
   const before = new Map(rows);
   rows.clear();
   for (const request of requests) {

@@ -44,6 +44,7 @@ class Item {
   /** @param {() => void} onChoose */
   constructor(onChoose) {
     this.picture = h("img", { alt: "", loading: "lazy", decoding: "async" });
+    this.picture.addEventListener("error", () => (this.picture.hidden = true)); // its empty square stays
     this.mark = h("span", { class: "mark" });
     this.bar = h("progress", { max: "100", "aria-hidden": "true" });
     this.name = h("span", { class: "name", dir: "auto" });
@@ -73,8 +74,10 @@ class Item {
     setAttribute(this.button, "title", name);
     setAttribute(this.button, "aria-current", isShown ? "true" : null);
     const url = status === "completed" ? publicUrl : null;
-    this.picture.hidden = !url;
-    setAttribute(this.picture, "src", url);
+    if (this.picture.getAttribute("src") !== url) {
+      this.picture.hidden = !url;
+      setAttribute(this.picture, "src", url);
+    }
     const isRunning = !isFinal(body);
     const reached = isRunning && progress !== null ? fill(texts.progress, { percent }) : null;
     setText(this.mark, status === "failed" ? (isCanceled(body) ? "–" : "!") : reached);
