@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from gateway.n8n.executions import Ended, Executions, ExecutionsUnavailable, Running
+from gateway.n8n.execution_search import Ended, Finding, Lookup, Running
+from gateway.n8n.executions import Executions, ExecutionsUnavailable
 from gateway.n8n.reports import Completed, apply_report
 from gateway.realtime.announcer import Announcer
 from gateway.telemetry.logging import log_fields, reason_of
@@ -82,34 +83,45 @@ class Cancellations:
     async def stop(self) -> int:
         """Ask n8n to stop what it runs for canceled requests; how many there were."""
         stops = await cancellations.claim_stops(self._database, MAX_STOPS)
-        settled = await asyncio.gather(*map(self._settle, stops), return_exceptions=True)
+        if not stops:
+            return 0
+        found: dict[str, Finding | None] = {}
+        if self._executions is not None:
+            try:
+                found = await self._executions.of_requests(map(_lookup, stops))
+            except ExecutionsUnavailable as error:
+                log.warning("n8n_not_asked", reason=str(error), requests=len(stops))
+        settled = await asyncio.gather(*(self._settle(stop, found) for stop in stops), return_exceptions=True)
         for outcome in settled:
             if isinstance(outcome, BaseException):
                 raise outcome
         return len(stops)
 
-    async def _settle(self, stop: Stop) -> None:
+    async def _settle(self, stop: Stop, found: dict[str, Finding | None]) -> None:
         request = stop.request
         bind_contextvars(**log_fields(request))  # each has a task of its own
         if self._executions is None:
             await self._end(stop, "not_stopped", "N8N_API_URL is not set")
             return
+        match found.get(request.id):
+            case Running(execution_id):
+                await self._stop(stop, execution_id, self._executions)
+            case Ended(execution_id, report):
+                if isinstance(report, Completed):  # the picture exists and was paid for
+                    await apply_report(self._database, self._announcer, request.id, report, actor=ACTOR)
+                await self._end(stop, "not_stopped", "its execution had ended", execution_id)
+            case None:
+                asked = request.id in found
+                await self._again(stop, "n8n has no execution of it" if asked else "n8n could not be asked")
+
+    async def _stop(self, stop: Stop, execution_id: str, executions: Executions) -> None:
         try:
-            found = await self._executions.of_request(request.id, request.n8n_execution_id, stop.sent_at)
-            if isinstance(found, Running):
-                await self._executions.stop(found.execution_id)
-                await self._end(stop, "stopped", None, found.execution_id)
-                return
+            await executions.stop(execution_id)
         except ExecutionsUnavailable as error:
-            log.warning("n8n_not_asked", reason=str(error))
+            log.warning("n8n_not_stopped", reason=str(error), execution=execution_id)
             await self._again(stop, str(error), final=not error.is_passing)
-            return
-        if isinstance(found, Ended):
-            if isinstance(found.report, Completed):  # the picture exists and was paid for
-                await apply_report(self._database, self._announcer, request.id, found.report, actor=ACTOR)
-            await self._end(stop, "not_stopped", "its execution had ended", found.execution_id)
-            return
-        await self._again(stop, "n8n has no execution of it")
+        else:
+            await self._end(stop, "stopped", None, execution_id)
 
     async def _again(self, stop: Stop, reason: str, *, final: bool = False) -> None:
         if final or stop.canceled_seconds >= STOP_WITHIN_SECONDS:
@@ -121,3 +133,9 @@ class Cancellations:
         detail: dict[str, object] = {"reason": reason, "executionId": execution_id}
         await cancellations.end_stop(self._database, stop.request.id, kind, detail, actor=ACTOR)
         log.info("n8n_stop", outcome=kind, reason=reason, execution=execution_id)
+
+
+def _lookup(stop: Stop) -> Lookup:
+    request = stop.request
+    # As if overdue: n8n's number alone is no proof that the execution is this request's.
+    return Lookup(request.id, request.n8n_execution_id, stop.sent_at, overdue=True)

@@ -16,7 +16,7 @@ from gateway.server.processes import bind
 from gateway.settings import Settings
 from storage import cancellations
 from tests.conftest import People, Person
-from tests.gateway.test_executions import KEY, ExecutionsApi
+from tests.executions_api import ExecutionsApi, asking
 from tests.running import RunningGateway, eventually, running_gateway, serving
 
 
@@ -63,8 +63,7 @@ async def api() -> AsyncIterator[StoppingApi]:
 def settings(settings: Settings, api: StoppingApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(stopping, "STOP_AGAIN_SECONDS", 0.1)
-    key = Settings.load({"n8n_api_url": api.url, "n8n_api_key": KEY}).n8n_api_key
-    return settings.model_copy(update={"n8n_api_url": api.url, "n8n_api_key": key})
+    return asking(settings, api, monkeypatch)
 
 
 async def cancel(gateway: RunningGateway, person: Person, request_id: str) -> None:
