@@ -17,7 +17,7 @@ from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
-from gateway.api import callback, cancel, generate, health, history, images, metrics, pages, status
+from gateway.api import callback, cancel, generate, health, history, images, metrics, pages, sign_in, status
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
 from gateway.api.application import Application
@@ -196,6 +196,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *health.routes(),
             *metrics.routes(),
             *documents.routes(),
+            *sign_in.routes,
             *pages.routes,
         ],
         worker=worker,

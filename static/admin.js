@@ -139,15 +139,17 @@ async function attempt(work) {
 
 /** @param {GatewayError} error */
 function askToSignIn(error) {
-  const open = element("detail", HTMLDialogElement);
-  if (open.open) open.close();
-  stop();
-  const hadToken = token() !== null;
+  const [hadToken, wasOpen] = [token() !== null, pollTimer !== null];
   if (error.status === 401) clearToken();
   element("sign-out").hidden = token() === null;
   element("sign-in").hidden = false;
   const invalid = hadToken ? "That token is not valid, or it has expired." : null;
-  setText(element("sign-in-problem"), error.status === 403 ? error.message : invalid);
+  const open = element("detail", HTMLDialogElement);
+  if (open.open) open.close();
+  stop();
+  const ended = wasOpen ? "Your session has ended. Please sign in again." : invalid;
+  const other = "You are signed in, but not as an administrator. Ask whoever runs this gateway for a sign-in link.";
+  setText(element("sign-in-problem"), error.status === 403 ? other : ended);
   element("token").focus();
 }
 

@@ -57,12 +57,14 @@ async function showLibrary(read) {
     showProblem("");
   } catch (error) {
     if (error instanceof GatewayError && error.status === 401) {
-      element("library").hidden = true; // the form says what to do
+      element("library").hidden = true;
+      element("signed-out").hidden = false;
       return;
     }
     showProblem("Your library could not be loaded. Please try again later.");
   }
   element("library").hidden = false;
+  element("signed-out").hidden = true;
   element("library-empty").hidden = items.size > 0 || !element("library-problem").hidden;
   element("more").hidden = nextCursor === null;
 }

@@ -1,4 +1,5 @@
-"""When a request is canceled by itself, and when n8n is to be asked to stop what it runs for a canceled one."""
+"""When a request is canceled by itself, when n8n is to be asked to stop what it runs for a canceled one, and which
+sign-in links have been used."""
 
 from alembic import op
 
@@ -20,12 +21,22 @@ ALTER TABLE ai_image_requests
     ADD COLUMN IF NOT EXISTS cancel_at timestamptz,
     ADD COLUMN IF NOT EXISTS stop_at timestamptz""",
     *_INDEXES,
+    "CREATE TABLE IF NOT EXISTS ai_gateway_sign_ins (id uuid PRIMARY KEY, expires_at timestamptz NOT NULL)",
+    "ALTER TABLE ai_gateway_sign_ins ENABLE ROW LEVEL SECURITY",
+    "REVOKE ALL ON ai_gateway_sign_ins FROM PUBLIC",
+    """
+DO $$ BEGIN
+    IF to_regrole('anon') IS NOT NULL AND to_regrole('authenticated') IS NOT NULL THEN
+        REVOKE ALL ON ai_gateway_sign_ins FROM anon, authenticated;
+    END IF;
+END $$""",
 )
 
 SQLITE = (
     "ALTER TABLE ai_image_requests ADD COLUMN cancel_at TEXT",
     "ALTER TABLE ai_image_requests ADD COLUMN stop_at TEXT",
     *_INDEXES,
+    "CREATE TABLE ai_gateway_sign_ins (id TEXT PRIMARY KEY, expires_at TEXT NOT NULL)",
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.n8n import dispatcher, stopping
+from gateway.n8n import retries, stopping
 from gateway.settings import Settings
 from storage import cancellations
 from storage.transitions import Outcome
@@ -138,7 +138,7 @@ async def test_whoever_watches_sees_it(gateway: RunningGateway, ada: Person) -> 
 async def test_between_two_attempts_nothing_is_sent_any_more(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "FIRST_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(retries, "FIRST_RETRY_SECONDS", 0.2)
     n8n.answers(scripted_n8n.DATABASE_LOST)
     request_id = await gateway.submitted(ada.id)
     await n8n.until_received(request_id)
