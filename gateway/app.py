@@ -18,6 +18,7 @@ from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
 from gateway.api import callback, cancel, generate, health, history, images, metrics, pages, sign_in, status
+from gateway.api.admin import bulk, export
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
 from gateway.api.application import Application
@@ -192,6 +193,8 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *images.routes,
             *history.routes(),
             *admin_statistics.routes(),
+            *bulk.routes,
+            *export.routes,
             *admin_requests.routes,
             *health.routes(),
             *metrics.routes(),
