@@ -3,10 +3,12 @@ import { clearToken, get, storeToken, token } from "./admin/api.js";
 import { showCharts } from "./admin/charts.js";
 import { descendant, element, setAttribute, setText } from "./admin/dom.js";
 import { dateTime } from "./admin/format.js";
-import { currentView, navigate, onNavigate } from "./admin/navigation.js";
+import { currentView, isFiltered, navigate, onNavigate } from "./admin/navigation.js";
+import "./admin/keys.js";
 import * as dialog from "./admin/request-dialog.js";
 import * as table from "./admin/request-table.js";
 import { showStatistics } from "./admin/statistics.js";
+import "./admin/selection.js";
 import { throttled } from "./admin/throttle.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
 
@@ -96,6 +98,8 @@ async function start() {
   pollTimer = setInterval(poll, POLL_INTERVAL);
   hasJustRead = true;
   subscribe();
+  // A link with a filter is a link to the list.
+  if (isFiltered(currentView())) element("requests-title").scrollIntoView({ block: "start" });
   await dialog.showDialog(currentView());
 }
 

@@ -37,11 +37,11 @@ export async function get(path, parameters = {}) {
 }
 
 /**
- * A picture of `/api/admin/…`.
+ * A file of `/api/admin/…`.
  * @param {string} path
  * @param {Parameters} [parameters]
  */
-export async function getPicture(path, parameters = {}) {
+export async function getFile(path, parameters = {}) {
   const response = await request(`/api/admin/${path}${query(parameters)}`);
   return response.blob();
 }

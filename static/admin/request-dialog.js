@@ -160,9 +160,10 @@ function factsOf({ request, costEstimate, sentAt, deadlineAt }) {
   facts.push(
     ["Took", duration(secondsTaken(request))],
     ["Cost", costEstimate === null ? cost : `${cost}, estimated ${money(costEstimate)}`],
-    ["Organization", filterLink("organizationId", organizationId)],
-    ["User", filterLink("userId", userId)],
-    ["Request", h("code", {}, request.requestId)],
+    ["Organization", filterLink("organizationId", organizationId, request.organizationName)],
+    ["User", filterLink("userId", userId, request.userEmail)],
+    ["Request", h("span", {}, h("code", {}, request.requestId), copyButton("Copy id", request.requestId))],
+    ["As curl", copyButton("Copy as curl", curlOf(request.requestId))],
     ["n8n execution", executionId ? foreign(executionId) : "–"],
   );
   if (retryOf) facts.push(["Retry of", link({ request: retryOf }, h("code", {}, retryOf))]);
@@ -191,9 +192,29 @@ function submittedFact({ createdAt }) {
  * An id that leads to its requests.
  * @param {"organizationId"|"userId"} parameter
  * @param {string} id
+ * @param {string|null} name
  */
-function filterLink(parameter, id) {
-  return link({ [parameter]: id, cursor: null, request: null }, h("code", {}, id));
+function filterLink(parameter, id, name) {
+  const anchor = link({ [parameter]: id, cursor: null, newer: null, request: null }, h("code", {}, id));
+  return name === null ? anchor : h("span", {}, foreign(name), " ", anchor);
+}
+
+/** @param {string} id */
+function curlOf(id) {
+  return `curl -H "Authorization: Bearer $TOKEN" "${location.origin}/api/admin/requests/${id}"`;
+}
+
+/**
+ * @param {string} label
+ * @param {string} text
+ */
+function copyButton(label, text) {
+  const button = h("button", { type: "button", class: "quiet copy" }, label);
+  button.addEventListener("click", () => {
+    const copied = () => setText(element("result"), "Copied.");
+    navigator.clipboard.writeText(text).then(copied, () => setText(element("result"), text));
+  });
+  return button;
 }
 
 /** @param {TimelineEvent[]} events */

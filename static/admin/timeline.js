@@ -51,14 +51,16 @@ const DETAILS = {
  * @param {TimelineEvent[]} events
  */
 export function timelineRows(events) {
-  return runsOf(events).map((run) => {
+  return runsOf(events).map((run, number, runs) => {
     const { kind, at, actor, detail } = run.first;
+    const before = runs[number - 1]?.last.at;
+    const since = before === undefined ? "" : `+${duration((Date.parse(at) - Date.parse(before)) / 1000)}`;
     const level = ERRORS.has(kind) ? "error" : DOUBTS.has(kind) ? "doubt" : null;
     const time = h("time", { datetime: at, title: at }, dateTime(at));
     return h(
       "tr",
       { "data-level": level },
-      h("th", { scope: "row" }, time),
+      h("th", { scope: "row" }, time, h("small", {}, since)),
       h("td", {}, KINDS[kind] ?? sentenceCase(kind)),
       h("td", {}, ...(run.count > 1 ? [progressOf(run)] : detailsOf(detail))),
       h("td", {}, actorName(actor)),
