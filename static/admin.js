@@ -9,6 +9,7 @@ import * as dialog from "./admin/request-dialog.js";
 import * as table from "./admin/request-table.js";
 import { showStatistics } from "./admin/statistics.js";
 import "./admin/selection.js";
+import "./theme.js";
 import { throttled } from "./admin/throttle.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
 

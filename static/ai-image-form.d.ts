@@ -39,6 +39,8 @@ export interface AiImageFormTexts {
   /** `{duration}` */
   usually: string;
   usuallyUnknown: string;
+  /** `{duration}` */
+  left: string;
   longer: string;
   completed: string;
   completedIntro: string;
@@ -61,6 +63,8 @@ export interface AiImageFormTexts {
   offlineSubmitting: string;
   offlineRunning: string;
   reconnecting: string;
+  /** `{quota}` */
+  limitReached: string;
   unreachable: string;
   signedOut: string;
   /** `{time}`, `{countdown}` */

@@ -57,6 +57,7 @@ class AiImageForm extends Base {
   #refusals = new Refusals();
   /** @type {Usage|null} */
   #usage = null;
+  #usageReadAt = 0;
   /** @type {string|null} the id of the request that is shown; null: the form */
   #shown = null;
   /** @type {object|null} stands for the submission that waits for its answer */
@@ -146,6 +147,7 @@ class AiImageForm extends Base {
     const hadFocus = Boolean(this.shadowRoot?.activeElement);
     if (wasStarted) this.#stop();
     this.#user?.lastShown.clearAnonymous();
+    this.#user?.draft.clearAnonymous();
     this.#view = this.#newView();
     this.#requests = this.#newRequests();
     this.#refusals = new Refusals();
@@ -160,7 +162,7 @@ class AiImageForm extends Base {
   #newView() {
     return new View({
       onSubmit: (values) => this.#submit(values),
-      onInput: () => this.#render(),
+      onInput: () => this.#keepDraft(),
       onAnother: () => this.#another(),
       onRetry: () => this.#retry(),
       onEdit: () => this.#editShown(),
@@ -300,6 +302,7 @@ class AiImageForm extends Base {
       this.#hasRead = true;
       this.#isSignedOut = false;
       this.#requests.follow();
+      this.#restoreDraft();
       this.#render();
       await this.#restoreShown();
     } catch (error) {
@@ -309,6 +312,20 @@ class AiImageForm extends Base {
       else if (status === 404) this.#user?.lastShown.set(null);
       else this.#readIn(READ_RETRY_DELAY);
     }
+  }
+
+  /** Bring back what was typed before a reload; who types already is not interrupted. */
+  #restoreDraft() {
+    const typed = this.#user?.draft.get();
+    const { product, brand } = this.#view.form.values();
+    if (!typed || product || brand || !(typed.product || typed.brand)) return;
+    this.#view.form.reset(typed);
+    this.#render();
+  }
+
+  #keepDraft() {
+    this.#user?.draft.set(this.#view.form.values());
+    this.#render();
   }
 
   async #restoreShown() {
@@ -327,6 +344,7 @@ class AiImageForm extends Base {
       const usage = await gateway?.usage();
       if (!usage || gateway !== this.#gateway) return;
       this.#usage = usage;
+      this.#usageReadAt = Date.now();
       this.#dispatch("ai-image-usage", usage);
       this.#render();
     } catch {
@@ -363,6 +381,7 @@ class AiImageForm extends Base {
       acceptedId = requestId;
       this.#release(submission);
       this.#view.form.reset();
+      this.#user?.draft.set({ product: "", brand: "" });
       this.#show(requestId, { focus: true });
     };
     try {
@@ -512,7 +531,7 @@ class AiImageForm extends Base {
     if (!this.#gateway) return;
     const shown = this.#shownBody();
     const cancellation = this.#cancellation?.requestId === this.#shown ? this.#cancellation : null;
-    const refusal = this.#refusals.get(this.#organizationId());
+    const refusal = this.#refusals.get(this.#organizationId()) ?? this.#spentLimit();
     this.#view.update({
       texts: this.#texts,
       language: this.#language(),
@@ -531,6 +550,19 @@ class AiImageForm extends Base {
     clearTimeout(this.#timer);
     if (refusal?.until || (shown && !isFinal(shown))) this.#timer = setTimeout(this.#render, 1000);
   };
+
+  /**
+   * That the hour's limit is used up, told before anybody submits in vain.
+   * @returns {import("./ai-image-form/refusals.js").Refusal|null}
+   */
+  #spentLimit() {
+    const limit = this.#usage?.limit;
+    if (!limit || limit.remaining > 0) return null;
+    const until = this.#usageReadAt + limit.resetSeconds * 1000;
+    if (until <= Date.now()) return null;
+    const message = fill(this.#texts.limitReached, { quota: limit.quota });
+    return { message, code: "rate_limited", until };
+  }
 
   /** The Body of the request that is shown; null while the form is. */
   #shownBody() {

@@ -2,8 +2,10 @@
 import { AiImageForm } from "./ai-image-form.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
 import { element } from "./page-elements.js";
+import { showProgress } from "./progress-icon.js";
+import "./theme.js";
 
-/** @import { Asset, Usage } from "./gateway.js" */
+/** @import { Asset, Body, Usage } from "./gateway.js" */
 
 const PAGE_SIZE = 12;
 
@@ -21,10 +23,52 @@ let nextCursor = null;
 
 form.addEventListener("ai-image-usage", ({ detail }) => showUsage(detail));
 form.addEventListener("ai-image-update", ({ detail }) => {
+  showProgress(detail);
+  showRunning(detail);
   if (detail.status === "completed") refresh(); // here, in another tab, on another device
 });
 element("more").addEventListener("click", showMore);
 refresh();
+
+/** @type {Map<string, HTMLLIElement>} of requests that run, by their ids */
+const runningItems = new Map();
+
+/**
+ * Keep a picture's place in the library while it is made.
+ * @param {Body} body
+ */
+function showRunning({ requestId, status, progress, product, brand }) {
+  const isRunning = status === "pending" || status === "processing";
+  const item = runningItems.get(requestId);
+  if (!isRunning) {
+    runningItems.delete(requestId);
+    item?.remove();
+  } else if (item) {
+    const bar = item.querySelector("progress");
+    if (bar && progress !== null) bar.value = progress;
+  } else if (!element("library").hidden) {
+    const added = runningItemOf(product, brand);
+    runningItems.set(requestId, added);
+    element("assets").prepend(added);
+  }
+  element("library-empty").hidden = items.size + runningItems.size > 0 || !element("library-problem").hidden;
+}
+
+/**
+ * @param {string} product
+ * @param {string} brand
+ */
+function runningItemOf(product, brand) {
+  const place = document.createElement("div");
+  place.className = "running";
+  const bar = document.createElement("progress");
+  bar.max = 100;
+  bar.setAttribute("aria-label", `${product} – ${brand}`);
+  place.append(bar);
+  const item = document.createElement("li");
+  item.append(place, ...[product, brand].map(captionOf));
+  return item;
+}
 
 /** Read the newest assets; older ones that are shown already stay. */
 function refresh() {
@@ -65,7 +109,7 @@ async function showLibrary(read) {
   }
   element("library").hidden = false;
   element("signed-out").hidden = true;
-  element("library-empty").hidden = items.size > 0 || !element("library-problem").hidden;
+  element("library-empty").hidden = items.size + runningItems.size > 0 || !element("library-problem").hidden;
   element("more").hidden = nextCursor === null;
 }
 

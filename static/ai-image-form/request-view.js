@@ -24,7 +24,7 @@ export class RequestView {
     this.notice = h("p", { part: "notice", class: "hint", role: "status", hidden: true });
     this.error = h("p", { part: "error", class: "error", role: "alert", hidden: true });
     this.caption = h("figcaption", { part: "caption" });
-    this.figure = h("figure", { part: "figure" }, this.#picture, this.caption);
+    this.figure = h("figure", { part: "figure" }, this.#picture, this.progress, this.caption);
     this.download = h("a", { part: "button", class: "button", target: "_blank", rel: "noopener" });
     this.retry = h("button", { part: "button", type: "button", onclick: onRetry });
     this.edit = h("button", { part: "button-secondary", class: "secondary", type: "button", onclick: onEdit });
@@ -33,8 +33,8 @@ export class RequestView {
     this.cancel.addEventListener("click", () => this.cancel.getAttribute("aria-disabled") ?? onCancel());
     this.actions = h("div", { class: "actions" }, this.download, this.retry, this.edit, this.another, this.cancel);
     this.element = h("section", { part: "request", "aria-labelledby": "request-title", hidden: true });
-    const { heading, intro, figure, progress, notice, error, actions } = this;
-    this.element.append(heading, intro, figure, progress, notice, error, actions);
+    const { heading, intro, figure, notice, error, actions } = this;
+    this.element.append(heading, intro, figure, notice, error, actions);
     this.#picture.addEventListener("error", () => {
       this.#isBroken = true;
       setText(this.error, this.#texts.pictureMissing);
@@ -114,7 +114,9 @@ export class RequestView {
 function timing(texts, elapsed, typical) {
   const isLate = typical !== null && elapsed > 2 * Math.max(typical, 5);
   const usual = typical === null ? texts.usuallyUnknown : fill(texts.usually, { duration: duration(typical, texts) });
-  return `${duration(elapsed, texts)} · ${isLate ? texts.longer : usual}`;
+  const left = typical === null ? 0 : Math.round(typical - elapsed);
+  const remaining = left > 0 ? ` · ${fill(texts.left, { duration: duration(left, texts) })}` : "";
+  return `${duration(elapsed, texts)} · ${isLate ? texts.longer : usual}${remaining}`;
 }
 
 /**
