@@ -17,7 +17,8 @@ from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
-from gateway.api import callback, generate, health, history, images, metrics, pages, status
+from gateway.api import callback, cancel, generate, health, history, images, metrics, pages, sign_in, status
+from gateway.api.admin import bulk, export
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
 from gateway.api.application import Application
@@ -30,6 +31,7 @@ from gateway.drain import Drain
 from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
 from gateway.n8n.recovery import DeadlineSweeper
+from gateway.n8n.stopping import Cancellations
 from gateway.n8n.webhook import Webhook
 from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus, InProcessBus
@@ -137,7 +139,7 @@ async def alerting(state: State, identity: str) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def working(state: State) -> AsyncIterator[None]:
-    """Run the dispatcher and the sweeper."""
+    """Run the dispatcher, the sweeper and the cancellations."""
     settings = state.settings
     dispatcher = Dispatcher(
         settings,
@@ -153,7 +155,12 @@ async def working(state: State) -> AsyncIterator[None]:
     sweeper = DeadlineSweeper(
         state.database, state.announcer, settings.ai_deadline_seconds, executions, attempts=settings.n8n_attempts
     )
-    tasks = keep_running(dispatcher.run, "dispatcher"), keep_running(sweeper.run, "deadline-sweeper")
+    cancellations = Cancellations(state.database, state.announcer, executions)
+    tasks = [
+        keep_running(dispatcher.run, "dispatcher"),
+        keep_running(sweeper.run, "deadline-sweeper"),
+        keep_running(cancellations.run, "cancellations"),
+    ]
     try:
         yield
     finally:
@@ -180,15 +187,19 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         [
             *extra_routes,
             *generate.routes,
+            *cancel.routes,
             *callback.routes,
             *status.routes,
             *images.routes,
             *history.routes(),
             *admin_statistics.routes(),
+            *bulk.routes,
+            *export.routes,
             *admin_requests.routes,
             *health.routes(),
             *metrics.routes(),
             *documents.routes(),
+            *sign_in.routes,
             *pages.routes,
         ],
         worker=worker,

@@ -66,6 +66,7 @@ WORDS = (
         "group_concat({}, ' ')",
         "costs.amount_of",
     ),
+    Word("AUTH_USERS", "the table of users, which is Supabase's", "auth.users", "auth_users"),
     Word("= ANY({})", "is one of a list", "= ANY({})", "IN (SELECT value FROM json_each({}))"),
     Word(
         "JSON_OBJECT",
