@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.n8n import stopping
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import cancellations
 from tests.conftest import People, Person
