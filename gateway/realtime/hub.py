@@ -48,7 +48,7 @@ USERS = 1000
 SLICE = 256
 """Most subscribers that one update is delivered to before others get a turn of the loop."""
 
-_DELIVERED = {name: Tally(metrics.DELIVERIES.labels(name)) for name in ("websocket", "events", "poll")}
+_DELIVERED = {name: Tally(metrics.DELIVERIES.labels(name)) for name in ("websocket", "supabase", "events", "poll")}
 _LATENCY = HistogramTally(metrics.CALLBACK_TO_CLIENT)
 
 _LOWEST_ID = "00000000-0000-0000-0000-000000000000"

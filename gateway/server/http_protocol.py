@@ -16,7 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.realtime.connection import ABORT, Upgrade
-from gateway.server.upgrade import UpgradeRefused, accepting
+from gateway.server.upgrade import UpgradeRefused, accepting, refuse_if_asked
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
 
 MAX_HEAD = 64 * 1024
@@ -96,6 +96,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         path = target.path.decode("ascii", "replace").removeprefix(self.root_path)
         try:
             answer = accepting(self.scope["method"], path, headers, websockets.endpoints.keys())
+            upgrade = Upgrade(path, target.query or b"", headers, self._client_host(headers))
+            refuse_if_asked(websockets.endpoints[path].refusal(upgrade))
         except UpgradeRefused as error:
             self.transport.write(error.answer)
             self.transport.close()
@@ -104,7 +106,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]
         protocol = WebSocketProtocol(websockets, self.connections, self.loop)
         self.transport.set_protocol(protocol)
-        protocol.begin(self.transport, Upgrade(path, target.query or b"", headers, self._client_host(headers)), answer)
+        protocol.begin(self.transport, upgrade, answer)
         if rest:
             protocol.data_received(rest)
 
