@@ -5,12 +5,12 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
+import structlog
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from gateway.alerting.claims import Claims, InProcessClaims, RedisClaims
 from gateway.alerting.database_outage import DatabaseOutage
@@ -20,8 +20,9 @@ from gateway.alerting.notifier import Notifier
 from gateway.api import callback, generate, health, history, images, metrics, pages, status
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
+from gateway.api.application import Application
+from gateway.api.cors import cors
 from gateway.api.documents import routes as documents
-from gateway.api.errors import HANDLERS, UNEXPECTED
 from gateway.api.security_headers import SecurityHeaders
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.auth.tokens import Authenticator
@@ -51,6 +52,8 @@ from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.identity import identity_of
 from storage.public_urls import PublicUrls
+
+log = structlog.get_logger(__name__)
 
 
 def build_state(settings: Settings) -> State:
@@ -89,6 +92,8 @@ def build_state(settings: Settings) -> State:
 @contextlib.asynccontextmanager
 async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
     """Keep the parts running; with `worker`, the dispatcher and the sweeper too."""
+    for warning in state.settings.warnings:
+        log.warning("setting_warning", warning=warning)
     async with state.database:
         await check_schema(state.database)
         identity = await identity_of(state.database)
@@ -158,7 +163,7 @@ async def working(state: State) -> AsyncIterator[None]:
             await executions.aclose()
 
 
-def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
+def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequence[BaseRoute] = ()) -> Application:
     """The ASGI application of one process.
 
     Args:
@@ -177,8 +182,7 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
                 supabase.PATH: supabase.SupabaseEndpoint(sessions),
             },
         ),
-        worker=worker,
-        routes=[
+        [
             *extra_routes,
             *generate.routes,
             *callback.routes,
@@ -188,60 +192,49 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
             *admin_statistics.routes(),
             *admin_requests.routes,
             *health.routes(),
-            *metrics.routes,
-            *documents.routes,
+            *metrics.routes(),
+            *documents.routes(),
             *pages.routes,
         ],
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origins=sorted(settings.origins),
-                allow_credentials=True,
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
-                expose_headers=["ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
-            ),
-            Middleware(SecurityHeaders, images=origin_of(settings.storage_base)),
-            UNEXPECTED,
-        ],
+        worker=worker,
+        cors=lambda inside: cors(inside, settings),
     )
 
 
-def create_worker_app(settings: Settings) -> Starlette:
+def create_worker_app(settings: Settings) -> Application:
     """The worker as an application that tells operators how it is, and nobody anything else."""
-    routes = [*health.routes(), *metrics.routes]
-    return _application(
-        build_state(settings), WebSockets.of(settings, {}), worker=True, routes=routes, middleware=[UNEXPECTED]
-    )
+    routes = [*health.routes(), *metrics.routes()]
+    return _application(build_state(settings), WebSockets.of(settings, {}), routes, worker=True)
 
 
 def _application(
     state: State,
     websockets: WebSockets,
+    routes: Sequence[BaseRoute],
     *,
     worker: bool,
-    routes: Sequence[BaseRoute],
-    middleware: Sequence[Middleware] = (),
-) -> Starlette:
+    cors: Callable[[ASGIApp], CORSMiddleware] | None = None,
+) -> Application:
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, object]]:
+    async def lifespan(app: Application) -> AsyncIterator[dict[str, object]]:
         async with running(state, worker=worker):
             yield {"gateway": state, "websockets": websockets}  # in every connection's state, and in the server's
 
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=lifespan)
+    security_headers = SecurityHeaders(images=origin_of(state.settings.storage_base))
+    return Application(routes, lifespan=lifespan, security_headers=security_headers, cors=cors)
 
 
-def app_with_worker() -> Starlette:
+def app_with_worker() -> Application:
     """The application of one of several server processes, by the environment alone."""
     return _app_from_environment(worker=True)
 
 
-def app_without_worker() -> Starlette:
+def app_without_worker() -> Application:
     """The same without the dispatcher and the watch: `gateway worker` runs them."""
     return _app_from_environment(worker=False)
 
 
-def _app_from_environment(*, worker: bool) -> Starlette:
+def _app_from_environment(*, worker: bool) -> Application:
     settings = Settings.load()
     configure_logging(production=settings.environment == "production")
     return create_app(settings, worker=worker)

@@ -1,6 +1,9 @@
 """How the gateway speaks to other services over HTTP: one kind of client, and answers read within bounds.
 
 httpx limits each read, but neither the whole time nor the size; `ask` does.
+
+`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` hold for n8n, Supabase and the alert webhook, never for this
+machine, which no proxy elsewhere could reach.
 """
 
 import ssl
@@ -26,12 +29,15 @@ def tls_context() -> ssl.SSLContext:
 
 
 def new_client(**options: Any) -> httpx.AsyncClient:  # noqa: ANN401 - httpx's own
-    """A client that believes `tls_context` and takes nothing from the environment.
+    """A client that believes `tls_context`, and follows the environment's proxies except to `_THIS_MACHINE`.
 
     Args:
         options: what `httpx.AsyncClient` takes besides.
     """
-    return httpx.AsyncClient(verify=tls_context(), trust_env=False, **options)
+    return httpx.AsyncClient(verify=tls_context(), trust_env=True, mounts=dict.fromkeys(_THIS_MACHINE), **options)
+
+
+_THIS_MACHINE = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
 
 
 async def ask(

@@ -51,9 +51,9 @@ class ChannelClient:
         await self.websocket.send(json.dumps(frame))
         return ref
 
-    async def receive(self) -> Message:
-        """The next message; its form is checked."""
-        async with asyncio.timeout(SECONDS):
+    async def receive(self, seconds: float | None = SECONDS) -> Message:
+        """The next message, within so many seconds or whenever it comes; its form is checked."""
+        async with asyncio.timeout(seconds):
             frame = json.loads(await self.websocket.recv())
         if self._vsn == "2.0.0":
             join_ref, ref, topic, event, payload = frame

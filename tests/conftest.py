@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api import metrics
 from gateway.settings import Settings
 from gateway.telemetry.logging import configure_logging
 from storage import migrations
@@ -38,6 +39,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.delenv("NEXT_PUBLIC_APP_URL", raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _metrics_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test reads what it has just done."""
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

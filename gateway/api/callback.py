@@ -10,6 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from structlog.contextvars import bind_contextvars
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import FLAG, Schema, content, errors, json_body
 from gateway.api.errors import ApiError, unauthorized
 from gateway.api.parsing import read_json_object
 from gateway.api.responses import json_response
@@ -26,6 +28,46 @@ from storage.transitions import Applied, Outcome
 log = structlog.get_logger(__name__)
 
 
+# No types where what is unusable is dropped: n8n words things its own way, and repeats whatever is refused.
+_CALLBACK: Schema = {
+    "description": "An object with these properties.",
+    "properties": {
+        "requestId": {"description": "The request; `executionId` will do with the global secret."},
+        "status": {"description": "`processing`, `completed` or `failed`; may be missing beside an `error`."},
+        "Key": {"description": "`bucket/path` of the picture, with `completed`."},
+        "Id": {"description": "The object's id, with `completed`."},
+        "error": {"description": "Anything; cleaned and cut to 2,000 characters."},
+        "progress": {"description": "0 to 100, as a number or as text."},
+        "cost": {"description": "What it cost, as a number or as text."},
+        "executionId": {"description": "n8n's, as text or as a number."},
+    },
+}
+_TAKEN: Schema = {
+    "type": "object",
+    "properties": {"success": {"const": True}, "duplicate": FLAG, "ignored": FLAG},
+    "required": ["success"],
+    "additionalProperties": False,
+}
+
+
+@operation(
+    "Report on a request (n8n)",
+    security=[{"callbackSecret": []}],
+    requestBody=json_body(_CALLBACK),
+    responses={
+        "200": content(_TAKEN, "Taken. `duplicate`: it was already so. `ignored`: it came too late."),
+        **errors(
+            (400, "Missing or wrong fields."),
+            (401, "No good secret."),
+            (404, "There is no such request."),
+            (408, "The body did not arrive in time."),
+            (409, "Completed with another Key or Id."),
+            (413, "The body is too large."),
+            (415, "Not application/json."),
+            (503, "Briefly unavailable."),
+        ),
+    },
+)
 async def callback(request: Request) -> Response:
     """Apply a callback."""
     state = state_of(request)

@@ -11,11 +11,12 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from structlog.contextvars import bind_contextvars
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import USER, Schema, content, errors, json_body, parameter, ref, trimmed_text
 from gateway.api.errors import ApiError
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
-from gateway.api.parsing import read_json_object, text_field, user_of
+from gateway.api.parsing import MAX_BODY, MAX_TEXT, read_json_object, text_field, user_of
 from gateway.api.responses import json_response
 from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
@@ -48,6 +49,66 @@ MAX_KEY = 255
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
+_NAME = trimmed_text(MAX_TEXT)
+_SUBMISSION: Schema = {
+    "security": USER,
+    "parameters": [
+        parameter(
+            "Idempotency-Key",
+            "header",
+            "For 24 hours, the same key and body mean the same request.",
+            {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+        )
+    ],
+    "requestBody": json_body(
+        {
+            "type": "object",
+            "properties": {
+                "Product": _NAME,
+                "Your Brand": _NAME,
+                "organizationId": {"type": ["string", "null"], "format": "uuid"},
+            },
+            "required": ["Product", "Your Brand"],
+        }
+    ),
+}
+_REFUSALS = errors(
+    (400, "A missing or unusable field, or no organization."),
+    (401, "No good credential."),
+    (402, "The organization's budget for the month is spent; `Retry-After` says when it renews."),
+    (403, "Not a member of the organization, or a cookie from a foreign page."),
+    (408, "The body did not arrive in time."),
+    (413, f"The body is larger than {MAX_BODY // 1024} KiB."),
+    (415, "Not application/json."),
+    (422, "The Idempotency-Key was used with another body."),
+    (429, "The hour's quota is used up; `Retry-After` says when there is room."),
+    (503, "Briefly unavailable."),
+)
+_ACCEPTED: Schema = {
+    "type": "object",
+    "properties": {
+        "requestId": {"type": "string", "format": "uuid"},
+        "status": {"const": "pending"},
+        "message": {"type": "string"},
+    },
+    "required": ["requestId", "status", "message"],
+}
+_FAILURE: Schema = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "code": {"type": "string"}, "request": ref("Body")},
+    "required": ["error", "code", "request"],
+}
+
+
+@operation(
+    "Submit a request",
+    description="Answers once the request is durable. It is sent to n8n within a second.",
+    responses={
+        "202": content(_ACCEPTED, "Accepted; `Location`, `RateLimit-Policy` and `RateLimit` come along."),
+        **_REFUSALS,
+    },
+    **_SUBMISSION,
+)
 async def generate(request: Request) -> Response:
     """Take a submission: 202 once it is durable. `AI_GENERATION_MODE=sync` makes it wait for the end."""
     state = state_of(request)
@@ -60,6 +121,17 @@ async def generate(request: Request) -> Response:
     return json_response(content, 202, headers)
 
 
+@operation(
+    "Submit a request and wait for its end",
+    description="With `AI_GENERATION_MODE=sync`, `/api/ai-generate` does this too.",
+    responses={
+        "200": content(ref("Body"), "Completed."),
+        "202": content(ref("Body"), "Not final within `AI_SYNC_TIMEOUT_SECONDS`: it goes on, see `Location`."),
+        "500": content(_FAILURE, "The generation failed."),
+        **_REFUSALS,
+    },
+    **_SUBMISSION,
+)
 async def generate_sync(request: Request) -> Response:
     """Take a submission and answer when it is final: 200 or 500; 202 when that takes too long, and it goes on."""
     user = await user_of(request)
@@ -94,7 +166,7 @@ async def _until_final(state: State, user: User, submitted: Update) -> Update:
             wait=state.settings.ai_sync_timeout_seconds,
         )
     except DatabaseUnavailable as error:
-        log.warning("sync_wait_failed", reason=reason_of(error))
+        log.warning("sync_wait_failed", request_id=submitted.request_id, reason=reason_of(error))
         return submitted
     return found or submitted
 
@@ -142,9 +214,8 @@ async def submit_for(state: State, user: User, submission: Submission) -> Submit
         refused = refused_submission(refusal)
         metrics.SUBMISSIONS.labels(refused.code).inc()
         raise refused from refusal
-    bind_contextvars(**log_fields(submitted.request))
     if not submitted.repeated:
-        log.info("submitted")
+        log.info("submitted", **log_fields(submitted.request))
         metrics.SUBMISSIONS.labels("accepted").inc()
         state.announcer.announce(submitted.request)
         state.dispatch_due.set()

@@ -1,16 +1,28 @@
 """What a user has: `GET /api/ai-requests`, `GET /api/assets` and `GET /api/usage`."""
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime
 
 import msgspec
 from async_lru import alru_cache
+from jwt.utils import base64url_decode, base64url_encode
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import (
+    MAYBE_TEXT,
+    READ_ERRORS,
+    TEXT,
+    USER,
+    Schema,
+    content,
+    object_of,
+    page_of,
+    parameter,
+    ref,
+)
 from gateway.api.errors import ApiError
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
@@ -38,6 +50,18 @@ TYPICAL_FRESH_SECONDS = 30.0
 """How long that answer is good: every open page asks."""
 
 
+PAGING = [
+    parameter("limit", "query", f"Most entries ({PAGE}).", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
+    parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"}),
+]
+
+
+@operation(
+    "Own requests, newest first",
+    security=USER,
+    parameters=[parameter("status", "query", "Only these.", {"enum": [*Status, ""]}), *PAGING],
+    responses=page_of("requests", ref("Body")),
+)
 async def ai_requests(request: Request) -> Response:
     """A page of the user's requests, newest first."""
     user = await user_of(request)
@@ -48,6 +72,21 @@ async def ai_requests(request: Request) -> Response:
     return json_response({"requests": bodies, "nextCursor": cursor_of(page.next)})
 
 
+_ASSET = object_of(
+    id=TEXT,
+    name=TEXT,
+    type=TEXT,
+    format=MAYBE_TEXT,
+    status=MAYBE_TEXT,
+    fileUrl=MAYBE_TEXT,
+    requestId=TEXT,
+    product=TEXT,
+    brand=TEXT,
+    createdAt=TEXT,
+)
+
+
+@operation("Own assets, newest first", security=USER, parameters=PAGING, responses=page_of("assets", _ASSET))
 async def assets(request: Request) -> Response:
     """A page of the user's generated assets, newest first."""
     user = await user_of(request)
@@ -72,12 +111,30 @@ async def assets(request: Request) -> Response:
     return json_response({"assets": content, "nextCursor": cursor_of(page.next)})
 
 
+_COUNT: Schema = {"type": "integer"}
+_AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
+_USAGE = object_of(
+    limit=object_of(quota=_COUNT, remaining=_COUNT, windowSeconds=_COUNT, resetSeconds=_COUNT),
+    month=object_of(spent=_AMOUNT, reserved=_AMOUNT),
+    organizations={
+        "type": "array",
+        "items": object_of(organizationId=TEXT, budget=MAYBE_TEXT, committed=_AMOUNT, remaining=MAYBE_TEXT),
+    },
+    typicalSeconds={"type": ["number", "null"]},
+)
+
+
 class Usage:
     """What `/api/usage` says, with a memory of its own for what is the same for all."""
 
     def __init__(self) -> None:
         self._typical_seconds = alru_cache(maxsize=1, ttl=TYPICAL_FRESH_SECONDS)(_typical_seconds)
 
+    @operation(
+        "Own costs of this month (UTC) and remaining limits",
+        security=USER,
+        responses={"200": content(_USAGE, "`typicalSeconds` is the median of the last completions."), **READ_ERRORS},
+    )
     async def usage(self, request: Request) -> Response:
         """What the user has spent, what is left of the limits, and how long a picture usually takes."""
         user = await user_of(request)
@@ -137,7 +194,7 @@ def cursor_of(position: Position | None) -> str | None:
     if position is None:
         return None
     text = f"{position.created_at.astimezone(UTC).isoformat()} {position.id}"
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    return base64url_encode(text.encode()).decode()
 
 
 def _position(cursor: str) -> Position:
@@ -145,10 +202,10 @@ def _position(cursor: str) -> Position:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", cursor):
         raise wrong
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        text = base64url_decode(cursor).decode()
         created_at, _, request_id = text.partition(" ")
         moment = datetime.fromisoformat(created_at).astimezone(UTC)
-    except (binascii.Error, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise wrong from error
     parsed = parse_id(request_id)
     if parsed is None:

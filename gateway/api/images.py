@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.api.errors import ApiError
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import REQUEST_ID, TEXT, errors, parameter
+from gateway.api.errors import ApiError, not_found
 from gateway.ids import parse_id
 from gateway.signed_urls import NoSuchObject, StorageUnavailable
 from gateway.state import state_of
@@ -26,24 +28,32 @@ CACHE_SECONDS = 300
 """How long a browser may keep the redirect: well below the life of what it leads to."""
 
 
+@operation(
+    "The picture of a private bucket",
+    parameters=[REQUEST_ID, parameter("token", "path", "What makes the URL unguessable.", TEXT, required=True)],
+    responses={
+        "302": {"description": "`Location` is a signed URL that soon ends."},
+        **errors((404, "No such picture."), (503, "The object store, or the database, is briefly unavailable.")),
+    },
+)
 async def image(request: Request) -> Response:
     """Redirect to the picture."""
     state = state_of(request)
     request_id, token = parse_id(request.path_params["request_id"]), request.path_params["token"]
     found = None if request_id is None else await reads.read(state.database, request_id)
     if found is None or not hmac.compare_digest(found.picture_token.encode(), token.encode(errors="surrogateescape")):
-        raise _not_found()
+        raise not_found("Picture")
     if (
         found.status is not Status.COMPLETED
         or found.storage_key is None
         or not state.urls.is_private(found.storage_key)
     ):
-        raise _not_found()
+        raise not_found("Picture")
     try:
         url = await state.signed_urls.of(found.storage_key)
     except NoSuchObject as error:
         log.warning("picture_missing", **log_fields(found))
-        raise _not_found() from error
+        raise not_found("Picture") from error
     except StorageUnavailable as error:
         log.warning("picture_not_signed", **log_fields(found), reason=str(error))
         raise ApiError(
@@ -53,10 +63,6 @@ async def image(request: Request) -> Response:
             {"Retry-After": "2"},
         ) from error
     return RedirectResponse(url, 302, {"Cache-Control": f"private, max-age={CACHE_SECONDS}"})
-
-
-def _not_found() -> ApiError:
-    return ApiError(404, "not_found", "There is no such picture.")
 
 
 routes = [Route(PICTURES + "/{request_id}/{token}", image, methods=["GET"])]

@@ -1,30 +1,29 @@
-"""`/` and `/static/…`: what a browser loads."""
-
-from pathlib import Path
+"""`/`, `/admin` and `/static/…`: what a browser loads."""
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import Route
 
-_PACKAGE = Path(__file__).parent.parent
-
-STATIC = _PACKAGE / "static" if (_PACKAGE / "static").is_dir() else _PACKAGE.parent / "static"
-"""The files: inside the package when it is installed from a wheel, beside it in a working copy."""
+from gateway.api.static_files import static_files
 
 
 async def index(request: Request) -> Response:
     """The form."""
-    return FileResponse(STATIC / "index.html")
+    return static_files().answer(request, "index.html")
 
 
 async def admin(request: Request) -> Response:
     """The dashboard. The page holds no data: what it shows is asked for with an administrator's credential."""
-    return FileResponse(STATIC / "admin.html")
+    return static_files().answer(request, "admin.html")
 
 
-routes: list[BaseRoute] = [
+async def file(request: Request) -> Response:
+    """A file."""
+    return static_files().answer(request, request.path_params["path"])
+
+
+routes = [
     Route("/", index, methods=["GET"]),
     Route("/admin", admin, methods=["GET"]),
-    Mount("/static", StaticFiles(directory=STATIC), name="static"),
+    Route("/static/{path:path}", file, methods=["GET"]),
 ]

@@ -124,7 +124,8 @@ def number_parameter(request: Request, name: str, most: int) -> int | None:
     Raises:
         ApiError: 400.
     """
-    text = request.query_params.get(name)
+    # Most polls have no query, and making a dictionary of none costs two microseconds.
+    text = request.query_params.get(name) if request.scope["query_string"] else None
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > most:

@@ -9,9 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.api.errors import ApiError
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, Schema, content, errors, parameter, ref
+from gateway.api.errors import not_found
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import number_parameter, user_of
+from gateway.api.preconditions import matches
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
 from gateway.realtime.event_stream import EventStream
@@ -25,6 +28,41 @@ MAX_WAIT = 60
 MAX_VERSION = 2**31 - 1
 
 
+_WAITING_REFUSALS = errors(
+    (401, "No good credential."),
+    (403, "A cookie from a foreign page."),
+    (404, "Unknown, another user's, or no id at all."),
+    (429, "Too many open connections."),
+    (503, "Briefly unavailable, or overloaded."),
+)
+
+
+@operation(
+    "Read a request",
+    security=USER,
+    parameters=[
+        REQUEST_ID,
+        parameter(
+            "wait",
+            "query",
+            "Seconds to wait for something newer than `version` (or than If-None-Match names).",
+            {"type": "integer", "minimum": 0, "maximum": MAX_WAIT},
+        ),
+        parameter(
+            "version",
+            "query",
+            "The version already seen.",
+            {"type": "integer", "minimum": 0, "maximum": MAX_VERSION},
+        ),
+        parameter("If-None-Match", "header", 'The ETag already seen, `"v<version>"`.', TEXT),
+    ],
+    responses={
+        "200": content(ref("Body"), "The request; its `ETag` is its version."),
+        "304": {"description": "Nothing newer than If-None-Match names."},
+        **errors((400, "An unusable parameter.")),
+        **_WAITING_REFUSALS,
+    },
+)
 async def status(request: Request) -> Response:
     """The request as it is, or as soon as it is newer than the client has seen."""
     user = await user_of(request)
@@ -44,10 +82,10 @@ async def status(request: Request) -> Response:
     else:
         update = await state.reader.own(request_id, user.id)
     if update is None:
-        raise _not_found()
+        raise not_found()
     etag = f'"v{update.version}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if known is not None and _matches(known, etag):
+    if known is not None and matches(known, etag):
         return Response(status_code=304, headers=headers)
     state.hub.record_poll(update, user.id)
     return json_response(bytes(update.body), headers=headers)
@@ -68,7 +106,7 @@ async def events(request: Request) -> ASGIApp:
         registration.enter_context(state.hub.joined(inbox))
         found = await state.subscriptions.add_ids(inbox, [request_id])
         if not found:
-            raise _not_found()
+            raise not_found()
         update = found[0]
         if update.is_final and update.version == seen:
             return Response(status_code=204)
@@ -82,6 +120,28 @@ async def events(request: Request) -> ASGIApp:
         )
 
 
+_EVENT: Schema = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"const": "update"},
+        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Body")},
+    },
+    "required": ["id", "event", "data"],
+}
+
+
+@operation(
+    "Watch a request by Server-Sent Events",
+    description="`id` is the version, `event` is `update`, `data` is the Body. Ends after a final status.",
+    security=USER,
+    parameters=[REQUEST_ID, parameter("Last-Event-ID", "header", "The version already seen.", TEXT)],
+    responses={
+        "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": _EVENT}}},
+        "204": {"description": "Final, and already seen: do not come back."},
+        **_WAITING_REFUSALS,
+    },
+)
 class EventsEndpoint:
     """`events` as an ASGI application: Starlette's function endpoints answer with a `Response` only."""
 
@@ -98,17 +158,8 @@ def _request_id(request: Request) -> str:
     """
     parsed = parse_id(request.path_params["request_id"])
     if parsed is None:
-        raise _not_found()
+        raise not_found()
     return parsed
-
-
-def _not_found() -> ApiError:
-    return ApiError(404, "not_found", "Request not found")
-
-
-def _matches(header: str, etag: str) -> bool:
-    """Whether If-None-Match names `etag` (weak comparison, RFC 9110, section 13.1.2)."""
-    return header.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in header.split(","))
 
 
 routes = [

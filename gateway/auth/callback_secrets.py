@@ -1,9 +1,10 @@
 """What opens the callback: one secret for everything, and one for each request."""
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
+
+from jwt.utils import base64url_encode
 
 from gateway.settings import Settings
 
@@ -36,7 +37,7 @@ class CallbackSecrets:
 
 def _request_token(secret: str, request_id: str) -> str:
     digest = hmac.digest(secret.encode(), request_id.lower().encode(), hashlib.sha256)
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url_encode(digest).decode()
 
 
 def _matches_any(provided: str, secrets: Iterable[str]) -> bool:

@@ -1,11 +1,10 @@
 """The access token in the cookie that Supabase's server-side clients keep."""
 
-import base64
-import binascii
 import re
 from urllib.parse import unquote
 
 import msgspec
+from jwt.utils import base64url_decode
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
@@ -28,10 +27,9 @@ def session_token(headers: Headers) -> str | None:
 
 def _access_token(session: str) -> str | None:
     if session.startswith("base64-"):
-        encoded = session.removeprefix("base64-")
         try:
-            session = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-        except (binascii.Error, ValueError):
+            session = base64url_decode(session.removeprefix("base64-")).decode()
+        except ValueError:
             return None
     else:
         session = unquote(session)

@@ -41,9 +41,10 @@ def _settings_and_problems() -> tuple[Settings, list[str], frozenset[str]]:
     except SettingsError as error:
         problems, wrong = error.problems, error.names
     while True:
-        defaults = {name: Settings.model_fields[name].default for name in wrong}
-        try:  # development: there, every default is good
-            return Settings.load({**defaults, "environment": "development"}), problems, wrong
+        # Development on this machine: there, every default is good. Nothing is tried that rests on these two.
+        defaults = {name: Settings.model_fields[name].default for name in (*wrong, "environment", "app_url")}
+        try:
+            return Settings.load(defaults), problems, wrong
         except SettingsError as error:  # one that goes with another, which has just become a default
             more = error.names - wrong or frozenset().union(*(names for _, names in _TRIES if names & wrong))
             wrong = wrong | more if more - wrong else frozenset(Settings.model_fields)

@@ -9,8 +9,8 @@ import socket
 from pathlib import Path
 
 import click
-from starlette.applications import Starlette
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
 
 from gateway.app import create_app
 from gateway.demo.n8n import StandInN8n
@@ -25,7 +25,7 @@ FOLDER = Path(".gateway-demo")
 """Where the demo keeps its database and its pictures, in the current folder."""
 
 
-def demo_app(settings: Settings, store: ObjectStore) -> Starlette:
+def demo_app(settings: Settings, store: ObjectStore) -> ASGIApp:
     """The gateway's application with the stand-ins inside."""
     session = DemoSession(settings)
     app = create_app(
@@ -33,8 +33,7 @@ def demo_app(settings: Settings, store: ObjectStore) -> Starlette:
         extra_routes=[*session.routes, *store.routes, *StandInN8n(settings, store).routes],
     )
     # A page elsewhere could point its own name at 127.0.0.1 and read the session (DNS rebinding).
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
-    return app
+    return TrustedHostMiddleware(app, allowed_hosts=["127.0.0.1", "localhost"])
 
 
 def run_demo(listener: socket.socket) -> None:

@@ -1,10 +1,10 @@
 """A signed-in demo user: a member of one organization, known to the browser by the cookie that Supabase would set."""
 
 import asyncio
-import base64
 import time
 
 import msgspec
+from jwt.utils import base64url_encode
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -73,7 +73,7 @@ class DemoSession:
         return self._signed_in(await pages.admin(request))
 
     def _signed_in(self, response: Response) -> Response:
-        cookie = base64.urlsafe_b64encode(msgspec.json.encode(self._content())).rstrip(b"=").decode()
+        cookie = base64url_encode(msgspec.json.encode(self._content())).decode()
         response.set_cookie("sb-demo-auth-token", f"base64-{cookie}", max_age=LIFETIME, samesite="lax")
         return response
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import click
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from gateway.demo import demo_app
 from gateway.demo.object_store import ObjectStore
@@ -60,7 +60,7 @@ def run_stack(listener: socket.socket) -> None:
         serve_in_processes(settings, listener, WORKERS, factory="gateway.demo.stack:app")
 
 
-def app() -> Starlette:
+def app() -> ASGIApp:
     """The application of one of the stack's server processes."""
     settings = Settings.load()
     configure_logging(production=False)

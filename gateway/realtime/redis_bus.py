@@ -1,7 +1,7 @@
 """The bus over Redis (or Valkey) pub/sub.
 
-Two connections: one publishes, one receives, and neither waits for a client. What one turn of the loop brings goes out
-in one write: updates, of each request the newest; subscriptions gather for a millisecond.
+Two connections: one publishes, one receives, and neither waits for a client. What a turn of the loop brings goes out in
+one write: updates, of each request the newest, and subscriptions; under load, what a millisecond brings.
 
 The receiver proves that it hears: a canary goes out every second on a channel of this process and must come back; when
 it does not, the connection is rebuilt, every topic is subscribed anew, and `on_gap` is called, because what was
@@ -16,6 +16,7 @@ import contextlib
 import random
 import time
 import uuid
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -52,8 +53,8 @@ MAX_UNANSWERED = 5_000
 """Most PUBLISH commands without an answer; what comes meanwhile waits, of each request the newest."""
 
 GATHER_SECONDS = 0.001
-"""How long subscriptions gather before they go out together: in a storm of connections, a write for each would cost
-more than anything else."""
+"""Shortest time between two writes: what comes sooner gathers. A single message goes out at once; under load a write
+for each would cost more than anything else."""
 
 ALL_SECONDS = 5.0
 """How long `all` is published after a process has last said that it listens to it."""
@@ -94,6 +95,7 @@ class RedisBus(Bus):
         self._unconfirmed: dict[bytes, int] = {}
         """Subscriptions on their way, by channel: a channel that was given up and taken again counts twice."""
         self._changed: set[bytes] = set()
+        self._changes_pace = _Pace()
         self._live = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -164,7 +166,7 @@ class RedisBus(Bus):
 
     def _change(self, channel: bytes) -> None:
         if not self._changed:
-            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._send_changes)
+            self._changes_pace.soon(self._send_changes)
         self._changed.add(channel)
 
     def _send_changes(self) -> None:
@@ -268,6 +270,25 @@ class RedisBus(Bus):
         self.on_update(update)
 
 
+class _Pace:
+    """Calls something soon: in this turn of the loop, unless it was called less than `GATHER_SECONDS` ago."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def soon(self, do: Callable[[], None]) -> None:
+        """Call `do`; the caller asks again only after that."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        wait = self._last + GATHER_SECONDS - now
+        if wait <= 0:
+            self._last = now
+            loop.call_soon(do)
+        else:
+            self._last += GATHER_SECONDS
+            loop.call_later(wait, do)
+
+
 class _Publisher:
     """The connection that publishes."""
 
@@ -279,6 +300,7 @@ class _Publisher:
         self._unanswered = 0
         self._answered_at = 0.0
         self._flushing = False
+        self._pace = _Pace()
         self._all_until = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
@@ -308,7 +330,7 @@ class _Publisher:
             metrics.PUBLISH_FAILURES.inc()
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._pace.soon(self._flush)
 
     def send(self, channel: bytes, message: bytes) -> None:
         """Publish at once, if there is a connection."""

@@ -18,8 +18,9 @@ from storage.request import Request
 BATCH = 500
 """Most ids or users named in one query."""
 
-CONCURRENCY = 2
-"""Most queries of each kind at once: they must leave connections to those who write."""
+CONCURRENCY = 1
+"""Most queries of each kind at once: what comes meanwhile makes the next one cheaper, and connections are left to those
+who write."""
 
 MAX_WAITING = 20_000
 """Most readers that wait for a query; more are refused at once."""

@@ -13,10 +13,12 @@ from typing import Any
 import httptools
 from starlette.datastructures import Headers
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import is_ssl
 
 from gateway.realtime.connection import ABORT, Upgrade
-from gateway.server.upgrade import UpgradeRefused, accepting, refuse_if_asked
+from gateway.server.upgrade import UpgradeRefused, accepting, refused_by_transport
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
 
 MAX_HEAD = 64 * 1024
@@ -29,6 +31,12 @@ _NOT_FORWARDED = frozenset((b"connection", b"upgrade", b"http2-settings"))
 """The headers that ask for an upgrade."""
 
 
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    """An end's host and port; None on a Unix socket."""
+    found = transport.get_extra_info(name)
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP with a bound on the head's size and on the time it may take."""
 
@@ -37,7 +45,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _ignoring_upgrade = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        # uvicorn's own, without the two socket objects that it makes to ask for two addresses.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server, self.client = _address(transport, "sockname"), _address(transport, "peername")
+        self.scheme = "https" if is_ssl(transport) else "http"
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -97,7 +110,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         try:
             answer = accepting(self.scope["method"], path, headers, websockets.endpoints.keys())
             upgrade = Upgrade(path, target.query or b"", headers, self._client_host(headers))
-            refuse_if_asked(websockets.endpoints[path].refusal(upgrade))
+            if (refusal := websockets.endpoints[path].refusal(upgrade)) is not None:
+                raise refused_by_transport(refusal)
         except UpgradeRefused as error:
             self.transport.write(error.answer)
             self.transport.close()

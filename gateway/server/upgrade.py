@@ -56,15 +56,10 @@ def accepting(method: str, path: str, headers: Headers, paths: Collection[str]) 
     )
 
 
-def refuse_if_asked(refusal: UpgradeRefusal | None) -> None:
-    """Refuse what the transport itself does not let in.
-
-    Raises:
-        UpgradeRefused: `refusal`, as a response.
-    """
-    if refusal is not None:
-        status = refusal.status
-        raise UpgradeRefused(f"{status.value} {status.phrase}".encode(), refusal.code, refusal.error)
+def refused_by_transport(refusal: UpgradeRefusal) -> UpgradeRefused:
+    """What the transport itself does not let in."""
+    status = refusal.status
+    return UpgradeRefused(f"{status.value} {status.phrase}".encode(), refusal.code, refusal.error)
 
 
 def _is_nonce(key: str) -> bool:

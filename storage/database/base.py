@@ -117,10 +117,13 @@ class Database(ABC):
         return await batches.add(item)
 
     async def _shielded(self, unit: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.create_task(unit)
+        return await asyncio.shield(self._keep(asyncio.create_task(unit)))
+
+    def _keep(self, task: "asyncio.Task[T]") -> "asyncio.Task[T]":
+        """Let `task` end, though nobody may wait for it, before the database is closed."""
         self._units.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._units.discard(task)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -134,21 +134,27 @@ class PostgresDatabase(Database):
                 return
         self._pool.terminate()
 
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-        connection = await self._taken()
+    async def _use(self, work: Callable[[asyncpg.pool.PoolConnectionProxy], Awaitable[T]]) -> T:
+        connection = await self._take()
         try:
-            yield connection
-        finally:
+            result = await work(connection)
+        except (asyncio.CancelledError, TimeoutError):
+            # The server is still at it, and may stay so. The pool waits for that, or ends the connection.
+            self._keep(asyncio.create_task(self._pool.release(connection, timeout=CONNECT_SECONDS)))
+            raise
+        except BaseException:
             await self._give_back(connection)
+            raise
+        await self._give_back(connection)
+        return result
 
-    async def _taken(self) -> asyncpg.pool.PoolConnectionProxy:
+    async def _take(self) -> asyncpg.pool.PoolConnectionProxy:
         while self._idle:
             connection, _ = self._idle.pop()
             if _is_open(connection):
                 return connection
             await self._pool.release(connection)
-        return await self._pool.acquire()
+        return await self._pool.acquire(timeout=CONNECT_SECONDS)
 
     async def _give_back(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         if not _is_open(connection) or connection.is_in_transaction() or self._pool.is_closing():
@@ -160,15 +166,14 @@ class PostgresDatabase(Database):
             await self._pool.release(self._idle.pop(0)[0])
 
     async def _in_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        async with self._connection() as connection, connection.transaction():
-            return await work(_PostgresTransaction(connection))
+        async def in_transaction(connection: asyncpg.pool.PoolConnectionProxy) -> T:
+            async with connection.transaction():
+                return await work(_PostgresTransaction(connection))
+
+        return await self._use(in_transaction)
 
     async def _read(self, sql: str, values: Values) -> list[Row]:
-        connection = await self._taken()
-        try:
-            return await _fetch(connection, sql, values)
-        finally:
-            await self._give_back(connection)
+        return await self._use(lambda connection: _fetch(connection, sql, values))
 
     _write = _read
 

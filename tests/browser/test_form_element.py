@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Page, Route, WebSocket, expect
 
-from gateway.api.pages import STATIC
+from gateway.api.static_files import FOLDER as STATIC
 from tests.browser.accessibility import violations
 from tests.browser.form import answer, body, fill, heading, open_plain, picture, submissions, submit, told
 from tests.running import eventually

@@ -24,7 +24,7 @@ OWN = "https://app.example.com"
 
 @pytest.fixture
 def authenticator() -> Authenticator:
-    return Authenticator(Settings.load({"app_url": OWN, "supabase_jwt_secret": SECRET}))
+    return Authenticator(Settings.load({"supabase_jwt_secret": SECRET}).model_copy(update={"app_url": OWN}))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -80,7 +80,12 @@ async def test_bad_tokens_are_refused(authenticator: Authenticator, bad: str) ->
 
 
 async def test_a_little_clock_difference_is_forgiven(authenticator: Authenticator) -> None:
-    assert (await authenticator.user_of_token(token(exp=int(time.time()) - 2))).id == USER
+    now = int(time.time())
+    assert (await authenticator.user_of_token(token(exp=now - 2))).id == USER
+    assert (await authenticator.user_of_token(token(iat=now + 50, nbf=now + 50))).id == USER
+    for early in (token(iat=now + 70), token(nbf=now + 70)):
+        with pytest.raises(InvalidToken):
+            await authenticator.user_of_token(early)
 
 
 def cookie(access_token: str, *, form: str = "base64", name: str = "sb-project-auth-token") -> str:

@@ -23,14 +23,15 @@ async def test_run_database_migration(database_url: str) -> None:
 
 def test_set_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("N8N_WEBHOOK_URL", "https://n8n.example.com/webhook/path")
-    monkeypatch.setenv("N8N_WEBHOOK_SECRET", "to-n8n")
-    monkeypatch.setenv("AI_CALLBACK_SECRET", "from-n8n")
+    monkeypatch.setenv("N8N_WEBHOOK_SECRET", "to-n8n-" + "x" * 32)
+    monkeypatch.setenv("AI_CALLBACK_SECRET", "from-n8n-" + "x" * 32)
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", "y" * 40)
     monkeypatch.setenv("AI_GENERATION_RATE_LIMIT_PER_HOUR", "7")
     monkeypatch.setenv("NEXT_PUBLIC_APP_URL", "https://app.example.com/")
     settings = Settings.load()
     assert settings.n8n_webhook_url == "https://n8n.example.com/webhook/path"
-    assert settings.n8n_webhook_secret.get_secret_value() == "to-n8n"
-    assert settings.ai_callback_secret.get_secret_value() == "from-n8n"
+    assert settings.n8n_webhook_secret.get_secret_value() == "to-n8n-" + "x" * 32
+    assert settings.ai_callback_secret.get_secret_value() == "from-n8n-" + "x" * 32
     assert settings.ai_generation_rate_limit_per_hour == 7
     assert settings.callback_url == "https://app.example.com/api/ai-callback"
 

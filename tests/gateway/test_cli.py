@@ -70,6 +70,16 @@ def test_check_tells_of_settings_and_connections_at_once(monkeypatch: pytest.Mon
         assert output.count(name) == 1, output
 
 
+def test_a_weak_secret_keeps_check_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_URL", "https://gateway.example.com")
+    monkeypatch.setenv("AI_CALLBACK_SECRET", "c" * 32)
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", "j" * 32)
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    output = run("check", expect=1)
+    assert "N8N_WEBHOOK_SECRET is not set" in output
+    assert "REDIS_URL: cannot be reached" in output
+
+
 def test_check_finds_nothing_wrong(postgres: Postgres, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres.url("migrated"))
     monkeypatch.setenv("REDIS_URL", valkey.url)

@@ -40,7 +40,7 @@ def test_the_wheel_runs_alone(installed: Path, tmp_path: Path) -> None:
         process.wait_for("The gateway's demo runs at")
         import httpx
 
-        for path, text in (("/", "<ai-image-form"), ("/static/gateway.js", "class GatewayClient")):
+        for path, text in (("/", "<ai-image-form"), ("/static/gateway.js", "export * from")):
             answer = httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False)
             assert answer.status_code == 200
             assert text in answer.text

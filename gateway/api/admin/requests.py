@@ -9,17 +9,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.api.errors import ApiError
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import (
+    MAYBE_TEXT,
+    READ_ERRORS,
+    REQUEST_ID,
+    TEXT,
+    USER,
+    UUID_OR_EMPTY,
+    Schema,
+    content,
+    errors,
+    json_body,
+    object_of,
+    page_of,
+    parameter,
+    ref,
+    trimmed_text,
+)
+from gateway.api.errors import ApiError, not_found
 from gateway.api.generate import refused_submission
-from gateway.api.history import cursor_of, page_asked_for, status_asked_for
-from gateway.api.parsing import admin_of, read_json_object, text_field
+from gateway.api.history import PAGING, cursor_of, page_asked_for, status_asked_for
+from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, text_field
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
 from gateway.state import State, state_of
 from gateway.telemetry.logging import log_fields
 from storage import administration, transitions
 from storage.errors import NotRetriable, Refusal
-from storage.lifecycle import Event
+from storage.lifecycle import Event, Status
 from storage.request import Request as AiRequest
 from storage.request import encode_body
 from storage.times import rfc3339
@@ -27,10 +45,50 @@ from storage.transitions import Outcome
 
 log = structlog.get_logger(__name__)
 
+REFUSALS = READ_ERRORS | errors((403, "Not an administrator, or a cookie from a foreign page."))
+_REFUSALS_OF_ONE = REFUSALS | errors((404, "Unknown."))
+_COUNT: Schema = {"type": "integer"}
+_SHOWN: Schema = {
+    "allOf": [ref("Body")],
+    "properties": {
+        "userId": TEXT,
+        "organizationId": TEXT,
+        "executionId": MAYBE_TEXT,
+        "retryOf": MAYBE_TEXT,
+        "attempts": _COUNT,
+    },
+}
+_EVENT = object_of(at=TEXT, version=_COUNT, kind=TEXT, actor=TEXT, detail={"type": "object"})
+_TIMELINE = object_of(
+    request=_SHOWN,
+    costEstimate=MAYBE_TEXT,
+    sentAt=MAYBE_TEXT,
+    deadlineAt=MAYBE_TEXT,
+    events={"type": "array", "items": _EVENT},
+)
+_REASON: Schema = {
+    "type": "object",
+    "properties": {"reason": {"anyOf": [trimmed_text(MAX_TEXT, may_be_empty=True), {"type": "null"}]}},
+}
+
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
+@operation(
+    "Everyone's requests, newest first",
+    security=USER,
+    parameters=[
+        parameter("status", "query", "Only these.", {"enum": [*Status, "stuck", ""]}),
+        parameter("organizationId", "query", "Only this organization's.", UUID_OR_EMPTY),
+        parameter("userId", "query", "Only this user's.", UUID_OR_EMPTY),
+        parameter("q", "query", "Words in product or brand.", trimmed_text(MAX_TEXT, may_be_empty=True)),
+        parameter("since", "query", "Not before this time or day (ISO 8601).", TEXT),
+        parameter("until", "query", "Before this time or day (ISO 8601).", TEXT),
+        *PAGING,
+    ],
+    responses=page_of("requests", _SHOWN) | REFUSALS,
+)
 async def list_requests(request: Request) -> Response:
     """A page of everyone's requests, newest first, by any of the filters together."""
     await admin_of(request)
@@ -40,6 +98,12 @@ async def list_requests(request: Request) -> Response:
     return json_response({"requests": [_shown(one, state) for one in page.rows], "nextCursor": cursor_of(page.next)})
 
 
+@operation(
+    "A request and what happened to it",
+    security=USER,
+    parameters=[REQUEST_ID],
+    responses={"200": content(_TIMELINE, "The timeline."), **_REFUSALS_OF_ONE},
+)
 async def one_request(request: Request) -> Response:
     """A request and everything that happened to it."""
     await admin_of(request)
@@ -47,7 +111,7 @@ async def one_request(request: Request) -> Response:
     request_id = _request_id(request)
     found = await administration.timeline(state.database, request_id)
     if found is None:
-        raise _not_found()
+        raise not_found()
     content = {
         "request": _shown(found.request, state),
         "costEstimate": None if found.cost_estimate is None else f"{found.cost_estimate:f}",
@@ -70,6 +134,16 @@ async def one_request(request: Request) -> Response:
 # -- doing ------------------------------------------------------------------------------------------------------------
 
 
+@operation(
+    "Submit a failed request anew",
+    security=USER,
+    parameters=[REQUEST_ID],
+    responses={
+        "202": content(object_of(requestId=TEXT, retryOf=TEXT, status={"const": "pending"}), "Submitted."),
+        **_REFUSALS_OF_ONE,
+        **errors((402, "The organization's budget is spent."), (409, "Not failed, or already retried.")),
+    },
+)
 async def retry(request: Request) -> Response:
     """Submit a failed request anew, for the same user and organization."""
     admin = await admin_of(request)
@@ -88,7 +162,7 @@ async def retry(request: Request) -> Response:
     except Refusal as refusal:
         raise refused_submission(refusal) from refusal
     if made is None:
-        raise _not_found()
+        raise not_found()
     log.info("retried", **log_fields(made), retry_of=request_id, actor=f"admin:{admin.id}")
     state.announcer.announce(made)
     state.dispatch_due.set()
@@ -96,17 +170,29 @@ async def retry(request: Request) -> Response:
     return json_response({"requestId": made.id, "retryOf": request_id, "status": made.status}, 202, headers)
 
 
+@operation(
+    "End an unfinished request",
+    security=USER,
+    parameters=[REQUEST_ID],
+    requestBody=json_body(_REASON, required=False),
+    responses={
+        "200": content(ref("Body"), "Failed."),
+        **_REFUSALS_OF_ONE,
+        **errors((400, "An unusable reason."), (409, "Already final."), (413, "Too large."), (415, "No JSON.")),
+    },
+)
 async def fail(request: Request) -> Response:
     """End an unfinished request as failed. A picture that comes later still wins."""
     admin = await admin_of(request)
     state = state_of(request)
     request_id = _request_id(request)
     body = await read_json_object(request) if request.headers.get("content-type") else {}
-    reason = text_field(body.get("reason") or "", "reason") or "The request was ended by an administrator."
+    given = body.get("reason")
+    reason = (given is not None and text_field(given, "reason")) or "The request was ended by an administrator."
     actor = f"admin:{admin.id}"
     applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
     if applied.request is None:
-        raise _not_found()
+        raise not_found()
     if applied.outcome is not Outcome.CHANGED:
         raise ApiError(409, "already_final", f"The request is already {applied.request.status}.")
     state.announcer.announce_change(applied, actor=actor)
@@ -147,12 +233,8 @@ def _moment(text: str, name: str) -> datetime:
 def _request_id(request: Request) -> str:
     parsed = parse_id(request.path_params["request_id"])
     if parsed is None:
-        raise _not_found()
+        raise not_found()
     return parsed
-
-
-def _not_found() -> ApiError:
-    return ApiError(404, "not_found", "Request not found")
 
 
 def _shown(request: AiRequest, state: State) -> dict[str, Any]:

@@ -12,7 +12,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api.admin import charts
-from gateway.api.errors import ApiError
+from gateway.api.admin.requests import REFUSALS
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import (
+    MAYBE_TEXT,
+    TEXT,
+    USER,
+    Schema,
+    content,
+    errors,
+    object_of,
+    parameter,
+)
+from gateway.api.errors import ApiError, not_found
 from gateway.api.parsing import admin_of, number_parameter
 from gateway.api.responses import json_response
 from gateway.state import State, state_of
@@ -41,6 +53,44 @@ CHARTS_KEPT = 32
 """Most drawings that are remembered, of some 20 KB each."""
 
 
+CHARTS = ("hours", "days", "costs")
+
+_COUNT: Schema = {"type": "integer"}
+_COUNTS = dict.fromkeys(("requests", *Status), _COUNT)
+_NUMBER: Schema = {"type": ["number", "null"]}
+
+
+def _list_of(**properties: Schema) -> Schema:
+    return {"type": "array", "items": object_of(**properties)}
+
+
+_STATS = object_of(
+    days=_COUNT,
+    totals=object_of(**_COUNTS, cost=TEXT),
+    successRate=_NUMBER,
+    seconds=object_of(mean=_NUMBER, p50=_NUMBER, p95=_NUMBER),
+    errors={"type": "object", "additionalProperties": _COUNT},
+    byHour=_list_of(hour=TEXT, **_COUNTS, cost=TEXT),
+    byDay=_list_of(day=TEXT, **_COUNTS, cost=TEXT),
+    byUser=_list_of(userId=TEXT, requests=_COUNT, cost=TEXT),
+    byOrganization=_list_of(organizationId=TEXT, requests=_COUNT, cost=TEXT),
+    queue=object_of(waiting=_COUNT, sending=_COUNT, processing=_COUNT, stuck=_COUNT, oldestSeconds={"type": "number"}),
+    connections=_COUNT,
+    processes=_COUNT,
+    callbackFailures=_COUNT,
+    dispatchFailures=_COUNT,
+    alerts=_list_of(name=TEXT, summary=TEXT, count=_COUNT, since=TEXT, endedAt=MAYBE_TEXT),
+)
+_DAYS = parameter("days", "query", f"How far back ({DAYS}).", {"type": "integer", "minimum": 1, "maximum": MAX_DAYS})
+_WIDTH = parameter(
+    "width",
+    "query",
+    f"Pixels it is shown at ({charts.WIDTH}): it is drawn {MIN_WIDTH} to {MAX_WIDTH} wide, in steps of {WIDTH_STEP}.",
+    {"type": "integer", "minimum": 0, "maximum": MAX_WIDTH_ASKED},
+)
+_UNUSABLE = errors((400, "An unusable parameter."))
+
+
 class Numbers:
     """What the dashboard shows, remembered for a moment: who asks at once waits for the one answer."""
 
@@ -48,6 +98,12 @@ class Numbers:
         self._statistics = alru_cache(maxsize=MAX_DAYS, ttl=FRESH_SECONDS)(_statistics)
         self._drawn = alru_cache(maxsize=CHARTS_KEPT, ttl=FRESH_SECONDS)(self._draw)
 
+    @operation(
+        "Statistics, what goes on now, and alerts",
+        security=USER,
+        parameters=[_DAYS],
+        responses={"200": content(_STATS, "Statistics."), **REFUSALS, **_UNUSABLE},
+    )
     async def stats(self, request: Request) -> Response:
         """Counts, durations and costs of the last days, and what is going on now."""
         await admin_of(request)
@@ -56,11 +112,22 @@ class Numbers:
         now = await _now(state)
         return json_response({"days": days, **_of_the_span(found, days), **now})
 
+    @operation(
+        "A chart",
+        security=USER,
+        parameters=[parameter("name", "path", "Which.", {"enum": [*CHARTS]}, required=True), _DAYS, _WIDTH],
+        responses={
+            "200": {"description": "SVG.", "content": {"image/svg+xml": {"schema": TEXT}}},
+            **REFUSALS,
+            **errors((404, "Unknown.")),
+            **_UNUSABLE,
+        },
+    )
     async def chart(self, request: Request) -> Response:
         """One of the charts, as SVG."""
         await admin_of(request)
         if (name := request.path_params["name"]) not in CHARTS:
-            raise ApiError(404, "not_found", "There is no such chart.")
+            raise not_found("Chart")
         drawn = await self._drawn(state_of(request).database, name, _days(request), _width(request))
         return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "private, no-store"})
 
@@ -118,9 +185,6 @@ def _of_the_span(found: Statistics, days: int) -> dict[str, Any]:
             {"organizationId": one.id, "requests": one.requests, "cost": f"{one.cost:f}"} for one in found.organizations
         ],
     }
-
-
-CHARTS = ("hours", "days", "costs")
 
 
 def _drawing(name: str, found: Statistics, days: int, width: int) -> bytes:

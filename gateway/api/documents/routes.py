@@ -1,68 +1,45 @@
 """`/api/openapi.json` and `/api/asyncapi.json`: what there is, for machines."""
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import __version__
+from gateway.api.documents.asyncapi import asyncapi
 from gateway.api.documents.openapi import openapi
-from gateway.api.documents.schemas import COMMANDS, MESSAGES, Schema, ref, schemas
+from gateway.api.documents.operations import operation
+from gateway.api.documents.schemas import Schema, content
 from gateway.api.responses import json_response
-from gateway.realtime.close_codes import CloseCode
+from gateway.state import state_of
+
+_ANSWERS: Schema = {"200": content({"type": "object"}, "The document.")}
 
 
-def asyncapi() -> Schema:
-    """The WebSocket and its messages (AsyncAPI 3.0)."""
-    names = [kind.__name__ for kind in (*COMMANDS, *MESSAGES)]
-    codes = "\n".join(
-        f"- {code.value} {code.reason}{'' if code.reconnect else ' (do not connect again)'}" for code in CloseCode
-    )
-    return {
-        "asyncapi": "3.0.0",
-        "info": {
-            "title": "AI Image Gateway",
-            "version": __version__,
-            "description": (
-                "JSON text frames, at most 16 KiB from the client. Who you are: an Authorization header, the session "
-                f"cookie, or a first `auth` frame.\n\nClose codes:\n{codes}"
-            ),
-        },
-        "channels": {
-            "realtime": {
-                "address": "/ws",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
-            }
-        },
-        "operations": {
-            "command": {
-                "action": "receive",
-                "channel": {"$ref": "#/channels/realtime"},
-                "messages": [{"$ref": f"#/channels/realtime/messages/{kind.__name__}"} for kind in COMMANDS],
-            },
-            "inform": {
-                "action": "send",
-                "channel": {"$ref": "#/channels/realtime"},
-                "messages": [{"$ref": f"#/channels/realtime/messages/{kind.__name__}"} for kind in MESSAGES],
-            },
-        },
-        "components": {
-            "messages": {name: {"name": name, "payload": ref(name)} for name in names},
-            "schemas": schemas(),
-        },
-    }
+class Documents:
+    """The documents of one application, each made when it is first asked for: anyone may ask, as often as they like."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, bytes] = {}
+
+    @operation("This document", responses=_ANSWERS)
+    async def openapi_json(self, request: Request) -> Response:
+        """The HTTP document."""
+        if "openapi" not in self._made:
+            self._made["openapi"] = msgspec.json.encode(openapi(request.app.routes))
+        return json_response(self._made["openapi"])
+
+    @operation("The WebSocket's document", responses=_ANSWERS)
+    async def asyncapi_json(self, request: Request) -> Response:
+        """The WebSocket document."""
+        if "asyncapi" not in self._made:
+            self._made["asyncapi"] = msgspec.json.encode(asyncapi(state_of(request).settings.ws_frame_bytes))
+        return json_response(self._made["asyncapi"])
 
 
-async def openapi_json(request: Request) -> Response:
-    """The HTTP document."""
-    return json_response(openapi())
-
-
-async def asyncapi_json(request: Request) -> Response:
-    """The WebSocket document."""
-    return json_response(asyncapi())
-
-
-routes = [
-    Route("/api/openapi.json", openapi_json, methods=["GET"]),
-    Route("/api/asyncapi.json", asyncapi_json, methods=["GET"]),
-]
+def routes() -> list[Route]:
+    """Routes of one application, with a memory of their own."""
+    documents = Documents()
+    return [
+        Route("/api/openapi.json", documents.openapi_json, methods=["GET"]),
+        Route("/api/asyncapi.json", documents.asyncapi_json, methods=["GET"]),
+    ]

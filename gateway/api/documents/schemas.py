@@ -47,22 +47,39 @@ def schemas() -> Schema:
 
 
 def ref(name: str) -> Schema:
+    """A reference to one of `schemas`."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def content(schema: Schema, description: str) -> Schema:
+    """A JSON answer."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def errors(*statuses: tuple[int, str]) -> Schema:
+    """Refusals: what each status means."""
     return {str(status): content(ref("ApiError"), description) for status, description in statuses}
 
 
 def parameter(name: str, where: str, description: str, schema: Schema, *, required: bool = False) -> Schema:
+    """A parameter; `where` is query, header or path."""
     return {"name": name, "in": where, "description": description, "required": required, "schema": schema}
 
 
+def json_body(schema: Schema, *, required: bool = True) -> Schema:
+    """A JSON request body."""
+    body: Schema = {"content": {"application/json": {"schema": schema}}}
+    return {"required": True, **body} if required else body
+
+
+def trimmed_text(most: int, *, may_be_empty: bool = False) -> Schema:
+    """Text of 1 (or 0) to `most` characters, between white space that does not count."""
+    text = rf"\S([\s\S]{{0,{most - 2}}}\S)?"
+    return {"type": "string", "pattern": rf"^\s*({text})?\s*$" if may_be_empty else rf"^\s*{text}\s*$"}
+
+
 def object_of(**properties: Schema) -> Schema:
+    """An object with exactly these properties."""
     return {
         "type": "object",
         "properties": properties,
@@ -82,16 +99,11 @@ def page_of(name: str, item: Schema) -> Schema:
 
 
 TEXT: Schema = {"type": "string"}
+UUID_OR_EMPTY: Schema = {"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]}
 MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 READ_ERRORS = errors(
     (401, "No good credential."), (403, "A cookie from a foreign page."), (503, "Briefly unavailable.")
 )
 REQUEST_ID = parameter("request_id", "path", "The request.", {"type": "string"}, required=True)
-PAGING = [
-    parameter("limit", "query", "Most entries (20).", {"type": "integer", "minimum": 1, "maximum": 100}),
-    parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"}),
-]
-NAME = {"type": "string", "minLength": 1, "maxLength": 200}
-FLAG = {"type": "boolean"}
+FLAG: Schema = {"type": "boolean"}
 USER: list[Schema] = [{"bearer": []}, {"session": []}]
-NUMBER = {"type": ["number", "string", "null"]}

@@ -324,13 +324,13 @@ class Channel(Subscriber):
         if self._asked is None:
             return
         asked = [{**binding, "id": int(made.id)} for binding, made in zip(self._asked, self._bindings, strict=True)]
-        self._send("phx_reply", messages.Reply("ok", messages.Joined(asked)), ref=self._ref)
+        self._send("phx_reply", messages.Reply("ok", messages.Response(asked)), ref=self._ref)
         self._asked = None
 
     def _refuse(self, refused: JoinRefused) -> None:
         """Answer that the join is refused, or that what was granted is over; and be gone."""
         if self._asked is not None:
-            self._send("phx_reply", messages.Reply("error", messages.Reason(refused.reason)), ref=self._ref)
+            self._send("phx_reply", messages.refusal(refused.reason), ref=self._ref)
         else:
             self._send("system", messages.ended(self.topic, refused.reason))
             if not refused.for_ever:

@@ -31,16 +31,16 @@ class AccessToken(msgspec.Struct):
     access_token: str | None = None
 
 
-class Joined(msgspec.Struct):
-    """The response to a join: the bindings as the client sent them, each with the id that its events carry."""
+class Response(msgspec.Struct):
+    """What a reply says: nothing more than its status, or one of these.
 
-    postgres_changes: list[dict[str, Any]]
+    Attributes:
+        postgres_changes: to a join: the bindings as the client sent them, each with the id that its events carry.
+        reason: to what is refused.
+    """
 
-
-class Reason(msgspec.Struct):
-    """The response to what is refused."""
-
-    reason: str
+    postgres_changes: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Empty(msgspec.Struct):
@@ -51,7 +51,7 @@ class Reply(msgspec.Struct):
     """The payload of `phx_reply`."""
 
     status: Literal["ok", "error"]
-    response: Joined | Reason | Empty
+    response: Response
 
 
 class System(msgspec.Struct):
@@ -63,7 +63,13 @@ class System(msgspec.Struct):
     channel: str
 
 
-OK = Reply("ok", Empty())
+OK = Reply("ok", Response())
+
+
+def refusal(reason: str) -> Reply:
+    """The reply to what is refused."""
+    return Reply("error", Response(reason=reason))
+
 
 TOPIC_PREFIX = "realtime:"
 

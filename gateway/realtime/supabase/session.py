@@ -234,7 +234,7 @@ class SupabaseSession:
         self._push(push, "phx_reply", reply, push.ref)
 
     def _refuse(self, push: Push, reason: str) -> None:
-        self._reply(push, messages.Reply("error", messages.Reason(reason)))
+        self._reply(push, messages.refusal(reason))
 
     def _push(self, push: Push, event: str, payload: object, ref: Ref) -> None:
         self.send(self.serializer.encode(push.topic, event, payload, join_ref=push.join_ref, ref=ref))

@@ -66,3 +66,22 @@ async def test_a_lost_server_is_found_again(tmp_path: Path) -> None:
                         await database.one(reading.PING)
                         break
                     await asyncio.sleep(0.05)
+
+
+async def test_reads_that_were_cancelled_on_a_frozen_server_leave_nothing_behind() -> None:
+    """Naive: connections whose cancellation nobody answers go back among the idle ones, and hold whoever takes them."""
+    with Postgres() as server:
+        async with open_database(server.url()) as database:
+            await asyncio.gather(*(database.one(reading.PING) for _ in range(10)))
+            server.freeze()
+            tasks = [asyncio.create_task(database.one(reading.PING)) for _ in range(10)]
+            while not database._turns.locked():
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert not database._turns.locked(), "who is cancelled waits for no server"
+            server.thaw()
+            async with asyncio.timeout(10):
+                rows = await asyncio.gather(*(database.one(reading.PING) for _ in range(30)))
+    assert all(row is not None for row in rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from gateway.settings import DEVELOPMENT_SECRETS, Settings, SettingsError, origin_of
+from gateway.settings import DEVELOPMENT_SECRETS, Settings, SettingsError
 
 GOOD = {
     "ENVIRONMENT": "production",
@@ -91,17 +91,95 @@ def test_secrets_are_not_in_a_repr() -> None:
     assert "hidden" not in repr(settings)
 
 
-@pytest.mark.parametrize("origins", ["*", "app.example.com", "https://a.example/path", "ftp://a.example"])
+NO_ORIGINS = (
+    *("*", "null", "app.example.com", "ftp://a.example", "https://*.vercel.app"),
+    *("https://a.example/path", "https://a.example?x", "https://u@a.example"),
+)
+
+
+@pytest.mark.parametrize("origins", NO_ORIGINS)
 def test_origins_are_origins(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
     (problem,) = problems(monkeypatch, {"ALLOWED_ORIGINS": origins})
     assert "ALLOWED_ORIGINS" in problem
 
 
 def test_origins_are_compared_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_URL", "https://App.example.com:443/")
+    monkeypatch.setenv("APP_URL", "http://LocalHost:80/")
     monkeypatch.setenv("ALLOWED_ORIGINS", " http://localhost:3000/, https://b.example ,")
-    assert Settings.load().origins == {"https://app.example.com", "http://localhost:3000", "https://b.example"}
-    assert origin_of("http://[::1]:8000/x") == "http://[::1]:8000"
+    assert Settings.load().origins == {"http://localhost", "http://localhost:3000", "https://b.example"}
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+@pytest.mark.parametrize("name", list(DEVELOPMENT_SECRETS))
+def test_a_secret_that_everyone_knows_opens_no_public_gateway(
+    monkeypatch: pytest.MonkeyPatch, environment: str, name: str
+) -> None:
+    """Served on the loopback address behind a proxy: whoever signs a token with it would be an administrator."""
+    weak = {name.upper(): DEVELOPMENT_SECRETS[name]}
+    (problem,) = problems(monkeypatch, {**GOOD, "ENVIRONMENT": environment, **weak})
+    assert problem.startswith(name.upper())
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.2", "http://host.docker.internal:8000"])
+def test_on_this_machine_the_known_secrets_do(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert problems(monkeypatch, {"APP_URL": url}) == []
+
+
+SPOILT = ("{}\r", "{}\n", "\ufeff{}", " {}\t", "{}\r\n")
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_what_editors_leave_at_the_ends_is_nobody_s_meaning(monkeypatch: pytest.MonkeyPatch, spoilt: str) -> None:
+    assert problems(monkeypatch, {name: spoilt.format(value) for name, value in GOOD.items()}) == []
+    settings = Settings.load()
+    assert settings.app_url == GOOD["APP_URL"]
+    assert settings.n8n_webhook_url == GOOD["N8N_WEBHOOK_URL"]
+    for name in DEVELOPMENT_SECRETS:
+        assert getattr(settings, name).get_secret_value() == GOOD[name.upper()]
+
+
+def test_an_empty_app_url_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """n8n would be told to call back to a path without a host."""
+    assert problems(monkeypatch, {"APP_URL": ""}) == []
+    assert Settings.load().callback_url == "http://127.0.0.1:8000/api/ai-callback"
+    (problem,) = problems(monkeypatch, {**GOOD, "APP_URL": ""})
+    assert problem.startswith("APP_URL is not set")
+
+
+def numbers() -> list[str]:
+    """The names of all settings that are numbers."""
+    return [name for name, field in Settings.model_fields.items() if isinstance(field.default, int | float)]
+
+
+def test_there_are_numbers() -> None:
+    assert len(numbers()) > 15
+
+
+@pytest.mark.parametrize("name", numbers())
+@pytest.mark.parametrize("value", ["inf", "nan", "1e300", "-1", "9" * 30])
+def test_every_number_has_bounds(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    (problem,) = problems(monkeypatch, {name.upper(): value})
+    assert problem.startswith(name.upper())
+
+
+@pytest.mark.parametrize("name", [name for name in numbers() if name not in ("clock_skew_seconds", "drain_seconds")])
+def test_no_time_and_no_limit_is_next_to_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (problem,) = problems(monkeypatch, {name.upper(): "1e-9"})
+    assert problem.startswith(name.upper())
+
+
+def test_believing_every_proxy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, {"FORWARDED_ALLOW_IPS": "10.0.0.1, 192.168.0.0/16"}) == []
+    assert Settings.load().warnings == ()
+    assert problems(monkeypatch, {"FORWARDED_ALLOW_IPS": "*"}) == []
+    (warning,) = Settings.load().warnings
+    assert warning.startswith("FORWARDED_ALLOW_IPS is *")
+
+
+@pytest.mark.parametrize("name", ["N8N_API_KEY", "METRICS_TOKEN", "SUPABASE_SERVICE_ROLE_KEY"])
+def test_what_is_sent_in_a_header_can_be(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    found = problems(monkeypatch, {name: "né\nw", "N8N_API_URL": "http://n8n.example" if name == "N8N_API_KEY" else ""})
+    assert any(problem.startswith(f"{name} must be printable ASCII") for problem in found), found
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -139,6 +217,15 @@ WRONG = [
     ({"ALERT_WEBHOOK_URL": "slack"}, "ALERT_WEBHOOK_URL must be a URL"),
     ({"ALERT_WEBHOOK_URL": "https:///hidden-path"}, "ALERT_WEBHOOK_URL must be a URL"),
     ({"ALERT_WEBHOOK_URL": "https://chat.example:hidden/x"}, "ALERT_WEBHOOK_URL is no URL"),
+    ({"N8N_WEBHOOK_URL": "http://n8n:abc/x"}, "N8N_WEBHOOK_URL is no URL"),
+    ({"N8N_WEBHOOK_URL": "https://xn--a/webhook"}, "N8N_WEBHOOK_URL is no URL"),
+    ({"APP_URL": "gateway.example.com"}, "APP_URL must be a URL"),
+    ({"APP_URL": '"https://gateway.example.com"'}, "APP_URL is no URL"),
+    ({"APP_URL": "https://gateway.example.com,"}, "APP_URL is no URL"),
+    ({"APP_URL": "https://gateway.example.com/gateway/"}, "APP_URL must not have a path"),
+    ({"APP_URL": "https://gateway.example.com?x=1"}, "APP_URL must be the beginning of a URL"),
+    ({"FORWARDED_ALLOW_IPS": "x"}, "FORWARDED_ALLOW_IPS must list addresses"),
+    ({"ALLOWED_HEADERS": "X-Trace, *all"}, "ALLOWED_HEADERS must list names"),
     ({"DATABASE_URL": "postgresql://gateway:hid/den@db.example/postgres"}, "DATABASE_URL cannot be read"),
     ({"REDIS_URL": "redis://:hid/den@redis.example"}, "REDIS_URL cannot be read"),
 ]

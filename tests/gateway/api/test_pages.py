@@ -7,7 +7,7 @@ import pytest
 
 from tests.running import RunningGateway
 
-STATIC = Path(__file__).parents[2] / "static"
+STATIC = Path(__file__).parents[3] / "static"
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 

@@ -1,5 +1,7 @@
 """The documents say what the code does: every route, every answer, every message."""
 
+import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,14 +9,15 @@ from typing import Any
 import jsonschema
 import pytest
 from openapi_spec_validator import validate
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
-from gateway.api.documents.openapi import openapi
-from gateway.api.documents.routes import asyncapi
+from gateway.api.documents import asyncapi, openapi
 from gateway.app import create_app
 from gateway.realtime.close_codes import CloseCode
+from gateway.realtime.supabase import endpoint as supabase_endpoint
 from gateway.realtime.websocket import endpoint as websocket_endpoint
 from gateway.settings import Settings
+from tests.channels import binding, channel_client
 from tests.conftest import Person
 from tests.running import RunningGateway, receive, send
 
@@ -23,27 +26,33 @@ def matches(document: dict[str, Any], schema: dict[str, Any], value: object) -> 
     jsonschema.validate(value, {**schema, "components": document["components"]}, jsonschema.Draft202012Validator)
 
 
-def test_the_openapi_document_is_valid() -> None:
-    validate(openapi())
+@pytest.fixture
+def routes() -> list[BaseRoute]:
+    """The routes of an application."""
+    return list(create_app(Settings.load()).routes)
 
 
-def test_every_route_is_in_a_document_and_nothing_else() -> None:
-    routes = create_app(Settings.load()).routes
+def test_the_openapi_document_is_valid(routes: list[BaseRoute]) -> None:
+    validate(openapi.openapi(routes))
+
+
+def test_every_route_is_in_a_document_and_nothing_else(routes: list[BaseRoute]) -> None:
     http = {
         (route.path, method.lower())
         for route in routes
-        if isinstance(route, Route) and route.path not in ("/", "/admin")  # pages
+        if isinstance(route, Route) and route.path not in ("/", "/admin", "/static/{path:path}")
         for method in (route.methods or set()) - {"HEAD"}
     }
-    assert http == {(path, method) for path, methods in openapi()["paths"].items() for method in methods}
-    assert {websocket_endpoint.PATH} == {channel["address"] for channel in asyncapi()["channels"].values()}
-    assert [route.path for route in routes if isinstance(route, Mount)] == ["/static"]
+    assert http == {(path, method) for path, methods in openapi.openapi(routes)["paths"].items() for method in methods}
+    assert {websocket_endpoint.PATH, supabase_endpoint.PATH} == {
+        channel["address"] for channel in asyncapi.asyncapi(1024)["channels"].values()
+    }
+    assert not [route for route in routes if isinstance(route, Mount)]
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_http_answers_are_as_documented(gateway: RunningGateway, ada: Person) -> None:
     document = (await gateway.http.get("/api/openapi.json")).json()
-    assert document == openapi()
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
     secret = {"X-Callback-Secret": gateway.settings.ai_callback_secret.get_secret_value()}
@@ -81,7 +90,7 @@ async def test_websocket_messages_are_as_documented(gateway: RunningGateway, ada
     document = (await gateway.http.get("/api/asyncapi.json")).json()
     by_type = {
         document["components"]["schemas"][name]["properties"]["type"]["enum"][0]: name
-        for name in document["components"]["messages"]
+        for name in document["channels"]["realtime"]["messages"]
     }
     seen: set[str] = set()
 
@@ -117,14 +126,51 @@ async def test_websocket_messages_are_as_documented(gateway: RunningGateway, ada
     assert seen == set(by_type) - {"auth", "subscribe", "unsubscribe", "ping"}
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_channel_messages_are_as_documented(gateway: RunningGateway, ada: Person) -> None:
+    document = (await gateway.http.get("/api/asyncapi.json")).json()
+    schemas = document["components"]["schemas"]
+    by_event = {schemas[name]["prefixItems"][3]["const"]: name for name in document["channels"]["supabase"]["messages"]}
+    seen: set[str] = set()
+
+    async def expect(event: str) -> None:
+        message = json.loads(await client.websocket.recv())
+        matches(document, {"$ref": f"#/components/schemas/{by_event[message[3]]}"}, message)
+        seen.add(message[3])
+        assert message[3] == event
+
+    async def say(topic: str, event: str, payload: Any) -> None:
+        matches(document, {"$ref": f"#/components/schemas/{by_event[event]}"}, ["1", "1", topic, event, payload])
+        await client.push(topic, event, payload)
+        seen.add(event)
+
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")  # nothing changes meanwhile
+    config = {"postgres_changes": [binding("*", f"id=eq.{request_id}")]}
+    async with asyncio.timeout(15), channel_client(gateway.url) as client:
+        await say("phoenix", "heartbeat", {})
+        await expect("phx_reply")
+        await say("realtime:x", "phx_join", {"config": config, "access_token": gateway.token(ada.id)})
+        for event in ("phx_reply", "system", "postgres_changes"):
+            await expect(event)
+        await say("realtime:x", "access_token", {"access_token": "nonsense"})
+        await expect("system")
+        await expect("phx_error")
+        await say("realtime:x", "phx_leave", {})
+        await expect("phx_reply")
+        await expect("phx_close")
+    assert seen == set(by_event)
+
+
 def test_every_close_code_is_documented() -> None:
-    description = asyncapi()["info"]["description"]
+    description = asyncapi.asyncapi(1024)["info"]["description"]
+    assert "at most 1024 bytes" in description
     for code in CloseCode:
         assert f"- {code.value} {code.reason}" in description
         assert len(code.reason.encode()) <= 123
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_copy_of_the_close_codes_says_the_same() -> None:

@@ -1,42 +1,37 @@
-"""Every setting, read from the environment or a ``.env`` file and validated together.
+"""The settings, and what must be true of each and of several together.
 
 All problems are reported at once: `SettingsError.problems` holds one sentence each, never a value.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-import httpx
-import jwt
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.settings.addresses import base_url, check_port, http_url, is_local, networks, origin, origin_of, root_url
+from gateway.settings.dotenv import UnreadableFile, misspelt, read_dotenv
+from gateway.settings.field_types import Amount, Deadline, Limit, Seconds, Separated, each, unless_empty
+from gateway.settings.secret_values import (
+    DEVELOPMENT_SECRETS,
+    check_header,
+    check_strong,
+    is_weak,
+    role_of_key,
+)
 from storage.costs import Pricing
-
-SECRET_LENGTH = 32
-"""Shortest secret accepted in production: HMAC-SHA256 wants a key as long as its output (RFC 7518, section 3.2)."""
-
-DEVELOPMENT_SECRETS = {
-    "n8n_webhook_secret": "development-n8n-webhook-secret-not-for-production",
-    "ai_callback_secret": "development-callback-secret-not-for-production",
-    # The one that the Supabase CLI gives every local project.
-    "supabase_jwt_secret": "super-secret-jwt-token-with-at-least-32-characters-long",
-}
-
-# Printed in the original design document, so the whole world knows them.
-_PUBLISHED_SECRETS = {
-    "your-secret-token-here-generate-a-random-string",
-    "another-secret-token-for-callback-verification",
-    # And in Supabase's example for self-hosting.
-    "your-super-secret-jwt-token-with-at-least-32-characters-long",
-}
-
-_LOCAL = {"127.0.0.1", "localhost", "::1"}
-
-Separated = Annotated[tuple[str, ...], NoDecode]
-"""A comma-separated list."""
 
 
 class SettingsError(Exception):
@@ -52,39 +47,42 @@ class Settings(BaseSettings):
     """The settings, under the names of their environment variables in lower case."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, validate_default=True, hide_input_in_errors=True
+        extra="ignore", frozen=True, validate_default=True, validate_by_name=True, hide_input_in_errors=True
     )
 
-    # First, because the other fields' checks depend on it.
+    # First, because the other fields' checks depend on them.
     environment: Literal["development", "production"] = "development"
-
-    app_url: str = Field(
+    app_url: Annotated[str, AfterValidator(root_url)] = Field(
         default="http://127.0.0.1:8000", validation_alias=AliasChoices("app_url", "next_public_app_url")
     )
-    allowed_origins: Separated = ()
 
-    n8n_webhook_url: str = ""
+    allowed_origins: Annotated[Separated, each(origin)] = ()
+    """Whole origins, compared as text: ``http://localhost:3000`` and ``http://127.0.0.1:3000`` are two."""
+    allowed_headers: Separated = ()
+    """Request headers that pages may send, besides ours and the usual ones for tracing."""
+
+    n8n_webhook_url: Annotated[str, unless_empty(http_url)] = ""
     n8n_webhook_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["n8n_webhook_secret"])
-    n8n_timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    n8n_timeout_seconds: Seconds = 120
     n8n_concurrency: int = Field(default=50, ge=1, le=1000)
     n8n_attempts: int = Field(default=12, ge=1, le=100)
-    n8n_api_url: str = ""
+    n8n_api_url: Annotated[str, unless_empty(base_url)] = ""
     n8n_api_key: SecretStr | None = None
 
     ai_callback_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["ai_callback_secret"])
     ai_callback_secret_previous: SecretStr | None = None
     ai_generation_rate_limit_per_hour: int = Field(default=10, ge=1, le=1_000_000)
     ai_generation_mode: Literal["async", "sync"] = "async"
-    ai_sync_timeout_seconds: float = Field(default=55, gt=0, le=900)
-    ai_generation_cost: Decimal | None = Field(default=None, ge=0, le=1_000_000, allow_inf_nan=False)
-    ai_org_monthly_budget: Decimal | None = Field(default=None, ge=0, allow_inf_nan=False)
-    ai_stuck_after_seconds: float = Field(default=300, gt=0)
-    ai_deadline_seconds: float = Field(default=900, gt=0)
+    ai_sync_timeout_seconds: Seconds = 55
+    ai_generation_cost: Amount | None = None
+    ai_org_monthly_budget: Amount | None = None
+    ai_stuck_after_seconds: Deadline = 300
+    ai_deadline_seconds: Deadline = 900
 
     database_url: SecretStr = SecretStr("sqlite:///gateway.sqlite3")
     redis_url: SecretStr | None = None
 
-    supabase_url: str = ""
+    supabase_url: Annotated[str, unless_empty(base_url)] = ""
     supabase_jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["supabase_jwt_secret"])
     supabase_anon_key: SecretStr | None = None
     supabase_service_role_key: SecretStr | None = None
@@ -93,68 +91,84 @@ class Settings(BaseSettings):
 
     alert_webhook_url: SecretStr | None = None
     metrics_token: SecretStr | None = None
-    forwarded_allow_ips: str = "127.0.0.1"
+    forwarded_allow_ips: Annotated[str, AfterValidator(networks)] = "127.0.0.1"
+    clock_skew_seconds: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 60
+    """How far ahead of ours the clock of whoever issues tokens may be."""
 
     # Limits of the realtime side, each for one process.
-    ws_connections_per_user: int = Field(default=50, ge=1)
-    ws_connections_per_address: int = Field(default=1000, ge=1)
-    ws_connections: int = Field(default=20_000, ge=1)
-    ws_subscriptions: int = Field(default=1000, ge=1)
+    ws_connections_per_user: Limit = 50
+    ws_connections_per_address: Limit = 1000
+    ws_connections: Limit = 20_000
+    ws_subscriptions: Limit = 1000
     ws_frame_bytes: int = Field(default=16 * 1024, ge=1024, le=1024 * 1024)
-    ws_frames_per_second: int = Field(default=50, ge=1)
-    ws_auth_seconds: float = Field(default=10, gt=0)
-    ws_ping_seconds: float = Field(default=20, gt=0)
-    ws_stall_seconds: float = Field(default=30, gt=0)
-    reconcile_seconds: float = Field(default=15, gt=0)
-    drain_seconds: float = Field(default=10, ge=0)
+    ws_frames_per_second: Limit = 50
+    ws_auth_seconds: Seconds = 10
+    ws_ping_seconds: Seconds = 20
+    ws_stall_seconds: Seconds = 30
+    reconcile_seconds: Seconds = 15
+    drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 10
 
-    @field_validator("allowed_origins", "storage_buckets", "storage_private_buckets", mode="before")
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Overrides first, then the environment, then our reading of ``.env``."""
+        read = {name.lower(): value for name, value in read_dotenv().items()}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, read)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stripped(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the sources brought
+        """Editors and dashboards leave a newline, a carriage return or a byte order mark where nobody sees it."""
+        stripped = {
+            name: value.strip().strip("\ufeff").strip() if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return {name: value for name, value in stripped.items() if value != "" or name not in _UNSET_WHEN_EMPTY}
+
+    @field_validator(
+        "allowed_origins",
+        "allowed_headers",
+        "storage_buckets",
+        "storage_private_buckets",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator(
-        "redis_url",
-        "ai_callback_secret_previous",
-        "metrics_token",
-        "ai_generation_cost",
-        "ai_org_monthly_budget",
-        "alert_webhook_url",
-        "n8n_api_key",
-        "supabase_anon_key",
-        "supabase_service_role_key",
-        mode="before",
-    )
+    @field_validator("app_url")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @field_validator("app_url", "supabase_url", "n8n_webhook_url", "n8n_api_url")
-    @classmethod
-    def _http_url(cls, value: str, info: ValidationInfo) -> str:
-        if not value:
-            if info.field_name == "n8n_webhook_url" and _production(info):
-                raise ValueError("is not set: where should requests be sent?")
-            return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be a URL that starts with http:// or https://")
-        if info.field_name == "app_url" and _production(info) and parts.hostname in _LOCAL:
+    def _app_url(cls, value: str, info: ValidationInfo) -> str:
+        if _production(info) and is_local(value):
             raise ValueError("is not set, or points at this machine: n8n calls back to it, browsers come from it")
-        return value.rstrip("/") if info.field_name != "n8n_webhook_url" else value
+        return value
+
+    @field_validator("allowed_headers")
+    @classmethod
+    def _header_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[!#$%&'+.^_`|~0-9A-Za-z-]+", name) for name in value):
+            raise ValueError("must list names of headers such as X-Request-Id, separated by commas (no *)")
+        return value
+
+    @field_validator("n8n_webhook_url")
+    @classmethod
+    def _webhook_url(cls, value: str, info: ValidationInfo) -> str:
+        if not value and _production(info):
+            raise ValueError("is not set: where should requests be sent?")
+        return value
 
     @field_validator("alert_webhook_url")
     @classmethod
     def _alert_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None:
-            return None
-        try:
-            url = httpx.URL(value.get_secret_value().strip())
-        except httpx.InvalidURL:
-            raise ValueError("is no URL") from None  # without the reason, which quotes it
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError("must be a URL that starts with http:// or https://")
-        return SecretStr(str(url))
+        return None if value is None else SecretStr(http_url(value.get_secret_value()))
 
     @field_validator("ai_org_monthly_budget")
     @classmethod
@@ -170,22 +184,13 @@ class Settings(BaseSettings):
         """What requests are expected to cost, and what an organization may spend."""
         return Pricing(self.ai_generation_cost, self.ai_org_monthly_budget)
 
-    @field_validator("allowed_origins")
-    @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
-                raise ValueError("must list origins such as https://app.example.com, separated by commas (no *)")
-        return tuple(origin_of(origin) for origin in value)
-
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value() or "sqlite:///gateway.sqlite3"
+        url = value.get_secret_value()
         if not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("must start with sqlite:///, postgresql:// or postgres://")
-        _check_port(url)
+        check_port(url)
         return SecretStr(url)
 
     @field_validator("redis_url")
@@ -194,7 +199,7 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("must start with redis:// or rediss://")
         if value is not None:
-            _check_port(value.get_secret_value())
+            check_port(value.get_secret_value())
         return value
 
     @field_validator("n8n_api_key")
@@ -208,7 +213,7 @@ class Settings(BaseSettings):
     @classmethod
     def _supabase_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """The two kinds of keys are easily exchanged: one is for browsers, the other opens everything."""
-        role = None if value is None else _role_of_key(value.get_secret_value())
+        role = None if value is None else role_of_key(value.get_secret_value())
         if info.field_name == "supabase_anon_key" and role == "service_role":
             raise ValueError("is a secret key, which opens everything: use the publishable (anon) one")
         if info.field_name == "supabase_service_role_key" and role == "anon":
@@ -230,15 +235,18 @@ class Settings(BaseSettings):
         text = value.get_secret_value()
         if not text and info.field_name == "supabase_jwt_secret" and info.data.get("supabase_url"):
             return value  # the project signs with published keys alone: no token with a shared secret is good
-        if not text and not _production(info):
+        check_header(text)
+        if _production(info) or not is_local(info.data.get("app_url", "http://localhost")):
+            check_strong(text)  # whoever can reach the gateway could sign a token with one that is published
+        elif not text:
             raise ValueError("is empty")
-        if not text.isascii() or not text.isprintable():
-            raise ValueError("must be printable ASCII, so that it means the same wherever it is typed")
-        if _production(info):
-            if text in DEVELOPMENT_SECRETS.values() or text in _PUBLISHED_SECRETS:
-                raise ValueError("is not set, or is a published default: make one with `openssl rand -base64 32`")
-            if len(text) < SECRET_LENGTH:
-                raise ValueError(f"is shorter than {SECRET_LENGTH} characters: use `openssl rand -base64 32`")
+        return value
+
+    @field_validator("n8n_api_key", "metrics_token", "supabase_anon_key", "supabase_service_role_key")
+    @classmethod
+    def _sent_in_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_header(value.get_secret_value())
         return value
 
     @classmethod
@@ -252,12 +260,29 @@ class Settings(BaseSettings):
             SettingsError: with every problem at once.
         """
         try:
-            return cls(**dict(overrides or {}))
+            settings = cls(**dict(overrides or {}))
+            found = misspelt(read_dotenv(), _names(cls))
+        except UnreadableFile as error:
+            raise SettingsError([str(error)], frozenset()) from None
         except ValidationError as error:
             raise SettingsError(
                 [_sentence(dict(problem)) for problem in error.errors()],
                 frozenset(str(problem["loc"][0]) for problem in error.errors() if problem["loc"]),
             ) from None
+        settings._warnings = tuple(
+            f".env sets {name}, which is no setting. Was {meant} meant?" for name, meant in found.items()
+        )
+        return settings
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may well be a mistake, a sentence each, and stops nothing."""
+        if self.forwarded_allow_ips != "*":
+            return self._warnings
+        return (
+            *self._warnings,
+            "FORWARDED_ALLOW_IPS is *: whoever reaches the gateway directly escapes its own limits. Name the proxy.",
+        )
 
     @property
     def origins(self) -> frozenset[str]:
@@ -292,7 +317,7 @@ class Settings(BaseSettings):
         secrets = {name: getattr(self, name).get_secret_value() for name in DEVELOPMENT_SECRETS}
         if self.supabase_url and not secrets["supabase_jwt_secret"]:
             del secrets["supabase_jwt_secret"]
-        return any(len(text) < SECRET_LENGTH or text == DEVELOPMENT_SECRETS[name] for name, text in secrets.items())
+        return any(map(is_weak, secrets.values()))
 
     @property
     def single_process_reason(self) -> str | None:
@@ -305,32 +330,19 @@ class Settings(BaseSettings):
         return f"More than one process needs shared servers: set {' and '.join(missing)}." if missing else None
 
 
-def origin_of(url: str) -> str:
-    """The origin of `url` as a browser writes it (RFC 6454): scheme, host, and the port unless it is the default."""
-    parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, default) else "")
+_UNSET_WHEN_EMPTY = frozenset(
+    {
+        *("environment", "app_url", "next_public_app_url", "database_url", "redis_url", "ai_callback_secret_previous"),
+        *("metrics_token", "ai_generation_cost", "ai_org_monthly_budget", "alert_webhook_url", "n8n_api_key"),
+        *("supabase_anon_key", "supabase_service_role_key", "forwarded_allow_ips"),
+    }
+)
+"""Fields for which nothing is no value. An empty secret is a mistake, or a decision (`SUPABASE_JWT_SECRET`)."""
 
 
-def _check_port(url: str) -> None:
-    """Drivers would stumble over a password's slash only later, and quote what follows it as the port."""
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError("cannot be read: write / @ : # ? % in its password as %2F %40 %3A %23 %3F %25") from None
-
-
-def _role_of_key(key: str) -> str | None:
-    """Which role a Supabase API key stands for, by its form; the signature is Supabase's affair."""
-    if key.startswith("sb_publishable_"):
-        return "anon"
-    if key.startswith("sb_secret_"):
-        return "service_role"
-    try:
-        return str(jwt.decode(key, options={"verify_signature": False}).get("role"))
-    except jwt.PyJWTError:
-        return None
+def _names(settings: type[Settings]) -> set[str]:
+    """The names of all settings, as they are written in the environment."""
+    return {name.upper() for name in settings.model_fields} | {"NEXT_PUBLIC_APP_URL"}
 
 
 def _production(info: ValidationInfo) -> bool:

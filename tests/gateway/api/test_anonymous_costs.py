@@ -1,0 +1,105 @@
+"""What anyone may ask for costs little: counted in calls, beside `/healthz`, and in memory.
+
+64 anonymous connections that asked for what was dear made callbacks wait for seconds.
+"""
+
+import base64
+import tracemalloc
+
+import pytest
+from starlette.routing import Route
+
+from gateway.api import metrics
+from gateway.api.application import Application
+from gateway.app import create_app
+from gateway.settings import Settings
+from gateway.state import State
+from tests.counting import calls_of
+from tests.running import RunningGateway
+
+pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
+MOST_CALLS = 15
+"""Most calls of an anonymous request, in calls of `/healthz`: a log line, and a read of the database, are dear."""
+
+MOST_BYTES = 400 * 1024
+
+REQUEST = "11111111-1111-4111-8111-111111111111"
+
+
+def part(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+
+HEADER = part(b'{"alg":"HS256","typ":"JWT"}')
+TOKENS = {
+    "noise": b"x" * 16_000,
+    "dots": b"." * 16_000,
+    "nested header": part(b"[" * 11_000) + b".e30.x",
+    "long header": part(b'{"alg":"HS256","x":"' + b"x" * 11_000 + b'"}') + b".e30.AAAA",
+    "long claims": HEADER + b"." + part(b'{"sub":"' + b"x" * 11_000 + b'"}') + b".AAAA",
+    "nested claims": HEADER + b"." + part(b"[" * 11_000) + b"." + part(b"x" * 32),
+    "long signature": HEADER + b".e30." + part(b"x" * 11_000),
+    "foreign key": part(b'{"alg":"RS256","kid":"k"}') + b"." + part(b'{"sub":"' + b"x" * 11_000 + b'"}') + b".AAAA",
+    "longer than looked at": b"x" * 60_000,
+}
+
+
+@pytest.fixture
+def application(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> Application:
+    """A second application of the same parts, called without a server, that remembers what it does in production."""
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 60.0)
+    return create_app(gateway.settings)
+
+
+async def cost(
+    application: Application, state: State, method: str, path: str, headers: list[tuple[bytes, bytes]]
+) -> tuple[int, int]:
+    """Calls, and the most bytes held at once, of the second time that this is asked."""
+    parts: dict[str, object] = {"gateway": state}
+    await calls_of(application, method, path, headers=headers, state=parts)
+    tracemalloc.start()
+    try:
+        calls = await calls_of(application, method, path, headers=headers, state=parts)
+        return calls, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+async def cheap(
+    application: Application, gateway: RunningGateway, method: str, path: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    base, _ = await cost(application, gateway.state, "GET", "/healthz", [])
+    calls, held = await cost(application, gateway.state, method, path, headers)
+    assert calls <= MOST_CALLS * base, f"{method} {path}: {calls} calls, {base} for /healthz"
+    assert held <= MOST_BYTES, f"{method} {path}: {held} bytes"
+
+
+async def test_every_endpoint_is_cheap_for_who_has_no_credential(
+    gateway: RunningGateway, application: Application
+) -> None:
+    routes = [route for route in application.routes if isinstance(route, Route)]
+    paths = [(method, route.path) for route in routes for method in route.methods or ()]
+    assert len(paths) > 30
+    for method, path in [*paths, ("GET", "/nothing"), ("BREW", "/healthz")]:
+        for name, value in {"request_id": REQUEST, "token": "x", "name": "days", "path:path": "gateway.js"}.items():
+            path = path.replace(f"{{{name}}}", value)
+        await cheap(application, gateway, method, path, [(b"content-type", b"application/json")])
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+async def test_a_token_that_is_none_is_cheap_however_long(
+    gateway: RunningGateway, application: Application, kind: str
+) -> None:
+    bearer = [(b"authorization", b"Bearer " + TOKENS[kind])]
+    await cheap(application, gateway, "GET", f"/api/ai-status/{REQUEST}", bearer)
+    session = b'{"access_token":"' + TOKENS[kind] + b'"}'
+    cookie = [(b"cookie", b"sb-project-auth-token=base64-" + part(session))]
+    await cheap(application, gateway, "GET", f"/api/ai-status/{REQUEST}", cookie)
+
+
+async def test_a_document_is_made_once(settings: Settings, gateway: RunningGateway, application: Application) -> None:
+    for path in ("/api/openapi.json", "/api/asyncapi.json"):
+        base, _ = await cost(application, gateway.state, "GET", "/healthz", [])
+        calls, _ = await cost(application, gateway.state, "GET", path, [])
+        assert calls <= 2 * base
