@@ -54,6 +54,9 @@ class Socket(Protocol):
     def send(self, frame: bytes) -> None:
         """Send a frame, unless the connection closes."""
 
+    def refuse_join(self, topic: str, join_ref: Ref, ref: Ref, refused: JoinRefused) -> None:
+        """Answer a join that is not granted."""
+
     def is_token(self, text: str | None) -> bool:
         """Whether `text` may name a user: it is no API key."""
 
@@ -330,13 +333,10 @@ class Channel(Subscriber):
     def _refuse(self, refused: JoinRefused) -> None:
         """Answer that the join is refused, or that what was granted is over; and be gone."""
         if self._asked is not None:
-            self._send("phx_reply", messages.refusal(refused.reason), ref=self._ref)
+            self._socket.refuse_join(self.topic, self.join_ref, self._ref, refused)
         else:
             self._send("system", messages.ended(self.topic, refused.reason))
-            if not refused.for_ever:
-                self._send("phx_error", messages.Empty(), ref=self.join_ref)
-        if refused.for_ever:
-            self._send("phx_close", messages.Empty(), ref=self.join_ref)
+            self._send("phx_close" if refused.for_ever else "phx_error", messages.Empty(), ref=self.join_ref)
         self._over = True
         self._sign_off()
         self._socket.drop(self)

@@ -40,6 +40,9 @@ class ChangeFrame(NamedTuple):
 class Serializer(ABC):
     """One version of the protocol."""
 
+    retries_refused_joins: bool
+    """Whether its clients join again by themselves after an error."""
+
     @abstractmethod
     def decode(self, text: str) -> Push:
         """The push in a text frame.
@@ -64,6 +67,7 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 class ArraySerializer(Serializer):
     """vsn 2.0.0: ``[join_ref, ref, topic, event, payload]``."""
 
+    retries_refused_joins = True
     _decoder = msgspec.json.Decoder(tuple[Ref, Ref, str, str, msgspec.Raw])
 
     def decode(self, text: str) -> Push:
@@ -91,6 +95,7 @@ class _ObjectPush(msgspec.Struct):
 class ObjectSerializer(Serializer):
     """vsn 1.0.0: ``{"topic", "event", "payload", "ref"}``, with the client's `join_ref` on the way in only."""
 
+    retries_refused_joins = False  # of some the next join would leave the channel for ever
     _decoder = msgspec.json.Decoder(_ObjectPush)
 
     def decode(self, text: str) -> Push:

@@ -150,9 +150,7 @@ class SupabaseSession:
             join = messages.decode_join(push.payload)
             channel = self._channel(push, join)
         except JoinRefused as refused:
-            self._refuse(push, refused.reason)
-            if refused.for_ever:
-                self._push(push, "phx_close", messages.Empty(), push.join_ref)
+            self.refuse_join(push.topic, push.join_ref, push.ref, refused)
             return
         self._channels[push.topic] = channel
         channel.begin(self._token_of(join))
@@ -195,6 +193,14 @@ class SupabaseSession:
     def send(self, frame: bytes) -> None:
         if not self._closing:
             self._carrier.write(frame)
+
+    def refuse_join(self, topic: str, join_ref: Ref, ref: Ref, refused: JoinRefused) -> None:
+        encode = self.serializer.encode
+        self.send(encode(topic, "phx_reply", messages.refusal(refused.reason), join_ref=join_ref, ref=ref))
+        if refused.for_ever:
+            self.send(encode(topic, "phx_close", messages.Empty(), join_ref=join_ref, ref=join_ref))
+        elif not self.serializer.retries_refused_joins:
+            self.send(encode(topic, "phx_error", messages.Empty(), join_ref=join_ref, ref=join_ref))
 
     def is_token(self, text: str | None) -> bool:
         return bool(text) and text != self._api_key and not self.parts.authenticator.is_api_key(str(text))
