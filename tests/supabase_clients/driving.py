@@ -94,6 +94,21 @@ async def running_client(
     else:
         folder = await asyncio.to_thread(installation.javascript)
         command = ["node", str(here / "client.mjs"), str(folder), name, asked]
+    async with _running(command) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def running_snippet(name: str, url: str, code: str, *, token: str, request_id: str) -> AsyncIterator[Client]:
+    """The README's snippet in an app of Supabase's, whose session has the token."""
+    folder = await asyncio.to_thread(installation.javascript)
+    asked = json.dumps({"url": url, "key": API_KEY, "token": token, "requestId": request_id, "code": code})
+    async with _running(["node", str(Path(__file__).parent / "snippet.mjs"), str(folder), name, asked]) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def _running(command: list[str]) -> AsyncIterator[Client]:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1024 * 1024)
     client = Client(process)

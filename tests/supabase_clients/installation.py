@@ -21,6 +21,13 @@ _WANTED = {
     "dependencies": {
         **{name: f"npm:@supabase/supabase-js@{version}" for name, version in JAVASCRIPT.items()},
         "ws": "8.18.3",  # Node 20 has no WebSocket of its own
+        # What the original design's component imports, and what makes one script of it.
+        "@supabase/supabase-js": JAVASCRIPT["newest"],
+        "@supabase/ssr": "^0.12",
+        "react": "^19",
+        "react-dom": "^19",
+        "lucide-react": "^0.500",
+        "esbuild": "^0.25",
     },
 }
 

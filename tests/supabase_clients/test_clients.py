@@ -1,6 +1,7 @@
 """The original design's channel code with Supabase's real clients, unmodified."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.processes.spawning import ServingProcess
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 from tests.servers import Valkey
-from tests.supabase_clients.driving import CLIENTS, running_client, watching
+from tests.supabase_clients.driving import CLIENTS, running_client, running_snippet, watching
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -170,6 +171,23 @@ async def test_an_anonymous_client_is_told_nothing(gateway: RunningGateway, ada:
         assert client.changes == []
         await client.do("setAuth", token=gateway.token(ada.id))
         await client.until_row(status="completed")
+
+
+README = Path(__file__).parents[2] / "gateway" / "realtime" / "supabase" / "README.md"
+
+
+@once
+@pytest.mark.parametrize("version", ["newest", "v276"])
+async def test_the_snippet_of_the_page(gateway: RunningGateway, ada: Person, version: str) -> None:
+    """Only the socket is pointed here; everything else stays with Supabase."""
+    found = re.search(r"<!-- the snippet -->\n```js\n(.+?)```", README.read_text(), re.DOTALL)
+    assert found is not None
+    request_id = await started(gateway, ada)
+    token = gateway.token(ada.id)
+    async with running_snippet(version, gateway.url, found[1], token=token, request_id=request_id) as client:
+        await client.until_row(status="processing")
+        await complete(gateway, request_id)
+        assert (await client.until_row(status="completed"))["publicUrl"].endswith("/b/a.png")
 
 
 # -- what breaks ------------------------------------------------------------------------------------------------------

@@ -426,6 +426,15 @@ async def test_a_bad_token_may_be_asked_with_again(gateway: RunningGateway, ada:
 
 
 @once
+async def test_older_clients_are_told_to_come_again(gateway: RunningGateway) -> None:
+    """Some that retry a refused join by themselves would leave the channel for ever (2.45)."""
+    async with channel_client(gateway.url, "1.0.0") as client:
+        reply = await client.join("x", [binding()], "x.y.z")
+        error = await client.receive()
+        assert (reply.payload["status"], error.event, error.ref) == ("error", "phx_error", reply.ref)
+
+
+@once
 async def test_a_channel_ends_with_its_token_unless_a_fresh_one_comes(
     gateway: RunningGateway, ada: Person, vsn: str
 ) -> None:
