@@ -151,7 +151,9 @@ async def working(state: State) -> AsyncIterator[None]:
     )
     state.drain.on_begin(dispatcher.claim_no_more)
     executions = Executions(settings, state.callback_secrets) if settings.n8n_api_url else None
-    sweeper = DeadlineSweeper(state.database, state.announcer, settings.ai_deadline_seconds, executions)
+    sweeper = DeadlineSweeper(
+        state.database, state.announcer, settings.ai_deadline_seconds, executions, attempts=settings.n8n_attempts
+    )
     tasks = keep_running(dispatcher.run, "dispatcher"), keep_running(sweeper.run, "deadline-sweeper")
     try:
         yield

@@ -1,6 +1,11 @@
 """A client for Python programs.
 
     async with GatewayClient("https://gateway.example.com", token) as client:
+        body = await client.generate("Running Shoes", "Nike")
+        print(body["publicUrl"])
+
+Or step by step:
+
         request_id = await client.submit("Running Shoes", "Nike")
         async for body in client.watch(request_id):
             print(body["status"], body["progress"])
@@ -15,7 +20,8 @@ import random
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypedDict, cast
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -25,9 +31,40 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from gateway.http_client import tls_context
 from gateway.realtime.close_codes import CloseCode
 
-Body = dict[str, Any]
+Status = Literal["pending", "processing", "completed", "failed"]
+
+
+class Body(TypedDict):
+    """What the gateway says of a request. Times are RFC 3339 in UTC, `progress` is 0 to 100, `cost` a decimal."""
+
+    requestId: str
+    status: Status
+    product: str
+    brand: str
+    storageKey: str | None
+    storageId: str | None
+    publicUrl: str | None
+    errorMessage: str | None
+    createdAt: str
+    completedAt: str | None
+    version: int
+    progress: int | None
+    errorCode: str | None
+    updatedAt: str
+    cost: str | None
+
+
+class Page(TypedDict):
+    """Some of the user's requests, newest first; `nextCursor` asks for those after them, and is None at the end."""
+
+    requests: list[Body]
+    nextCursor: str | None
+
 
 FINAL = ("completed", "failed")
+
+TRIES = 3
+"""How often a call is made whose answer is lost; each may be repeated without harm."""
 
 LONGEST_PAUSE = 10.0
 """Longest pause between two attempts to connect, in seconds."""
@@ -51,6 +88,14 @@ class GatewayError(Exception):
     def transient(self) -> bool:
         """Whether trying again may help: a proxy or the gateway is briefly away."""
         return self.status >= 500 or self.code in ("unavailable", "too_many_connections")
+
+
+class GenerationFailed(GatewayError):
+    """The request ended without a picture; `body` is its last Body."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__(0, body["errorCode"] or "failed", body["errorMessage"] or "The generation failed.")
+        self.body = body
 
 
 class _MovedOn(Exception):
@@ -95,6 +140,25 @@ class GatewayClient:
         token = self._token if isinstance(self._token, str) else await self._token()
         return {"Authorization": f"Bearer {token}"}
 
+    async def generate(self, product: str, brand: str, *, organization_id: str | None = None) -> Body:
+        """Submit a request and wait for its picture: the completed Body.
+
+        Cancelling the call ends the waiting, not the request.
+
+        Raises:
+            GenerationFailed: it ended without a picture.
+            GatewayError: refused.
+            httpx.HTTPError: not reachable at the submission.
+        """
+        request_id = await self.submit(product, brand, organization_id=organization_id)
+        async with contextlib.aclosing(self.watch(request_id)) as bodies:
+            async for body in bodies:
+                if body["status"] == "failed":
+                    raise GenerationFailed(body)
+                if body["status"] == "completed":
+                    return body
+        raise AssertionError("unreachable")
+
     async def submit(self, product: str, brand: str, *, organization_id: str | None = None) -> str:
         """Submit a request and return its id. A lost answer is repeated safely.
 
@@ -102,22 +166,67 @@ class GatewayClient:
             GatewayError: refused.
             httpx.HTTPError: not reachable after three tries.
         """
-        body = {"Product": product, "Your Brand": brand}
+        content = {"Product": product, "Your Brand": brand}
         if organization_id is not None:
-            body["organizationId"] = organization_id
-        key = str(uuid.uuid4())
-        for attempt in (1, 2, 3):
+            content["organizationId"] = organization_id
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        answer = await self._tried(
+            "POST", "/api/ai-generate", _submitted, json=content, headers=key, timeout=SUBMIT_SECONDS
+        )
+        return str(answer["requestId"])
+
+    async def status(self, request_id: str) -> Body:
+        """The request as it is now.
+
+        Raises:
+            GatewayError: unknown request, or a token that is no good.
+            httpx.HTTPError: not reachable after three tries.
+        """
+        return cast("Body", await self._tried("GET", f"/api/ai-status/{_in_path(request_id)}", _checked))
+
+    async def list(self, *, status: Status | None = None, limit: int = 20, cursor: str | None = None) -> Page:
+        """A page of the user's requests, newest first.
+
+        Args:
+            status: only requests in this state.
+            limit: most requests on the page, 1 to 100.
+            cursor: the `nextCursor` of the page before.
+
+        Raises:
+            GatewayError: a parameter or a token that is no good.
+            httpx.HTTPError: not reachable after three tries.
+        """
+        asked = {"status": status, "limit": limit, "cursor": cursor}
+        parameters = {name: value for name, value in asked.items() if value is not None}
+        return cast("Page", await self._tried("GET", "/api/ai-requests", _checked, params=parameters))
+
+    async def cancel(self, request_id: str) -> Body:
+        """Cancel a request: its Body, failed with the `errorCode` ``canceled``. Doing so again answers the same.
+
+        Raises:
+            GatewayError: unknown request, or one that ended otherwise (status 409).
+            httpx.HTTPError: not reachable after three tries.
+        """
+        path = f"/api/ai-requests/{_in_path(request_id)}/cancel"
+        return cast("Body", await self._tried("POST", path, _checked))
+
+    async def _tried(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[httpx.Response], dict[str, Any]],
+        headers: dict[str, str] | None = None,
+        **options: Any,  # noqa: ANN401 - httpx's own
+    ) -> dict[str, Any]:
+        """The content of an answer to a call that may be repeated."""
+        for attempt in range(1, TRIES + 1):
             try:
-                headers = {**await self._headers(), "Idempotency-Key": key}
-                answer = _submitted(
-                    await self._http.post("/api/ai-generate", json=body, headers=headers, timeout=SUBMIT_SECONDS)
-                )
+                sent = {**await self._headers(), **(headers or {})}
+                return read(await self._http.request(method, path, headers=sent, **options))
             except (httpx.TransportError, GatewayError) as error:
-                if attempt == 3 or (isinstance(error, GatewayError) and not error.transient):
+                if attempt == TRIES or (isinstance(error, GatewayError) and not error.transient):
                     raise
-                await asyncio.sleep(random.uniform(0, attempt))  # noqa: S311 - spreads load, hides nothing
-            else:
-                return str(answer["requestId"])
+            await asyncio.sleep(random.uniform(0, attempt))  # noqa: S311 - spreads load, hides nothing
         raise AssertionError("unreachable")
 
     async def watch(self, request_id: str) -> AsyncGenerator[Body, None]:
@@ -190,9 +299,8 @@ class GatewayClient:
 
     async def _poll(self, request_id: str, seen: int) -> Body:
         query = {"wait": POLL_WAIT, "version": seen} if seen else {}
-        return _checked(
-            await self._http.get(f"/api/ai-status/{request_id}", params=query, headers=await self._headers())
-        )
+        path = f"/api/ai-status/{_in_path(request_id)}"
+        return cast("Body", _checked(await self._http.get(path, params=query, headers=await self._headers())))
 
     async def download(self, url: str) -> bytes:
         """The picture at a Body's `publicUrl`."""
@@ -201,14 +309,19 @@ class GatewayClient:
         return answer.content
 
 
-def _submitted(answer: httpx.Response) -> Body:
+def _in_path(request_id: str) -> str:
+    """An id as one part of a path, whatever somebody typed for it."""
+    return quote(request_id, safe="")
+
+
+def _submitted(answer: httpx.Response) -> dict[str, Any]:
     """What was submitted. In the synchronous mode a failed generation is an error, but the request exists."""
     content = _content(answer)
     request = content.get("request") if content is not None else None
     return request if isinstance(request, dict) else _checked(answer)
 
 
-def _checked(answer: httpx.Response) -> Body:
+def _checked(answer: httpx.Response) -> dict[str, Any]:
     content = _content(answer)
     if content is None:  # a proxy's page, whatever its status
         raise GatewayError(answer.status_code, "unavailable", f"The gateway answered {answer.status_code}.")
@@ -218,7 +331,7 @@ def _checked(answer: httpx.Response) -> Body:
     raise GatewayError(answer.status_code, str(content.get("code", "http_error")), str(error))
 
 
-def _content(answer: httpx.Response) -> Body | None:
+def _content(answer: httpx.Response) -> dict[str, Any] | None:
     try:
         content = answer.json()
     except ValueError:

@@ -16,7 +16,16 @@ import msgspec
 
 
 class UnusableAnswer(Exception):
-    """No answer, too slow, too large, or not JSON; the text says which, without what was in it."""
+    """No answer, too slow, too large, or not JSON; the text says which, without what was in it.
+
+    Args:
+        reason: the text.
+        received: how many bytes came all the same.
+    """
+
+    def __init__(self, reason: str, received: int = 0) -> None:
+        super().__init__(reason)
+        self.received = received
 
 
 @cache
@@ -72,9 +81,9 @@ async def ask(
             async for chunk in answer.aiter_raw():
                 content += chunk
                 if len(content) > most:
-                    raise UnusableAnswer(f"more than {most} bytes")
+                    raise UnusableAnswer(f"more than {most} bytes", len(content))
                 if time.monotonic() > until:
-                    raise UnusableAnswer("the answer took too long")
+                    raise UnusableAnswer("the answer took too long", len(content))
             return answer.status_code, bytes(content)
     except httpx.HTTPError as error:
         raise UnusableAnswer(type(error).__name__) from error

@@ -49,6 +49,17 @@ async def send_again(
     return await change(database, sending.SEND_AGAIN, "send_again", lease, detail, **values)
 
 
+async def send_disproved(database: Database, request: Request, *, actor: str) -> Request | None:
+    """Let a request in doubt be due again: n8n itself says that it has no execution of it.
+
+    None if it is not in doubt any more, or its deadline has passed.
+    """
+
+    reason = {"reason": "n8n has no execution of it"}
+    values = {"id": request.id, "attempts": request.dispatch_attempts}
+    return await change(database, sending.SEND_DISPROVED, "send_again", actor, reason, **values)
+
+
 async def record_in_doubt(database: Database, request: Request, lease: str, reason: str) -> None:
     """Record that nobody knows whether n8n has it. The mark stays, so it is never sent again.
 

@@ -1,6 +1,7 @@
 """One request: its row as a value, and the Body that every transport carries."""
 
 import json
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -59,7 +60,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             updated_at=instant(row["updated_at"]),
             completed_at=instant_or_none(row["completed_at"]),
             n8n_execution_id=row["n8n_execution_id"],
-            metadata=json.loads(row["request_metadata"]),
+            metadata=_metadata(row["request_metadata"]),
             retry_of=None if row["retry_of"] is None else str(row["retry_of"]),
             dispatch_attempts=row["dispatch_attempts"],
             picture_token=str(row["picture_token"]),
@@ -119,6 +120,22 @@ def encode_body(request: Request, urls: PublicUrls) -> bytes:
     return _encoder.encode(body_of(request, urls))
 
 
+def _metadata(text: object) -> dict[str, Any]:
+    """The object in `request_metadata`; other tools write there too, so anything else counts as none."""
+    try:
+        metadata = json.loads(text) if isinstance(text, str | bytes) else text
+    except (ValueError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+_TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}\Z")
+
+
 def trace_id_of(request: Request) -> str:
-    """The trace that the request belongs to (W3C Trace Context): its client's, or one of its own."""
-    return str(request.metadata.get("traceId") or request.id.replace("-", ""))
+    """The trace that the request belongs to (W3C Trace Context, section 3.2.2.3): its client's, or one of its own.
+
+    It becomes a header, and the row may have been written by anyone: what is no trace id is not used.
+    """
+    named = request.metadata.get("traceId")
+    return named if isinstance(named, str) and _TRACE_ID.match(named) else request.id.replace("-", "")

@@ -16,6 +16,9 @@ from storage.queries import life
 from storage.reads import read
 from storage.request import Request
 
+SILENCE_SECONDS = 60.0
+"""How long after a progress report n8n is asked whether it still works, where it can be asked."""
+
 
 class Outcome(Enum):
     """What an event did."""
@@ -59,7 +62,7 @@ async def start(
     execution_id: str | None = None,
 ) -> Applied:
     """Apply `Event.ACCEPTED` or `Event.PROGRESSED`; `progress` (0..100) never falls."""
-    values = {"id": request_id, "progress": progress, "execution_id": execution_id}
+    values = {"id": request_id, "progress": progress, "execution_id": execution_id, "probe": SILENCE_SECONDS}
     detail = {"progress": progress, "executionId": execution_id}
     request = await change(database, life.START[event], event, actor, detail, **values)
     if request is not None:
@@ -111,10 +114,11 @@ async def fail(
     actor: str,
     cost: Decimal | None = None,
     execution_id: str | None = None,
+    original: str | None = None,
 ) -> Applied:
-    """Apply one of the failing events; `message` is what the user will read."""
+    """Apply one of the failing events; `message` is what the user will read, `original` goes into the timeline."""
     values = {"id": request_id, "error_message": message, "error_code": ERROR_CODES[event], "cost": cost}
-    detail = {"error": message, "executionId": execution_id}
+    detail = {"error": message, "original": original, "executionId": execution_id}
     request = await change(database, life.FAIL[event], event, actor, detail, **values, execution_id=execution_id)
     if request is not None:
         return Applied(Outcome.CHANGED, request)

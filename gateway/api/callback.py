@@ -2,7 +2,14 @@
 
 n8n repeats every non-2xx answer five times and ignores Retry-After, so only what is truly wrong is refused; a repeat
 or late report is answered with success. A success never has a top-level ``error``: n8n would take it for a failure.
+
+Whoever has no good secret learns nothing: every refusal is the same 401. So the secret is checked first, and a body
+that cannot be read is still searched for the request that the secret may open: its author is told what is wrong.
 """
+
+import asyncio
+import re
+from typing import Any
 
 import structlog
 from starlette.requests import Request
@@ -13,10 +20,11 @@ from structlog.contextvars import bind_contextvars
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import FLAG, Schema, content, errors, json_body
 from gateway.api.errors import ApiError, unauthorized
-from gateway.api.parsing import read_json_object
+from gateway.api.parsing import read_body, require_json
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
-from gateway.n8n.reports import InvalidReport, apply_report, execution_id_of, parse_report
+from gateway.n8n.decoding import Undecodable, decode
+from gateway.n8n.reports import InvalidReport, apply_report, execution_id_of, parse_report, single_report, stripped
 from gateway.state import State, state_of
 from gateway.telemetry import metrics
 from gateway.telemetry.incidents import Incident
@@ -27,10 +35,16 @@ from storage.transitions import Applied, Outcome
 
 log = structlog.get_logger(__name__)
 
+MAX_BODY = 1024 * 1024
+"""Longest callback in bytes: n8n's error objects carry the request that failed, headers, stack and all."""
+
+LARGE_BODY = 64 * 1024
+"""From this size on, in bytes, a body is decoded beside the event loop."""
+
 
 # No types where what is unusable is dropped: n8n words things its own way, and repeats whatever is refused.
 _CALLBACK: Schema = {
-    "description": "An object with these properties.",
+    "description": "An object with these properties, or one that n8n has wrapped in a list, `json`, `body` or `data`.",
     "properties": {
         "requestId": {"description": "The request; `executionId` will do with the global secret."},
         "status": {"description": "`processing`, `completed` or `failed`; may be missing beside an `error`."},
@@ -98,11 +112,11 @@ async def _apply(request: Request, state: State) -> Applied:
     if not secret:
         log.warning("callback_unauthorized", reason="no secret")
         raise unauthorized()
-    body = await _authorized_body(request, state, secret)
-    request_id = await _request_id(state, body, may_use_execution=state.callback_secrets.is_global(secret))
+    fields = await _authorized_fields(request, state, secret)
+    request_id = await _request_id(state, fields, may_use_execution=state.callback_secrets.is_global(secret))
     bind_contextvars(request_id=request_id)
     try:
-        report = parse_report(body, state.settings.allowed_buckets)
+        report = parse_report(fields, state.settings.allowed_buckets)
     except InvalidReport as error:
         log.warning("callback_refused", **await _fields_of(state, request_id), reason=error.code)
         raise ApiError(400, error.code, str(error)) from error
@@ -137,24 +151,64 @@ _REFUSALS = {
 }
 
 
-async def _authorized_body(request: Request, state: State, secret: str) -> dict[str, object]:
-    """The body, once the secret has proved good for it. Whoever has no good secret learns nothing else."""
-    if state.callback_secrets.is_global(secret):
-        return await read_json_object(request)
+async def _authorized_fields(request: Request, state: State, secret: str) -> dict[str, Any]:
+    """The report's fields, once the secret has proved good for them.
+
+    Raises:
+        ApiError: 401 without a good secret, whatever else is wrong; 400, 408, 413 or 415 with one.
+    """
+    content = bytearray()
     try:
-        body = await read_json_object(request)
+        await read_body(request, MAX_BODY, content)
+        require_json(request)
+        fields = await _fields_in(bytes(content))
     except ApiError as error:
+        if state.callback_secrets.is_global(secret) or _opens_something_in(content, state, secret):
+            log.warning("callback_unreadable", reason=error.code)
+            raise
         log.warning("callback_unauthorized", reason=error.code)
         raise unauthorized() from error
-    request_id = body.get("requestId")
-    if not isinstance(request_id, str) or not state.callback_secrets.opens(secret, request_id):
-        log.warning("callback_unauthorized", reason="wrong secret", request_id=parse_id(str(request_id)))
-        raise unauthorized()
-    return body
+    if not state.callback_secrets.is_global(secret):
+        named = _named(fields)
+        request_id = parse_id(named) if isinstance(named, str) else None
+        if request_id is None or not state.callback_secrets.opens(secret, request_id):
+            log.warning("callback_unauthorized", reason="wrong secret", request_id=request_id)
+            raise unauthorized()
+    return fields
 
 
-async def _request_id(state: State, body: dict[str, object], *, may_use_execution: bool) -> str:
-    named = body.get("requestId")
+async def _fields_in(content: bytes) -> dict[str, Any]:
+    try:
+        decoded = decode(content) if len(content) < LARGE_BODY else await asyncio.to_thread(decode, content)
+        return single_report(decoded)
+    except Undecodable as error:
+        raise ApiError(400, "invalid_json", "The body is not valid JSON.") from error
+    except InvalidReport as error:
+        raise ApiError(400, error.code, str(error)) from error
+
+
+_ID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+_MAX_IDS = 20
+"""Most ids in an unreadable body against which its secret is tried."""
+
+
+def _opens_something_in(content: bytearray, state: State, secret: str) -> bool:
+    """Whether the secret opens a request whose id stands somewhere in a body that cannot be read."""
+    ids: dict[str, None] = {}
+    for match in _ID.finditer(content):
+        ids[match[0].decode().lower()] = None
+        if len(ids) == _MAX_IDS:
+            break
+    return any(state.callback_secrets.opens(secret, request_id) for request_id in ids)
+
+
+def _named(fields: dict[str, Any]) -> object:
+    return stripped(fields.get("requestId"))
+
+
+async def _request_id(state: State, fields: dict[str, Any], *, may_use_execution: bool) -> str:
+    named = _named(fields)
     if named is not None and named != "":
         if not isinstance(named, str):
             raise ApiError(400, "invalid_field", "requestId must be text.")
@@ -162,7 +216,7 @@ async def _request_id(state: State, body: dict[str, object], *, may_use_executio
         if parsed is None:
             raise _unknown()
         return parsed
-    execution_id = execution_id_of(body.get("executionId"))
+    execution_id = execution_id_of(fields.get("executionId"))
     if execution_id is None or not may_use_execution:
         raise ApiError(400, "request_id_required", "requestId is required")
     found = await reads.of_execution(state.database, execution_id)
@@ -176,4 +230,8 @@ def _unknown() -> ApiError:
     return ApiError(404, "unknown_request", "There is no such request.")
 
 
-routes = [Route("/api/ai-callback", callback, methods=["POST"])]
+_route = Route("/api/ai-callback", callback, methods=["POST"])
+# A slash at the end is served, not redirected: n8n would come back with a GET, or to a host that only a proxy knows.
+_route.path_regex = re.compile(r"/api/ai-callback/?\Z")
+
+routes = [_route]

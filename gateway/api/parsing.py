@@ -69,10 +69,8 @@ async def read_json_object(request: Request) -> dict[str, Any]:
         ApiError: 415 for another content type, 413 over `MAX_BODY`, 408 when it does not arrive in time, 400 for
             anything that is not a JSON object.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise ApiError(415, "unsupported_media_type", "The Content-Type must be application/json.")
-    body = await _read_body(request)
+    require_json(request)
+    body = await read_body(request)
     try:
         content = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -82,17 +80,39 @@ async def read_json_object(request: Request) -> dict[str, Any]:
     return content
 
 
-async def _read_body(request: Request) -> bytes:
-    too_large = ApiError(413, "body_too_large", f"The body is larger than {MAX_BODY // 1024} KiB.")
+def require_json(request: Request) -> None:
+    """Refuse a body that does not say it is JSON.
+
+    Raises:
+        ApiError: 415.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise ApiError(415, "unsupported_media_type", "The Content-Type must be application/json.")
+
+
+async def read_body(request: Request, most: int = MAX_BODY, into: bytearray | None = None) -> bytes:
+    """The body, of at most `most` bytes.
+
+    Args:
+        request: whose.
+        most: the bound in bytes.
+        into: filled as the body arrives, for who wants to see what came before a refusal; then a length that is
+            declared too large is no reason not to read.
+
+    Raises:
+        ApiError: 413 over `most`, 408 when it does not arrive in time, 400 when it ends early.
+    """
+    too_large = ApiError(413, "body_too_large", f"The body is larger than {most // 1024} KiB.")
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > MAX_BODY:
+    if into is None and length.isdecimal() and int(length) > most:
         raise too_large
-    body = bytearray()
+    body = bytearray() if into is None else into
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BODY:
+                if len(body) > most:
                     raise too_large
     except TimeoutError as error:
         raise ApiError(408, "request_timeout", "The body did not arrive in time.") from error

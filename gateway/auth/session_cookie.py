@@ -1,28 +1,60 @@
-"""The access token in the cookie that Supabase's server-side clients keep."""
+"""The access tokens in the cookies that Supabase's server-side clients keep.
+
+A session is in ``sb-<project>-auth-token``, or, where it is too long for one cookie, in its parts ``.0``, ``.1``, …
+A browser may bring the sessions of several projects that share a host (localhost, previews), and parts that an earlier,
+longer session has left behind a shorter one.
+"""
 
 import re
-from urllib.parse import unquote
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from jwt.utils import base64url_decode
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
-_SESSION = re.compile(r"sb-.+-auth-token(?:\.(\d{1,2}))?\Z")
+MAX_SESSIONS = 4
+"""Most sessions that are looked at."""
+
+_SESSION = re.compile(r"(sb-.+-auth-token)(?:\.(\d{1,2}))?\Z")
 
 
-def session_token(headers: Headers) -> str | None:
-    """The access token in Supabase's session cookie (``sb-<ref>-auth-token``, or its parts ``.0``, ``.1``, …)."""
-    values: dict[str, str] = {}
+def cookie_of_project(supabase_url: str) -> str:
+    """The cookie's name that supabase-js makes of the project's URL."""
+    return f"sb-{(urlsplit(supabase_url).hostname or '').partition('.')[0]}-auth-token"
+
+
+def session_tokens(headers: Headers, preferred: str) -> list[str]:
+    """The access tokens of the request's sessions, that of the cookie `preferred` first.
+
+    Args:
+        headers: the request's.
+        preferred: the name of the project's cookie (`cookie_of_project`).
+    """
+    sessions: dict[str, dict[int, str]] = {}
     for line in headers.getlist("cookie"):
-        values.update(cookie_parser(line))
-    whole = next((value for name, value in values.items() if (m := _SESSION.match(name)) and m[1] is None), None)
-    if whole is None:
-        parts = sorted((int(m[1]), value) for name, value in values.items() if (m := _SESSION.match(name)) and m[1])
-        if not parts or [number for number, _ in parts] != list(range(len(parts))):
-            return None
-        whole = "".join(value for _, value in parts)
-    return _access_token(whole)
+        for name, value in cookie_parser(line).items():
+            if (match := _SESSION.match(name)) is not None:
+                sessions.setdefault(match[1], {})[-1 if match[2] is None else int(match[2])] = value
+    names = sorted(sessions, key=lambda name: name != preferred)[:MAX_SESSIONS]
+    found = (_token_of(sessions[name]) for name in names)
+    return [token for token in found if token is not None]
+
+
+def _token_of(values: dict[int, str]) -> str | None:
+    return next((token for session in _readings(values) if (token := _access_token(session)) is not None), None)
+
+
+def _readings(values: dict[int, str]) -> Iterator[str]:
+    """What the session may be: the whole cookie, or its parts, as few of them as make sense."""
+    if -1 in values:
+        yield values[-1]
+    session, number = "", 0
+    while number in values:
+        session += values[number]
+        yield session
+        number += 1
 
 
 def _access_token(session: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The command line: `gateway …`."""
+"""The command line: `gateway …`, a module for each group of commands."""
 
 from gateway.cli.commands import main
 

@@ -1,53 +1,90 @@
-"""`gateway generate`: one request with a live progress bar in the terminal."""
+"""Requests on a terminal: a progress bar while they run, a table of many, the facts of one."""
 
-import asyncio
-from pathlib import Path
+import contextlib
 
-import httpx
+import click
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
-from gateway.client import Body, GatewayClient, GatewayError
+from gateway.cli.commands import INTERRUPTED
+from gateway.cli.invocation import command
+from gateway.cli.options import DEFAULT_URL
+from gateway.client import FINAL, Body, GatewayClient, GenerationFailed, Page
+
+COLUMNS = 200
+"""How wide a table may be where no terminal says it: in a file or a pipe nothing is cut."""
 
 
-async def generate_in_terminal(product: str, brand: str, output: Path | None, url: str, token: str | None) -> None:
-    """Submit, show every change, print the picture's URL, and save it.
+async def follow(client: GatewayClient, request_id: str, *, as_json: bool) -> Body:
+    """Show the request's changes, as a bar or as a line of JSON each, and return its completed Body.
 
     Raises:
-        GatewayError: refused, or the generation failed.
-        httpx.HTTPError: the gateway or the picture cannot be reached.
-        OSError: the picture cannot be written.
+        GenerationFailed: it ended without a picture.
+        GatewayError: there is no such request, or the token is no good.
     """
     console = Console(stderr=True)
-    async with GatewayClient(url, token or await _demo_token(url)) as client:
-        request_id = await client.submit(product, brand)
-        console.print(f"Request {request_id}", style="dim", highlight=False)
-        body = await _follow(client, request_id, console)
-        if body["status"] == "failed":
-            raise GatewayError(0, str(body["errorCode"]), f"The generation failed: {body['errorMessage']}")
-        picture_url = str(body["publicUrl"])
-        Console().print(picture_url, soft_wrap=True, highlight=False)
-        if output is not None:
-            picture = await client.download(picture_url)
-            await asyncio.to_thread(output.write_bytes, picture)
-            console.print(f"Saved {output}", style="green", highlight=False)
-
-
-async def _follow(client: GatewayClient, request_id: str, console: Console) -> Body:
-    """Show the request's changes; its last Body."""
     columns = TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    body: Body = {}
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, disable=as_json) as bar:
         task = bar.add_task("pending", total=100)
-        async for body in client.watch(request_id):
-            bar.update(task, description=str(body["status"]), completed=body["progress"] or 0)
+        async with contextlib.aclosing(client.watch(request_id)) as bodies:
+            async for body in bodies:
+                if as_json:
+                    print_json(body)
+                bar.update(task, description=body["status"], completed=body["progress"] or 0)
+                if body["status"] in FINAL:
+                    break
+    if body["status"] == "failed":
+        raise GenerationFailed(body)
     return body
 
 
-async def _demo_token(url: str) -> str:
-    """The token that a demo on this machine hands out."""
-    async with httpx.AsyncClient(base_url=url, timeout=10) as http:
-        answer = await http.get("/demo/session")
-    if answer.status_code != 200:
-        raise GatewayError(401, "unauthorized", "This gateway is no demo: pass --token (see `gateway token --help`).")
-    return str(answer.json()["access_token"])
+def leave(request_id: str | None, url: str) -> None:
+    """End the command after Ctrl-C: the request goes on, and this is how to come back to it."""
+    where = () if url == DEFAULT_URL else ("--url", url)
+    if request_id is None:
+        click.echo(f"\nNot submitted, or its answer did not come: look with `{command('list', *where)}`.", err=True)
+    else:
+        click.echo(
+            f"\nThe request goes on. Come back to it with `{command('watch', request_id, *where)}`, or end it with "
+            f"`{command('cancel', request_id, *where)}`.",
+            err=True,
+        )
+    click.get_current_context().exit(INTERRUPTED)
+
+
+def print_json(content: Body | Page) -> None:
+    """One line of JSON."""
+    click.echo(msgspec.json.encode(content).decode())
+
+
+def print_body(body: Body) -> None:
+    """The facts of one request."""
+    progress = "" if body["progress"] is None else f" ({body['progress']} %)"
+    facts = {
+        "Request": body["requestId"],
+        "Status": f"{body['status']}{progress}",
+        "Product": body["product"],
+        "Brand": body["brand"],
+        "Created": body["createdAt"],
+        "Completed": body["completedAt"],
+        "Picture": body["publicUrl"],
+        "Error": body["errorMessage"],
+        "Cost": body["cost"],
+    }
+    for name, value in facts.items():
+        if value is not None:
+            click.echo(f"{name:<10}{value}")
+
+
+def print_page(page: Page) -> None:
+    """A line for each request."""
+    table = Table("Request", "Status", "", "Created", "Product", "Brand", box=None, pad_edge=False, header_style="dim")
+    for body in page["requests"]:
+        progress = "" if body["progress"] is None else f"{body['progress']} %"
+        table.add_row(body["requestId"], body["status"], progress, body["createdAt"], body["product"], body["brand"])
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = COLUMNS
+    console.print(table)

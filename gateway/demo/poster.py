@@ -1,20 +1,20 @@
 """A poster for a product and a brand, drawn by geometry and chance: different for each, and plainly not AI."""
 
 import colorsys
-import contextlib
 import hashlib
 import io
 import math
 import random
-import unicodedata
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from gateway.demo.lettering import SPACING, fit
 
 WIDTH, HEIGHT = 1024, 1280
 _MARGIN = 72
 _NOTE = "DRAWN BY THE DEMO'S STAND-IN · NO AI MODEL WAS USED"
 
-_SYSTEM_FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
+_WHITE = (255, 255, 255)
 
 Color = tuple[int, int, int]
 
@@ -120,51 +120,9 @@ def _lettering(picture: Image.Image, product: str, brand: str, hue: float) -> No
     draw = ImageDraw.Draw(picture)
     accent = _color(hue + 0.45, 0.9, 0.72)
     draw.text((WIDTH / 2, HEIGHT - 46), _NOTE, font=ImageFont.load_default(20), fill=(200, 200, 210), anchor="mm")
-    brand_font, brand_lines = _fitted(draw, brand.upper(), 46, 1)
-    draw.multiline_text((_MARGIN, HEIGHT - 108), brand_lines, font=brand_font, fill=accent, anchor="ld")
-    draw.rectangle((_MARGIN, HEIGHT - 192, _MARGIN + 120, HEIGHT - 186), fill=accent)
-    font, lines = _fitted(draw, product, 112, 3)
-    draw.multiline_text((_MARGIN, HEIGHT - 216), lines, font=font, fill="white", anchor="ld", spacing=10)
-
-
-def _fitted(
-    draw: ImageDraw.ImageDraw, text: str, size: int, most_lines: int
-) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, str]:
-    """The largest font up to `size` in which `text` fits the page's width in `most_lines`, and its broken lines."""
     room = WIDTH - 2 * _MARGIN
-    if not text.isascii() and _system_font(size) is None:
-        # No font for it on this machine: better the bare letters than boxes.
-        bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-        text = " ".join(bare.split())
-    while True:
-        font = _font(text, size)
-        lines = _broken(draw, text, font, room)
-        widest = max(draw.textlength(line, font=font) for line in lines)
-        if (len(lines) <= most_lines and widest <= room) or size <= 22:
-            return font, "\n".join(lines[:most_lines])
-        size -= 6
-
-
-def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font for ASCII, which is all that it has; else a common font of the system, where there is one."""
-    return (None if text.isascii() else _system_font(size)) or ImageFont.load_default(size)
-
-
-def _system_font(size: int) -> ImageFont.FreeTypeFont | None:
-    for name in _SYSTEM_FONTS:
-        with contextlib.suppress(OSError):
-            return ImageFont.truetype(name, size)
-    return None
-
-
-def _broken(
-    draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, room: int
-) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and draw.textlength(longer, font=font) > room:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+    for text, size, height, bottom, fill in ((brand.upper(), 46, 64, 108, accent), (product, 112, 400, 216, _WHITE)):
+        fitted = fit(text, size, room, height)
+        place = _MARGIN, HEIGHT - bottom
+        draw.multiline_text(place, fitted.text, font=fitted.font, fill=fill, anchor="ld", spacing=SPACING)
+    draw.rectangle((_MARGIN, HEIGHT - 192, _MARGIN + 120, HEIGHT - 186), fill=accent)

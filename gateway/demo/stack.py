@@ -2,66 +2,80 @@
 that share the port, and the demo's stand-ins for n8n and for the object store inside them.
 """
 
+import contextlib
 import os
 import secrets
 import socket
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import click
 from starlette.types import ASGIApp
 
 from gateway.demo import demo_app
-from gateway.demo.object_store import ObjectStore
+from gateway.demo.kept_secrets import NAMES
+from gateway.demo.log import log_as_demo
 from gateway.demo.servers import Postgres, Valkey
 from gateway.demo.session import seed
+from gateway.demo.settings import demo_settings
 from gateway.server.processes import serve_in_processes
 from gateway.settings import Settings
-from gateway.telemetry.logging import configure_logging
 from storage import migrations
 
 WORKERS = 2
 
-_OBJECTS = "GATEWAY_DEMO_OBJECTS"
-"""Tells the server processes where the pictures are."""
+_FOLDER = "GATEWAY_DEMO_FOLDER"
+"""Tells the server processes where the pictures and the executions are."""
 
 
-def run_stack(listener: socket.socket) -> None:
-    """Serve the stack on `listener` until Ctrl-C. Nothing of it is left afterwards.
+@dataclass(frozen=True)
+class Stack:
+    """Servers that run, and a gateway that is ready to be served."""
+
+    url: str
+    database_url: str
+    redis_url: str
+    settings: Settings
+    listener: socket.socket
+
+    def serve(self) -> None:
+        """Serve until a signal says to stop."""
+        serve_in_processes(self.settings, self.listener, WORKERS, factory="gateway.demo.stack:app")
+
+
+@contextlib.contextmanager
+def running_stack(listener: socket.socket) -> Iterator[Stack]:
+    """Run the servers for the length of the block. Nothing of them is left afterwards.
 
     Raises:
         NotInstalled: the servers' wheels are missing.
         SettingsError: the environment holds settings that cannot be used.
     """
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with Postgres() as postgres, Valkey() as valkey, tempfile.TemporaryDirectory(prefix="gateway-objects-") as objects:
+    with Postgres() as postgres, Valkey() as valkey, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
+        fixed = {name: secrets.token_urlsafe(32) for name in NAMES}
+        settings = demo_settings(url, database_url=postgres.url(), redis_url=valkey.url, **fixed)
         # The server processes read their settings from the environment, as in production.
         os.environ |= {
             "ENVIRONMENT": "development",
             "APP_URL": url,
-            "ALLOWED_ORIGINS": url.replace("127.0.0.1", "localhost"),
+            "ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
             "DATABASE_URL": postgres.url(),
             "REDIS_URL": valkey.url,
             "SUPABASE_URL": url,
-            "N8N_WEBHOOK_URL": f"{url}/demo/n8n/webhook/ai-image",
-            "N8N_WEBHOOK_SECRET": secrets.token_urlsafe(32),
-            "AI_CALLBACK_SECRET": secrets.token_urlsafe(32),
-            "SUPABASE_JWT_SECRET": secrets.token_urlsafe(32),
-            "AI_GENERATION_RATE_LIMIT_PER_HOUR": "1000",
-            _OBJECTS: objects,
+            "N8N_WEBHOOK_URL": settings.n8n_webhook_url,
+            "AI_GENERATION_RATE_LIMIT_PER_HOUR": str(settings.ai_generation_rate_limit_per_hour),
+            **dict.fromkeys(("N8N_API_URL", "N8N_API_KEY", "STORAGE_BUCKETS", "STORAGE_PRIVATE_BUCKETS"), ""),
+            **{name.upper(): value for name, value in fixed.items()},
+            _FOLDER: folder,
         }
-        settings = Settings.load()
-        configure_logging(production=False)
-        migrations.upgrade(settings.database_url.get_secret_value())
+        migrations.upgrade(postgres.url())
         seed(settings)
-        click.echo(f"\n  The gateway's stack runs at {url}  (Ctrl-C stops it)")
-        click.echo(f"  Its dashboard: {url}/admin\n")
-        click.echo(f"  PostgreSQL: {postgres.url()}\n  Valkey:     {valkey.url}\n")
-        serve_in_processes(settings, listener, WORKERS, factory="gateway.demo.stack:app")
+        yield Stack(url, postgres.url(), valkey.url, settings, listener)
 
 
 def app() -> ASGIApp:
     """The application of one of the stack's server processes."""
-    settings = Settings.load()
-    configure_logging(production=False)
-    return demo_app(settings, ObjectStore(Path(os.environ[_OBJECTS])))
+    log_as_demo()
+    return demo_app(Settings.load(), Path(os.environ[_FOLDER]))

@@ -2,32 +2,30 @@
 
 Any number of processes may run one. What each of them may do is decided by rows, not by messages:
 
-    claim (a lease) → mark "sending" (commit) → POST → write down what the answer means
+    claim (a lease) → mark "sending" (commit) → POST → record what the answer means
 
 Killed before the mark, the lease runs out and another process sends the request. Killed after it, nobody sends it
-again: it waits for its callback or its deadline.
+again, unless n8n itself says that it has no such execution: it waits for its callback or its deadline.
 """
 
 import asyncio
-import random
 import uuid
-from collections.abc import Awaitable, Callable
 
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from gateway.n8n.reports import apply_report
-from gateway.n8n.webhook import Answer, Verdict, Webhook
+from gateway.n8n.answers import Answer, Verdict
+from gateway.n8n.recording import VerdictRecorder
+from gateway.n8n.webhook import Webhook
 from gateway.realtime.announcer import Announcer
 from gateway.settings import Settings
 from gateway.tasks import stop_all
 from gateway.telemetry import metrics
 from gateway.telemetry.incidents import Incident, Incidents
 from gateway.telemetry.logging import log_fields, reason_of
-from storage import dispatch, transitions
+from storage import dispatch
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
-from storage.lifecycle import Event
 from storage.request import Request
 
 log = structlog.get_logger(__name__)
@@ -35,28 +33,18 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.5
 """How often the database is asked for due requests when nobody has said that there are some."""
 
-FIRST_RETRY_SECONDS = 2.0
-LONGEST_RETRY_SECONDS = 60.0
-
-UNREGISTERED_SECONDS = 60.0
-"""How long an unknown webhook may be n8n starting up; after that the workflow is not active."""
-
 ALERTING_ATTEMPTS = 3
 """From this attempt on, an n8n that could not be reached is a trouble and no restart."""
 
 SLACK_SECONDS = 30.0
-"""How much later than the longest sending n8n is asked about a request whose sender has written nothing down."""
+"""How much later than the longest sending n8n is asked about a request whose sender has recorded nothing."""
 
 RECORD_SECONDS = 5.0
-"""How long a stopping process waits for outcomes to be written down."""
-
-RECORD_ATTEMPTS = 5
-"""How often the outcome of a sending is written down again while the database is away. If all fail, the row stays
-marked: it waits for the callback or the deadline."""
+"""How long a stopping process waits for verdicts to be recorded once every POST has ended."""
 
 
 class Dispatcher:
-    """One process's share of the sending.
+    """One process's share of the dispatch.
 
     Args:
         settings: how many at once, how often, and how long.
@@ -81,13 +69,13 @@ class Dispatcher:
     ) -> None:
         self._settings = settings
         self._database = database
-        self._announcer = announcer
         self._incidents = incidents
         self._webhook = webhook
         self._name = f"dispatcher:{process}"
         self._due = due
+        self._recorder = VerdictRecorder(settings, database, announcer, actor=self._name)
         self._sending: set[asyncio.Task[None]] = set()
-        self._posting: set[asyncio.Task[None]] = set()
+        self._posting: set[asyncio.Task[Answer]] = set()
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -103,7 +91,7 @@ class Dispatcher:
                     log.warning("dispatch_claim_failed", reason=reason_of(error))
                     full = False
                 if not full:
-                    await self._rest()
+                    await self._until_due()
         finally:
             self._idle.set()
 
@@ -126,7 +114,7 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("dispatch_broke", task=task.get_name(), exc_info=error)
 
-    async def _rest(self) -> None:
+    async def _until_due(self) -> None:
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 await self._due.wait()
@@ -142,15 +130,16 @@ class Dispatcher:
     async def stop(self, grace_seconds: float) -> None:
         """Claim no more, and give what is under way `grace_seconds` to end.
 
-        A POST that is still out then is cut: its row stays marked, so it is in doubt and never sent again.
+        A POST that is still out then is cut: it is in doubt. What is known by then is recorded within `RECORD_SECONDS`;
+        a row whose verdict could not be written stays marked.
         """
         self.claim_no_more()
+        self._recorder.hurry()
         await self._idle.wait()  # what a last claim took is released by its task
         if self._sending:
             await asyncio.wait(set(self._sending), timeout=grace_seconds)
-            for task in self._posting:
-                task.cancel()
-            # The others only write down what they know. A row that could not be written stays marked.
+            for posting in self._posting:
+                posting.cancel()
             if self._sending:
                 await asyncio.wait(set(self._sending), timeout=RECORD_SECONDS)
             await stop_all(*self._sending)
@@ -160,43 +149,48 @@ class Dispatcher:
 
     async def _dispatch(self, claimed: Request, lease: str) -> None:
         bind_contextvars(**log_fields(claimed))  # this task's own
-        database, settings = self._database, self._settings
-        deadline = settings.ai_deadline_seconds
-        ask = settings.n8n_timeout_seconds + SLACK_SECONDS if settings.n8n_api_url else None
         try:
-            request = (
-                None if self._stopping else await dispatch.mark_sending(database, claimed.id, lease, deadline, ask)
-            )
+            request = None if self._stopping else await self._mark(claimed, lease)
         except DatabaseUnavailable as error:
             # Marked or not, it was not sent, and this process alone knows.
             log.warning("dispatch_mark_failed", reason=reason_of(error))
-            await self._record_persistently(lambda: dispatch.release(database, claimed.id, lease))
+            await self._recorder.release(claimed, lease)
+            return
+        except Exception as error:
+            log.exception("dispatch_mark_broke")
+            self._incidents.count(Incident.DISPATCH_FAILED)
+            await self._recorder.not_marked(claimed, lease, f"the mark could not be set ({type(error).__name__})")
             return
         if self._stopping:
-            await self._record_persistently(lambda: dispatch.release(database, claimed.id, lease))
+            await self._recorder.release(claimed, lease)
             return
         if request is None:
             return  # ended meanwhile, or the lease was lost
-        task = asyncio.current_task()
-        assert task is not None, "a coroutine runs in a task"  # noqa: S101
-        self._posting.add(task)
-        try:
-            answer = await self._webhook.send(request)
-        finally:
-            self._posting.discard(task)
+        answer = await self._post(request)
         self._log(request, answer)
-        await self._record_persistently(lambda: self._record(request, lease, answer))
+        try:
+            await self._recorder.record(request, lease, answer)
+        except asyncio.CancelledError:
+            log.error("dispatch_unrecorded", verdict=answer.verdict.value)
+            raise
 
-    async def _record_persistently(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write down what is known, again and again while the database is away. Every `write` may be repeated."""
-        for attempt in range(1, RECORD_ATTEMPTS + 1):
-            try:
-                await write()
-            except DatabaseUnavailable:
-                log.warning("dispatch_record_failed", attempt=attempt)
-                await asyncio.sleep(attempt)
-            else:
-                return
+    async def _mark(self, claimed: Request, lease: str) -> Request | None:
+        settings = self._settings
+        ask = settings.n8n_timeout_seconds + SLACK_SECONDS if settings.n8n_api_url else None
+        return await dispatch.mark_sending(self._database, claimed.id, lease, settings.ai_deadline_seconds, ask)
+
+    async def _post(self, request: Request) -> Answer:
+        """Send it, in a task of its own that `stop` can cut without cutting what is recorded afterwards."""
+        posting = asyncio.create_task(self._webhook.send(request), name=f"post-{request.id}")
+        self._posting.add(posting)
+        try:
+            await asyncio.wait({posting})
+        finally:
+            self._posting.discard(posting)
+            posting.cancel()  # nothing, unless this task itself was cancelled
+        if posting.cancelled():
+            return Answer(Verdict.IN_DOUBT, "the gateway stopped before n8n had answered")
+        return posting.result()
 
     def _log(self, request: Request, answer: Answer) -> None:
         metrics.DISPATCH_ATTEMPTS.labels(answer.verdict.value).inc()
@@ -213,61 +207,3 @@ class Dispatcher:
             log.info("dispatched", **fields)
         else:
             log.warning("dispatched", reason=answer.reason, **fields)
-
-    async def _record(self, request: Request, lease: str, answer: Answer) -> None:
-        match answer.verdict:
-            case Verdict.ACCEPTED:
-                await self._accepted(request, answer)
-            case Verdict.SEND_AGAIN | Verdict.UNREGISTERED:
-                await self._send_again(request, lease, answer)
-            case Verdict.REFUSED:
-                await self._fail(request, Event.REFUSED, f"The workflow refused the request: {answer.reason}.")
-            case Verdict.RAN_AND_FAILED:
-                await self._fail(request, Event.FAILED, answer.reason)
-            case Verdict.IN_DOUBT:
-                await dispatch.record_in_doubt(self._database, request, lease, answer.reason)
-
-    async def _accepted(self, request: Request, answer: Answer) -> None:
-        if answer.report is not None:
-            await apply_report(self._database, self._announcer, request.id, answer.report, actor="n8n")
-            return
-        applied = await transitions.start(
-            self._database,
-            request.id,
-            Event.ACCEPTED,
-            actor=self._name,
-            execution_id=answer.execution_id,
-        )
-        self._announcer.announce_change(applied, actor=self._name)
-
-    async def _send_again(self, request: Request, lease: str, answer: Answer) -> None:
-        if request.dispatch_attempts >= self._settings.n8n_attempts:
-            times = request.dispatch_attempts
-            await self._fail(request, Event.EXHAUSTED, f"The workflow could not be reached in {times} attempts.")
-            return
-        unregistered = answer.verdict is Verdict.UNREGISTERED
-        if unregistered and await dispatch.seconds_unregistered(self._database, request.id) > UNREGISTERED_SECONDS:
-            await self._fail(request, Event.REFUSED, f"The workflow is not active: {answer.reason}.")
-            return
-        delay = retry_delay(request.dispatch_attempts)
-        await dispatch.send_again(
-            self._database,
-            request.id,
-            lease,
-            delay=delay,
-            reason=answer.reason,
-            unregistered=unregistered,
-        )
-
-    async def _fail(self, request: Request, event: Event, message: str) -> None:
-        applied = await transitions.fail(self._database, request.id, event, message, actor=self._name)
-        self._announcer.announce_change(applied, actor=self._name)
-
-
-def retry_delay(attempts: int) -> float:
-    """Seconds before attempt number `attempts` + 1: doubling, capped, and spread so that many do not return at once.
-
-    The first lies between 1 and 3 seconds: an n8n that restarts quickly costs its users little.
-    """
-    longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** (attempts - 1))
-    return longest * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing

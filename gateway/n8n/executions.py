@@ -2,23 +2,33 @@
 
 A callback can be lost, and n8n's answer too; n8n itself knows what became of the workflow. An execution belongs to a
 request if the payload that its webhook took holds the request's id and its callback secret, which only the gateway
-sends. Everything else in an execution's data may hold what users typed or what anyone posted to another workflow.
+sends.
+
+Executions are large (one may hold its picture) and many. So one listing serves every request that waits, an execution's
+data is fetched once for each status that it has, and all of it together stays within a budget.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import OrderedDict
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
+
+import structlog
 
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.http_client import UnusableAnswer, ask, decode, new_client
-from gateway.n8n.reports import Completed, Failed, InvalidReport, clean_error, parse_report
+from gateway.n8n.api_budget import BYTES_PER_MINUTE, CALLS_PER_MINUTE, ApiBudget
+from gateway.n8n.execution_data import UNFINISHED, has_items, outcome_of, payloads_of
+from gateway.n8n.execution_search import Ended, Finding, Known, Lookup, Running, Search, Summary, summary_of
 from gateway.settings import Settings
+from gateway.telemetry import metrics
+
+log = structlog.get_logger(__name__)
 
 ASK_SECONDS = 30.0
-"""Longest time for one request's questions; with the last answer below the lease under which they are asked."""
+"""Longest time for one search; with the last answer below the lease under which it is made."""
 
 ANSWER_SECONDS = 10.0
 """Longest wait for one answer."""
@@ -31,32 +41,17 @@ PAGE = 250
 """n8n's own limit."""
 
 MAX_CANDIDATES = 200
-"""Most executions that are looked into for one request."""
+"""Most executions whose data is fetched in one search."""
 
-CLOCKS_APART = timedelta(seconds=60)
-"""Difference forgiven between n8n's clock and the database's."""
+MAX_BROKEN = 3
+"""So many executions in a row that cannot be read end a search."""
 
-_UNFINISHED = {"new", "running", "waiting", "unknown"}
+MAX_KNOWN = 10_000
+"""Most executions that are remembered, a few hundred bytes each."""
 
 
 class ExecutionsUnavailable(Exception):
     """n8n does not answer, or does not let us ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """n8n works on it."""
-
-    execution_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """It is over; `report` is what the callback would have said."""
-
-    execution_id: str
-    report: Completed | Failed | None
-    """None: it went well, and left no picture."""
 
 
 class Executions:
@@ -72,6 +67,15 @@ class Executions:
             headers={"X-N8N-API-KEY": key, "Accept-Encoding": "identity"},
             timeout=ANSWER_SECONDS,
         )
+        self._budget = ApiBudget(CALLS_PER_MINUTE, BYTES_PER_MINUTE)
+        self._known: OrderedDict[tuple[str, datetime | None], Known] = OrderedDict()
+        self._workflows: set[str] = set()
+        """The workflows that took our requests: theirs are examined first."""
+
+    @property
+    def sees_our_workflow(self) -> bool:
+        """Whether any of our requests has been found: then this is the right n8n, and the key may see the workflow."""
+        return bool(self._workflows)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -84,99 +88,137 @@ class Executions:
             ExecutionsUnavailable: we may not, or n8n is away.
         """
         try:
-            found = await self._get("/executions", {"limit": "1"}, time.monotonic() + ASK_SECONDS)
+            found = await self._get("list", "/executions", {"limit": "1"}, time.monotonic() + ASK_SECONDS)
         except UnusableAnswer as error:
             raise ExecutionsUnavailable(str(error)) from error
         if found is None:
             raise ExecutionsUnavailable("there is no such API")
 
-    async def of_request(self, request_id: str, execution_id: str | None, sent_at: datetime) -> Running | Ended | None:
-        """What became of the request's execution; None if n8n has none.
+    async def of_requests(self, lookups: Iterable[Lookup]) -> dict[str, Finding | None]:
+        """What became of each request's execution, by the request's id.
 
-        Args:
-            request_id: the request.
-            execution_id: n8n's number for it, if it is known.
-            sent_at: when the request was sent, by the database's clock.
+        None says that n8n has no execution of it. A request that is missing could not be found out about this time:
+        n8n has run so much, or holds so much data, that the search had to end early.
 
         Raises:
-            ExecutionsUnavailable: n8n cannot be asked, or has run so much that the search had to end early.
+            ExecutionsUnavailable: n8n cannot be asked, or was asked enough for now.
         """
-        search = _Search(request_id, sent_at, time.monotonic() + ASK_SECONDS)
+        if not self._budget.is_worth_a_search:
+            raise ExecutionsUnavailable("it has been asked enough for now")
+        search = Search({lookup.request_id: lookup for lookup in lookups}, time.monotonic() + ASK_SECONDS)
         try:
-            return await self._find(search, execution_id)
+            await self._list(search)
+            await self._add_unlisted(search)
         except UnusableAnswer as error:
             raise ExecutionsUnavailable(str(error)) from error
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:  # JSON, but not n8n's
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # JSON, but not n8n's
             raise ExecutionsUnavailable(f"an answer of an unexpected form ({type(error).__name__})") from error
+        await self._examine(search)
+        return search.findings()
 
-    async def _find(self, search: "_Search", execution_id: str | None) -> Running | Ended | None:
-        # n8n's API knows numbers only; whatever else a callback called its execution is no help here.
-        if execution_id is not None and execution_id.isascii() and execution_id.isdigit():
-            found = await self._look_into(execution_id, search)
-            if found is not None:
-                return found
-        candidates, complete = await self._candidates(search)
-        best: Running | Ended | None = None
-        for candidate in candidates:
-            found = await self._look_into(candidate, search)
-            if isinstance(found, Ended) and isinstance(found.report, Completed):
-                return found
-            # n8n lets people run an execution again: a picture counts most, then a run that may still bring one.
-            if found is not None and not isinstance(best, Running):
-                best = found
-        if best is None and not complete:
-            raise ExecutionsUnavailable("n8n has run too much since to search it all")
-        return best
+    async def _list(self, search: Search) -> None:
+        """Fill `search` with the executions that may have begun with one of its POSTs."""
+        for status in ("running", "waiting", "new", None):  # without a status, running ones are left out
+            cursor = None
+            for _ in range(MAX_PAGES):
+                query = {"limit": str(PAGE), **({"status": status} if status else {})}
+                page = await self._get(
+                    "list", "/executions", {**query, **({"cursor": cursor} if cursor else {})}, search.until
+                )
+                if page is None:
+                    break  # an n8n that does not know this status
+                if search.add(page["data"]):
+                    break  # newest first: the rest began before
+                cursor = page.get("nextCursor")
+                if not cursor:
+                    break
+            else:
+                search.is_complete = False
 
-    async def _candidates(self, search: "_Search") -> tuple[list[str], bool]:
-        """The ids of executions that may have begun with our POST, the likeliest first, and whether these are all."""
-        began: dict[str, datetime] = {}
-        complete = True
-        for query in ({"status": "running"}, {"status": "waiting"}, {}):  # without a status, running ones are left out
-            found, whole = await self._list(query, search)
-            began |= found
-            complete = complete and whole
-        nearest = sorted(began, key=lambda candidate: abs(began[candidate] - search.sent_at))
-        return nearest[:MAX_CANDIDATES], complete and len(nearest) <= MAX_CANDIDATES
+    async def _add_unlisted(self, search: Search) -> None:
+        """Add those whose number is known and that the listing did not reach."""
+        for lookup in search.lookups.values():
+            # n8n's API knows numbers only; whatever else a callback called its execution is no help here.
+            named = lookup.execution_id
+            if named is None or named in search.listed or not (named.isascii() and named.isdigit()):
+                continue
+            if self._budget.is_spent:
+                search.is_complete = False
+                return
+            execution = await self._get("execution", f"/executions/{named}", {}, search.until)
+            if execution is not None:
+                search.listed[named] = summary_of(execution)
 
-    async def _list(self, query: dict[str, str], search: "_Search") -> tuple[dict[str, datetime], bool]:
-        """Executions since our POST and when they began, and whether these are all."""
-        since = search.sent_at - CLOCKS_APART
-        began: dict[str, datetime] = {}
-        cursor = None
-        for _ in range(MAX_PAGES):
-            paging = {"limit": str(PAGE), **({"cursor": cursor} if cursor else {})}
-            page = await self._get("/executions", {**query, **paging}, search.until)
-            for execution in page["data"] if page is not None else []:
-                # What waits for a place has not begun: it may be ours.
-                started = execution.get("startedAt")
-                moment = datetime.fromisoformat(started) if started else search.sent_at
-                if moment < since:
-                    return began, True  # newest first
-                began[str(execution["id"])] = moment
-            cursor = page.get("nextCursor") if page is not None else None
-            if not cursor:
-                return began, True
-        return began, False
+    async def _examine(self, search: Search) -> None:
+        fetched = broken = 0
+        for summary in search.candidates(self._workflows):
+            if search.is_answered:
+                return
+            if search.take_by_number(summary):
+                continue
+            known = self._recall(summary)
+            if known is None:
+                if fetched >= MAX_CANDIDATES or broken >= MAX_BROKEN or self._budget.is_spent:
+                    search.is_complete = False
+                    continue  # what is known already still counts
+                fetched += 1
+                known = await self._read(summary, search.until)
+                broken = broken + 1 if known is None else 0
+            search.take(known)
 
-    async def _look_into(self, execution_id: str, search: "_Search") -> Running | Ended | None:
-        execution = await self._get(f"/executions/{execution_id}", {"includeData": "true"}, search.until)
-        if execution is None or not self._belongs(execution, search.request_id):
+    def _recall(self, summary: Summary) -> Known | None:
+        known = self._known.get((summary.id, summary.began_at))
+        if known is None or known.status != summary.status:
             return None
-        if execution.get("status") in _UNFINISHED:
-            return Running(execution_id)
-        return Ended(execution_id, outcome_of(execution, self._buckets))
+        self._known.move_to_end((summary.id, summary.began_at))
+        return known
 
-    def _belongs(self, execution: dict[str, Any], request_id: str) -> bool:
-        """Whether the execution took our POST: it holds the request's id and its secret, which only we have sent."""
-        return any(
-            named == request_id and self._callback_secrets.opens(secret, request_id)
-            for named, secret in payloads_of(execution)
+    async def _read(self, summary: Summary, until: float) -> Known | None:
+        """Fetch the execution's data and remember what it says; None if it could not be had."""
+        try:
+            execution = await self._get("execution", f"/executions/{summary.id}", {"includeData": "true"}, until)
+            known = Known(summary.status, None, None) if execution is None else self._understand(summary, execution)
+        except UnusableAnswer as error:
+            log.warning("n8n_execution_unreadable", execution_id=summary.id, reason=str(error))
+            if error.received <= MAX_ANSWER:
+                return None
+            known = Known(summary.status, None, None, is_clear=False)  # it will be as large the next time
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            log.warning("n8n_execution_unreadable", execution_id=summary.id, reason=type(error).__name__)
+            known = Known(summary.status, None, None, is_clear=False)
+        self._known[summary.id, summary.began_at] = known
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        if known.owner is not None and summary.workflow_id is not None:
+            self._workflows.add(summary.workflow_id)
+        return known
+
+    def _understand(self, summary: Summary, execution: dict[str, Any]) -> Known:
+        # It took our POST if it holds a request's id and that request's secret, which only we have sent.
+        owner = next(
+            (named for named, secret in payloads_of(execution) if self._callback_secrets.opens(secret, named)), None
         )
+        status = str(execution.get("status"))
+        unfinished = status in UNFINISHED
+        if owner is None:
+            return Known(summary.status, None, None, is_clear=not unfinished or has_items(execution))
+        finding = Running(summary.id) if unfinished else Ended(summary.id, outcome_of(execution, self._buckets))
+        return Known(status, owner, finding)
 
-    async def _get(self, path: str, query: dict[str, str], until: float) -> dict[str, Any] | None:
-        status, content = await ask(self._http, "GET", path, most=MAX_ANSWER, until=until, params=query)
-        if status == 404:
+    async def _get(self, kind: str, path: str, query: dict[str, str], until: float) -> dict[str, Any] | None:
+        """The object at `path`; None if there is none, or n8n does not know what was asked for."""
+        received = 0
+        try:
+            status, content = await ask(self._http, "GET", path, most=MAX_ANSWER, until=until, params=query)
+            received = len(content)
+        except UnusableAnswer as error:
+            received = error.received
+            raise
+        finally:
+            self._budget.spend(received)
+            metrics.N8N_API_CALLS.labels(kind).inc()
+            metrics.N8N_API_BYTES.inc(received)
+        if status == 404 or (status == 400 and query.get("status") == "new"):
             return None
         if status != 200:
             raise UnusableAnswer(f"n8n's API answered {status}")
@@ -184,68 +226,3 @@ class Executions:
         if not isinstance(found, dict):
             raise UnusableAnswer("an answer that is no object")
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    request_id: str
-    sent_at: datetime
-    until: float
-    """When the search must end (`time.monotonic`)."""
-
-
-def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Failed | None:
-    """What a finished execution came to; None if it went well and left no picture: somebody else may still bring it.
-
-    A picture counts whatever came after it: perhaps only the callback failed.
-    """
-    execution_id = str(execution.get("id"))
-    failure: object = None
-    for item in reversed(list(_items_in_order(execution))):
-        if isinstance(item.get("Key"), str) and isinstance(item.get("Id"), str):
-            try:
-                report = parse_report({**item, "status": "completed", "executionId": execution_id}, buckets)
-            except InvalidReport as error:
-                return Failed(f"The workflow's picture cannot be used: {error}", None, execution_id)
-            assert isinstance(report, Completed), "it says so"  # noqa: S101
-            return report
-        if failure is None and item.get("error"):
-            failure = item["error"]
-    result = (execution.get("data") or {}).get("resultData") or {}
-    status = execution.get("status")
-    reason = result.get("error") or failure
-    if reason:
-        return Failed(clean_error(reason), None, execution_id)
-    if status == "success":
-        return None
-    return Failed(f"The workflow {status or 'failed'}.", None, execution_id)
-
-
-def payloads_of(execution: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The request and the secret in each payload that the execution's webhook took."""
-    for item in (*_items_in_order(execution), *_items_waiting(execution)):
-        body = item.get("body") if "webhookUrl" in item else None
-        named, secret = (body.get("requestId"), body.get("callbackSecret")) if isinstance(body, dict) else (None, None)
-        if isinstance(named, str) and isinstance(secret, str):
-            yield named.lower(), secret
-
-
-def _items_in_order(execution: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The JSON of every item that every node put out, in the order in which the nodes ran."""
-    nodes = ((execution.get("data") or {}).get("resultData") or {}).get("runData") or {}
-    runs = [run for node_runs in nodes.values() for run in node_runs if isinstance(run, dict)]
-    for run in sorted(runs, key=lambda run: (run.get("startTime", 0), run.get("executionIndex", 0))):
-        yield from _items(run.get("data"))
-
-
-def _items_waiting(execution: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The JSON of the items that the next nodes are to take; a running execution may have nothing else yet."""
-    for entry in ((execution.get("data") or {}).get("executionData") or {}).get("nodeExecutionStack") or []:
-        yield from _items(entry.get("data"))
-
-
-def _items(data: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - n8n's JSON
-    for output in (data or {}).get("main") or []:
-        for item in output or []:
-            if isinstance(item, dict) and isinstance(item.get("json"), dict):
-                yield item["json"]

@@ -1,14 +1,17 @@
-"""What n8n reports of a request, from a callback or in the answer of its webhook: parsed and applied in one place."""
+"""What n8n reports of a request: parsed and applied in one place, whether it came in a callback, in an answer or was
+found in an execution."""
 
 import re
 import unicodedata
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
-import msgspec
 import structlog
 
+from gateway.n8n.decoding import likeliest, reports_in
+from gateway.n8n.error_messages import explain
 from gateway.realtime.announcer import Announcer
 from gateway.telemetry.logging import log_fields
 from storage import transitions
@@ -18,16 +21,17 @@ from storage.transitions import Applied, Completion
 
 log = structlog.get_logger(__name__)
 
-MAX_ERROR = 2000
-"""Longest error message kept, in characters."""
-
 MAX_KEY = 1024
-"""Longest Key, Id or executionId, in characters (the longest object name that S3 takes)."""
+"""Longest Key or Id, in characters (the longest object name that S3 takes)."""
+
+MAX_EXECUTION_ID = 255
+"""Longest executionId, in characters: in any script it fits into an entry of its index (2,704 bytes)."""
 
 MAX_COST = Decimal(1_000_000)
 """A cost above it is a mistake of units."""
 
-UNKNOWN_ERROR = "Unknown error"
+_AROUND = "\ufeff\u200b \t\r\n\v\f\u00a0"
+"""What expressions and editors leave around a value."""
 
 
 class InvalidReport(Exception):
@@ -61,22 +65,51 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It did not work; `message` is cleaned and never empty."""
+    """It did not work; `message` is what the user reads, cleaned and never empty."""
 
     message: str
     cost: Decimal | None
     execution_id: str | None
     unusable: tuple[str, ...] = ()
+    original: str | None = None
+    """n8n's own words, for the operator, where the user reads others."""
 
 
 Report = Progress | Completed | Failed
 
 
-def parse_report(body: dict[str, object], buckets: Set[str] = frozenset()) -> Report:
+def single_report(content: object) -> dict[str, Any]:
+    """The report that a callback's decoded body holds.
+
+    Raises:
+        InvalidReport: it holds none, or those of several requests.
+    """
+    reports = list(reports_in(content))
+    if not reports:
+        raise InvalidReport("invalid_json", "The body must be a JSON object.")
+    requests = {_name(report["requestId"]) for report in reports if "requestId" in report}
+    executions = {execution_id_of(report["executionId"]) for report in reports if "executionId" in report}
+    if len(requests or executions) > 1:
+        raise InvalidReport("several_reports", "The body holds the reports of several requests: send one at a time.")
+    named = [report for report in reports if "requestId" in report] if requests else reports
+    return likeliest(named)
+
+
+def _name(request_id: object) -> str | None:
+    request_id = stripped(request_id)
+    return request_id.lower() if isinstance(request_id, str) else None
+
+
+def stripped(value: object) -> object:
+    """`value` without what expressions and editors leave around a text."""
+    return value.strip(_AROUND) if isinstance(value, str) else value
+
+
+def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset()) -> Report:
     """The report in `body`.
 
     Args:
-        body: what n8n sent.
+        body: the fields that n8n sent.
         buckets: where pictures may lie; anywhere when empty.
 
     Numbers may be strings. An unusable `cost` or `progress` is dropped and logged: a picture that was paid for is not
@@ -85,24 +118,30 @@ def parse_report(body: dict[str, object], buckets: Set[str] = frozenset()) -> Re
     Raises:
         InvalidReport: what it should mean cannot be told.
     """
-    status = body.get("status")
+    status = stripped(body.get("status"))
+    key, storage_id = stripped(body.get("Key")), stripped(body.get("Id"))
     execution_id = execution_id_of(body.get("executionId"))
     cost, progress = cost_of(body.get("cost")), progress_of(body.get("progress"))
     numbers = {"cost": cost, "progress": progress}
     unusable = tuple(name for name, used in numbers.items() if used is None and body.get(name) is not None)
-    if status == "completed":
-        key, storage_id = body.get("Key"), body.get("Id")
-        if not _usable(key) or not _usable(storage_id):
-            raise InvalidReport("key_and_id_required", "A completed callback needs Key and Id as non-empty text.")
-        _check_key(str(key), buckets)
-        return Completed(str(key), str(storage_id), cost, execution_id, unusable)
-    if status == "failed" or (status is None and body.get("error") is not None):
-        return Failed(clean_error(body.get("error")), cost, execution_id, unusable)
-    if status == "processing":
-        return Progress(progress, execution_id, unusable)
-    if status is None:
-        raise InvalidReport("status_required", "status is required: processing, completed or failed.")
-    raise InvalidReport("unknown_status", "Unknown status: it must be processing, completed or failed.")
+    match status.lower() if isinstance(status, str) else status:
+        case "completed":
+            if not _usable(key) or not _usable(storage_id):
+                raise InvalidReport("key_and_id_required", "A completed callback needs Key and Id as non-empty text.")
+            _check_key(str(key), buckets)
+            return Completed(str(key), str(storage_id), cost, execution_id, unusable)
+        case "processing":
+            return Progress(progress, execution_id, unusable)
+        case "failed":
+            pass
+        case None | "" if body.get("error") is not None:
+            pass
+        case None | "":
+            raise InvalidReport("status_required", "status is required: processing, completed or failed.")
+        case _:
+            raise InvalidReport("unknown_status", "Unknown status: it must be processing, completed or failed.")
+    message, original = explain(body.get("error"))
+    return Failed(message, cost, execution_id, unusable, original)
 
 
 def _check_key(key: str, buckets: Set[str]) -> None:
@@ -114,10 +153,10 @@ def _check_key(key: str, buckets: Set[str]) -> None:
         raise InvalidReport("bucket_not_allowed", "Key lies in a bucket that STORAGE_BUCKETS does not allow.")
 
 
-def _usable(value: object) -> bool:
+def _usable(value: object, most: int = MAX_KEY) -> bool:
     return (
         isinstance(value, str)
-        and 0 < len(value) <= MAX_KEY
+        and 0 < len(value) <= most
         and not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
     )
 
@@ -125,8 +164,9 @@ def _usable(value: object) -> bool:
 def execution_id_of(value: object) -> str | None:
     """n8n's execution id, which may come as a number; None when it is unusable."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and _usable(value) else None
+        return str(value) if abs(value) < 10**30 else None
+    value = stripped(value)
+    return value if isinstance(value, str) and _usable(value, MAX_EXECUTION_ID) else None
 
 
 def progress_of(value: object) -> int | None:
@@ -155,6 +195,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,2})?\Z"
 def _number(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return None  # Python refuses to write very long numbers out
     text = str(value).strip()
     if not _NUMBER.match(text):
         return None
@@ -162,36 +204,6 @@ def _number(value: object) -> Decimal | None:
         return Decimal(text)
     except InvalidOperation:
         return None
-
-
-def clean_error(error: object) -> str:
-    """What went wrong, as one text for a person: never empty, no control characters, at most `MAX_ERROR` characters."""
-    text = _error_text(error)
-    cleaned = "".join(
-        character if unicodedata.category(character) not in ("Cc", "Cs") else " " for character in text[: 4 * MAX_ERROR]
-    )
-    return " ".join(cleaned.split())[:MAX_ERROR] or UNKNOWN_ERROR
-
-
-# How n8n's HTTP Request node words an answer of an error status: `400 - "{\\"error\\": …}"`, JSON in a JSON string.
-_ANSWER = re.compile(r'(?:\d{3} - )?("?\{.*\}"?)', re.DOTALL)
-
-
-def _error_text(error: object) -> str:
-    """The text inside n8n's various error objects, which nest a few levels deep."""
-    for _ in range(8):
-        if isinstance(error, dict):
-            error = error.get("message") or error.get("description") or error.get("error") or list(error.items())
-        elif isinstance(error, str) and (answer := _ANSWER.fullmatch(error)):
-            try:
-                error = msgspec.json.decode(answer[1])
-            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-                break
-        else:
-            break
-    if isinstance(error, str):
-        return error
-    return "" if error in (None, [], {}, False) else msgspec.json.encode(error).decode()
 
 
 async def apply_report(
@@ -212,9 +224,16 @@ async def apply_report(
             applied = await transitions.complete(
                 database, request_id, completion, announcer.urls, actor=actor, execution_id=execution_id
             )
-        case Failed(message, cost, execution_id, _):
+        case Failed(message, cost, execution_id, _, original):
             applied = await transitions.fail(
-                database, request_id, Event.FAILED, message, actor=actor, cost=cost, execution_id=execution_id
+                database,
+                request_id,
+                Event.FAILED,
+                message,
+                actor=actor,
+                cost=cost,
+                execution_id=execution_id,
+                original=original,
             )
     announcer.announce_change(applied, actor=actor)
     if report.unusable and applied.request is not None:

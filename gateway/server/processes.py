@@ -85,13 +85,14 @@ def server_config(app: ASGIApp | str, settings: Settings, *, workers: int = 1) -
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """A listening socket; on ``::``, for IPv4 too.
 
     Raises:
         OSError: the address is in use or not ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=2048)
+    both = host == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=both)
     listener.set_inheritable(True)
     return listener
 

@@ -32,6 +32,7 @@ from gateway.settings.secret_values import (
     role_of_key,
 )
 from storage.costs import Pricing
+from storage.database.postgres_url import read_url
 
 
 class SettingsError(Exception):
@@ -190,7 +191,8 @@ class Settings(BaseSettings):
         url = value.get_secret_value()
         if not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
             raise ValueError("must start with sqlite:///, postgresql:// or postgres://")
-        check_port(url)
+        if not url.startswith("sqlite:"):
+            read_url(url)
         return SecretStr(url)
 
     @field_validator("redis_url")

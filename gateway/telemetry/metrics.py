@@ -30,6 +30,10 @@ DISPATCH_ATTEMPTS = Counter(
 )
 for _outcome in ("accepted", "send_again", "unregistered", "refused", "ran_and_failed", "in_doubt"):
     DISPATCH_ATTEMPTS.labels(_outcome)
+N8N_API_CALLS = Counter(
+    "gateway_n8n_api_calls", "Calls to n8n's API, for a listing or for an execution.", ["kind"], registry=REGISTRY
+)
+N8N_API_BYTES = Counter("gateway_n8n_api_bytes", "Bytes that n8n's API answered.", registry=REGISTRY)
 CALLBACK_TO_CLIENT = Histogram(
     "gateway_callback_to_client_seconds",
     "From a change's commit to its bytes being handed to a client's connection.",

@@ -3,46 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import TypeVar
 
 import asyncpg
 
 from storage.database.base import Database, Row, Transaction, Values
 from storage.database.dialect import chained, for_each, to_postgres
 from storage.database.limits import STATEMENT_SECONDS
+from storage.database.postgres_url import CONNECT_SECONDS, read_url
 
 T = TypeVar("T")
 
-POOL_SIZE = 10
-CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 """How long a connection may lie unused before it goes back to the pool, which closes it some minutes later."""
 
 TRY_LOCKS = """
 SELECT name FROM unnest(CAST(:names AS text[])) AS name
 WHERE pg_try_advisory_xact_lock(hashtextextended(name, 0))"""
-
-
-def pool_options(url: str) -> dict[str, Any]:
-    """The pool's options from `url`: its own, and the rest as asyncpg's DSN.
-
-    asyncpg understands libpq's options (``sslmode=require``) and sends unknown ones to the server.
-    ``pgbouncer=true`` (Supabase's pooler on port 6543 asks for it) turns prepared statements off.
-    """
-    parts = urlsplit(url.replace("postgres://", "postgresql://", 1))
-    query = dict(parse_qsl(parts.query))
-    options: dict[str, Any] = {"min_size": 1, "max_size": POOL_SIZE}
-    for size in ("min_size", "max_size"):
-        if size in query:
-            options[size] = int(query.pop(size))
-    if "statement_cache_size" in query:
-        options["statement_cache_size"] = int(query.pop("statement_cache_size"))
-    if query.pop("pgbouncer", "") == "true":
-        options["statement_cache_size"] = 0
-    options["min_size"] = min(options["min_size"], options["max_size"])
-    options["dsn"] = urlunsplit(parts._replace(query=urlencode(query)))
-    return options
 
 
 _SERVER = "SELECT system_identifier AS place FROM pg_control_system()"
@@ -108,8 +85,8 @@ class PostgresDatabase(Database):
     )
 
     def __init__(self, url: str) -> None:
-        self._options = pool_options(url)
-        super().__init__(connections=self._options["max_size"])
+        self._url = read_url(url)
+        super().__init__(connections=self._url.sizes["max_size"])
         self._idle: list[tuple[asyncpg.pool.PoolConnectionProxy, float]] = []
 
     async def place(self) -> str:
@@ -121,7 +98,7 @@ class PostgresDatabase(Database):
 
     async def _connect(self) -> None:
         self._pool = await asyncpg.create_pool(
-            command_timeout=STATEMENT_SECONDS, timeout=CONNECT_SECONDS, reset=_reset, **self._options
+            command_timeout=STATEMENT_SECONDS, reset=_reset, **self._url.connection, **self._url.sizes
         )
 
     async def _disconnect(self) -> None:

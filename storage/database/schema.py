@@ -1,7 +1,9 @@
 """Whether the database has the schema that this code was written for."""
 
+import asyncpg
+
 from storage.database.base import Database
-from storage.errors import StorageError
+from storage.errors import DatabaseUnavailable, StorageError
 from storage.queries import reading
 
 VERSION = "0006"
@@ -21,7 +23,9 @@ async def check_schema(database: Database) -> None:
     """
     try:
         row = await database.one(reading.SCHEMA_VERSION)
-    except Exception as error:
+    except (asyncpg.UndefinedTableError, DatabaseUnavailable) as error:
+        if isinstance(error, DatabaseUnavailable) and "no such table" not in str(error):
+            raise  # a full pool or a pooler's refusal: the tables may well be there
         raise SchemaOutdated(f"The database has no gateway tables: run `gateway migrate`. ({error})") from error
     found = None if row is None else row["version_num"]
     if found is None or found < VERSION:

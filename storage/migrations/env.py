@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-VERSION_TABLE = "ai_gateway_schema"
+from storage.migrations import VERSION_TABLE
 
 connection: Connection | None = context.config.attributes.get("connection")
 

@@ -11,13 +11,15 @@ START = {
 UPDATE ai_image_requests
 SET status = 'processing', progress = coalesce(CAST(:progress AS integer), progress),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
-    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL, probe_at = NULL
+    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL,
+    probe_at = CASE WHEN probe_at IS NULL THEN NULL ELSE AFTER(:probe) END
 WHERE id = :id AND {guard(event)}
   AND (status = 'pending' OR CAST(:progress AS integer) > coalesce(progress, -1))
 RETURNING {COLUMNS}"""
     for event in (Event.ACCEPTED, Event.PROGRESSED)
 }
-"""n8n works on it. A report in `processing` changes something only if its progress is higher than the last one."""
+"""n8n works on it. A report in `processing` changes something only if its progress is higher than the last one. Where
+n8n can be probed, it is after a while without another report."""
 
 INSERT_ASSET = f"""
 INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)

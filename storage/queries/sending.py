@@ -48,6 +48,15 @@ SET dispatch_leased_by = NULL, dispatch_due_at = NOW(), dispatch_attempts = disp
 WHERE id = :id AND dispatch_leased_by = :lease AND status = 'pending'"""
 """Give it back at once, marked or not: only who knows that nothing was sent may call it."""
 
+SEND_DISPROVED = f"""
+UPDATE ai_image_requests
+SET dispatch_sending_at = NULL, dispatch_leased_by = NULL, dispatch_due_at = NOW(), probe_at = NULL
+WHERE id = :id AND dispatch_attempts = :attempts AND dispatch_sending_at IS NOT NULL AND status = 'pending'
+  AND deadline_at > NOW()
+RETURNING {COLUMNS}"""
+"""n8n has no execution of it: it is due again. The count of attempts tells the sending that was disproved from a later
+one."""
+
 UNREGISTERED_SINCE = """
 SELECT dispatch_unregistered_since AS since, NOW() AS now FROM ai_image_requests WHERE id = :id"""
 """Since when n8n has not known the webhook."""

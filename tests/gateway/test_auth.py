@@ -11,7 +11,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from gateway.auth.callback_secrets import CallbackSecrets
-from gateway.auth.session_cookie import session_token
+from gateway.auth.session_cookie import cookie_of_project, session_tokens
 from gateway.auth.tokens import Authenticator, ForeignOrigin, InvalidToken, issue_token
 from gateway.settings import Settings
 from tests.conftest import Person
@@ -103,7 +103,7 @@ def cookie(access_token: str, *, form: str = "base64", name: str = "sb-project-a
 
 @pytest.mark.parametrize("form", ["base64", "json", "chunked"])
 def test_the_session_cookie_in_all_its_forms(form: str) -> None:
-    assert session_token(Headers({"cookie": cookie("the.access.token", form=form)})) == "the.access.token"
+    assert session_tokens(Headers({"cookie": cookie("the.access.token", form=form)}), "") == ["the.access.token"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_session_cookie_in_all_its_forms(form: str) -> None:
     ],
 )
 def test_broken_cookies_are_no_session(broken: str) -> None:
-    assert session_token(Headers({"cookie": broken})) is None
+    assert session_tokens(Headers({"cookie": broken}), "") == []
 
 
 REQUESTS: list[tuple[str, dict[str, str], type[Exception] | None]] = [
@@ -136,6 +136,34 @@ REQUESTS: list[tuple[str, dict[str, str], type[Exception] | None]] = [
     ("GET", {"sec-fetch-site": "cross-site"}, ForeignOrigin),
     ("GET", {"origin": "https://evil.example"}, ForeignOrigin),
 ]
+
+
+def test_the_projects_own_session_comes_first() -> None:
+    name = cookie_of_project("https://ours.supabase.co")
+    both = "; ".join((cookie("theirs", name="sb-other-auth-token"), cookie("ours", name="sb-ours-auth-token")))
+    assert session_tokens(Headers({"cookie": both}), name) == ["ours", "theirs"]
+
+
+def test_parts_that_a_longer_session_has_left_behind_are_no_harm() -> None:
+    name, fresh, stale = (
+        "sb-project-auth-token",
+        *(cookie(text).split("; ")[1].partition("=")[2] for text in ("fresh", "stale" * 300)),
+    )
+    parts = f"{name}.0={fresh}; {name}.1={stale[1000:]}; {name}.2=x"
+    assert session_tokens(Headers({"cookie": parts}), "") == ["fresh"]
+    assert session_tokens(Headers({"cookie": f"{name}={fresh}; {name}.0={stale[:900]}"}), "") == ["fresh"]
+
+
+async def test_of_two_projects_on_one_host_the_one_that_verifies_counts(authenticator: Authenticator) -> None:
+    other = jwt.encode({"sub": USER, "aud": "authenticated", "exp": int(time.time()) + 60}, "x" * 32, "HS256")
+    both = "; ".join((cookie(other, name="sb-127-auth-token"), cookie(token(), name="sb-project-auth-token")))
+    headers = Headers({"cookie": both, "origin": OWN})
+    user = await authenticator.user_of_request("POST", headers)
+    assert user is not None
+    assert user.id == USER
+    credential = authenticator.credential_of_upgrade(headers)
+    assert credential is not None
+    assert authenticator.user_of_token_now(credential) == user
 
 
 @pytest.mark.parametrize(("method", "headers", "error"), REQUESTS)

@@ -1,8 +1,9 @@
 """The Python client: it goes on through everything that passes, and stops at what does not."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gateway import client as client_module
-from gateway.client import GatewayClient, GatewayError
+from gateway.client import GatewayClient, GatewayError, GenerationFailed
 from gateway.realtime.close_codes import CloseCode
 from gateway.server.processes import bind
 from gateway.settings import Settings
@@ -22,7 +23,7 @@ from tests.conftest import People, Person
 from tests.running import RunningGateway, eventually, running_gateway, serving
 from tests.scripted_n8n import ERROR_IN_WORKFLOW, Received, ScriptedN8n
 
-BODY = {"requestId": "r", "status": "processing", "version": 1}
+BODY = {"requestId": "r", "status": "processing", "version": 1, "errorCode": None, "errorMessage": None}
 DONE = BODY | {"status": "completed", "version": 5}
 
 
@@ -168,15 +169,15 @@ async def test_a_lost_answer_makes_no_second_request(
     gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with GatewayClient(gateway.url, gateway.token(ada.id)) as client:
-        post, lost = client._http.post, [True]
+        request, lost = client._http.request, [True]
 
-        async def post_and_lose(*arguments: object, **options: object) -> httpx.Response:
-            answer = await post(*arguments, **options)  # type: ignore[arg-type]
+        async def ask_and_lose(*arguments: object, **options: object) -> httpx.Response:
+            answer = await request(*arguments, **options)  # type: ignore[arg-type]
             if lost.pop() if lost else False:
                 raise httpx.ReadError("lost")
             return answer
 
-        monkeypatch.setattr(client._http, "post", post_and_lose)
+        monkeypatch.setattr(client._http, "request", ask_and_lose)
         await client.submit("Shoes", "Nike")
     assert len(await gateway.state.database.all("SELECT id FROM ai_image_requests")) == 1
 
@@ -196,3 +197,62 @@ async def test_it_copes_with_the_synchronous_mode(
             request_id = await client.submit("Shoes", "Nike")
             assert [body["status"] async for body in client.watch(request_id)] == [end]
         assert n8n.times(request_id) == 1
+
+
+async def test_a_picture_in_one_call(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    async with GatewayClient(gateway.url, gateway.token(ada.id)) as client:
+        n8n.answers(JSONResponse({"Key": "b/a.png", "Id": "1"}))
+        body = await client.generate("Shoes", "Nike")
+        assert (body["status"], body["storageKey"]) == ("completed", "b/a.png")
+        assert await client.status(body["requestId"]) == body
+        n8n.answers(ERROR_IN_WORKFLOW)
+        with pytest.raises(GenerationFailed) as failed:
+            await client.generate("Hats", "Nike")
+        assert failed.value.body["product"] == "Hats"
+        assert failed.value.code == failed.value.body["errorCode"]
+
+
+async def test_requests_in_pages(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    n8n.answers(JSONResponse({"Key": "b/a.png", "Id": "1"}))
+    async with GatewayClient(gateway.url, gateway.token(ada.id)) as client:
+        ids = [(await client.generate(f"Shoe {number}", "Nike"))["requestId"] for number in range(3)]
+        first = await client.list(limit=2)
+        rest = await client.list(limit=2, cursor=first["nextCursor"])
+        assert [body["requestId"] for body in first["requests"] + rest["requests"]] == ids[::-1]
+        assert rest["nextCursor"] is None
+        assert (await client.list(status="failed"))["requests"] == []
+        with pytest.raises(GatewayError, match="limit"):
+            await client.list(limit=1000)
+
+
+@contextlib.asynccontextmanager
+async def canceling(answers: list[Response]) -> AsyncIterator[tuple[GatewayClient, list[str]]]:
+    """A client of a gateway that answers a cancellation so, one after another, and the paths that it asked."""
+    asked: list[str] = []
+
+    async def cancel(request: Request) -> Response:
+        asked.append(f"{request.method} {request.scope['raw_path'].decode()} {request.headers['authorization']}")
+        return answers.pop(0)
+
+    app = Starlette(routes=[Route("/api/ai-requests/{id}/cancel", cancel, methods=["POST"])])
+    listener = bind("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serving(app, uvicorn.Config(app, log_config=None), listener), GatewayClient(url, "token") as client:
+        yield client, asked
+
+
+async def test_a_cancellation_is_repeated_until_it_is_answered() -> None:
+    canceled = BODY | {"status": "failed", "errorCode": "canceled"}
+    lost = JSONResponse({"error": "x", "code": "unavailable"}, 503)
+    async with canceling([lost, JSONResponse(canceled)]) as (client, asked):
+        assert await client.cancel("r") == canceled
+    assert asked == ["POST /api/ai-requests/r/cancel Bearer token"] * 2
+
+
+async def test_a_cancellation_that_comes_too_late_is_told() -> None:
+    late = JSONResponse({"error": "The request has completed.", "code": "already_final"}, 409)
+    async with canceling([late]) as (client, asked):
+        with pytest.raises(GatewayError, match="has completed") as refused:
+            await client.cancel("a b?c")
+    assert (refused.value.status, refused.value.code) == (409, "already_final")
+    assert asked == ["POST /api/ai-requests/a%20b%3Fc/cancel Bearer token"]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse
 
-from gateway.n8n.executions import outcome_of, payloads_of
+from gateway.n8n.execution_data import outcome_of, payloads_of
 from gateway.settings import DEVELOPMENT_SECRETS
 from tests.real_n8n.conftest import WORLD_PORT
 from tests.real_n8n.n8n_server import RealN8n

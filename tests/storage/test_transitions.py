@@ -124,7 +124,7 @@ async def test_a_completion_that_waited_for_another_change_still_has_its_asset(
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def progress(tx: Transaction) -> None:
-        values = {"id": new_request, "progress": 50, "execution_id": None}
+        values = {"id": new_request, "progress": 50, "execution_id": None, "probe": None}
         assert await tx.one(life.START[Event.PROGRESSED], **values) is not None
         inside.set()
         await go_on.wait()

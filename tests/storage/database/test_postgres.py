@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from storage.database.base import Transaction
 from storage.database.open import open_database
-from storage.database.postgres import pool_options
 from storage.errors import DatabaseUnavailable
 from storage.queries import reading
 from tests.servers import Postgres
@@ -29,27 +27,6 @@ async def test_a_backend_that_dies_in_a_transaction_poisons_nothing(postgres: Po
             with pytest.raises(DatabaseUnavailable):
                 await database.transaction(work)
             assert await database.one(reading.PING) is not None
-
-
-async def test_url_options_reach_the_server(postgres: Postgres) -> None:
-    """Naive: `databases` ignores ``?sslmode=require`` and talks in the clear without a word."""
-    async with open_database(postgres.url("migrated") + "?application_name=gateway-test") as database:
-        row = await database.one("SELECT current_setting('application_name') AS name")
-        assert row is not None
-        assert row["name"] == "gateway-test"
-    with pytest.raises((ConnectionError, asyncpg.PostgresError, OSError)):
-        async with open_database(postgres.url("migrated") + "?sslmode=require"):
-            pass
-
-
-def test_options_of_poolers_are_understood() -> None:
-    options = pool_options("postgres://u:p%40ss@h:6543/d?pgbouncer=true&max_size=3&sslmode=require")
-    assert options == {
-        "min_size": 1,
-        "max_size": 3,
-        "statement_cache_size": 0,
-        "dsn": "postgresql://u:p%40ss@h:6543/d?sslmode=require",
-    }
 
 
 async def test_a_lost_server_is_found_again(tmp_path: Path) -> None:

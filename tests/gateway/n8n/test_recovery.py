@@ -4,7 +4,6 @@ n8n's API is a stand-in that serves executions as a real n8n was recorded to.
 """
 
 import asyncio
-import contextlib
 import copy
 import json
 from collections.abc import AsyncIterator
@@ -12,85 +11,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.n8n import executions, recovery
-from gateway.n8n.executions import outcome_of
+from gateway.n8n.execution_data import outcome_of
 from gateway.n8n.reports import Completed, Failed
-from gateway.server.processes import bind
 from gateway.settings import Settings
-from storage import dispatch, probes
-from tests import n8n_recordings, scripted_n8n
-from tests.conftest import Person, parsing_only
-from tests.running import RunningGateway, eventually, serving
+from storage import probes
+from tests import scripted_n8n
+from tests.conftest import People, Person, parsing_only
+from tests.executions_api import (
+    RECORDED,
+    RECORDED_REQUEST,
+    SECRETS,
+    ExecutionsApi,
+    asked,
+    asking,
+    different,
+    in_doubt,
+    let_expire,
+    running_api,
+    until_kind,
+)
+from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
-
-KEY = "n8n-api-key"
-SECRETS = CallbackSecrets(Settings.load())
-RECORDED = n8n_recordings.load("executions")
-RECORDED_REQUEST = "11111111-1111-4111-8111-111111111111"
-
-
-class ExecutionsApi:
-    """n8n's public API over executions that a test puts there."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.executions: dict[str, dict[str, Any]] = {}
-        self.answer: Response | None = None
-        self.drips = False
-        self.looked_into: list[str] = []
-
-    def put(self, execution_id: str, kind: str, request_id: str, **changes: Any) -> dict[str, Any]:
-        """An execution like the recorded one, for `request_id`."""
-        text = json.dumps(RECORDED[kind]).replace(RECORDED_REQUEST, request_id)
-        text = text.replace('"callbackSecret": "s"', f'"callbackSecret": "{SECRETS.token_for(request_id)}"')
-        execution: dict[str, Any] = {
-            **json.loads(text),
-            "id": execution_id,
-            "startedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            **changes,
-        }
-        self.executions[execution_id] = execution
-        return execution
-
-    async def list(self, request: Request) -> Response:
-        if self.drips:
-            return StreamingResponse(dripping(), media_type="application/json")
-        if (refusal := self._refusal(request)) is not None:
-            return refusal
-        status = request.query_params.get("status")
-        found = [
-            {name: value for name, value in execution.items() if name != "data"}
-            for execution in sorted(self.executions.values(), key=lambda e: int(e["id"]), reverse=True)
-            if (execution["status"] == status if status else execution["status"] != "running")
-        ]
-        return JSONResponse({"data": found[:250], "nextCursor": None})
-
-    async def one(self, request: Request) -> Response:
-        if (refusal := self._refusal(request)) is not None:
-            return refusal
-        self.looked_into.append(request.path_params["id"])
-        execution = self.executions.get(request.path_params["id"])
-        return JSONResponse({"message": "Not Found"}, 404) if execution is None else JSONResponse(execution)
-
-    def _refusal(self, request: Request) -> Response | None:
-        if self.answer is not None:
-            return self.answer
-        good = request.headers.get("x-n8n-api-key") == KEY
-        return None if good else JSONResponse({"message": "unauthorized"}, 401)
-
-
-async def dripping() -> AsyncIterator[bytes]:
-    """An answer that never ends and never pauses for long."""
-    for _ in range(600):
-        yield b" "
-        await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -99,53 +43,9 @@ async def api() -> AsyncIterator[ExecutionsApi]:
         yield running
 
 
-@contextlib.asynccontextmanager
-async def running_api() -> AsyncIterator[ExecutionsApi]:
-    made = ExecutionsApi()
-    app = Starlette(routes=[Route("/api/v1/executions", made.list), Route("/api/v1/executions/{id}", made.one)])
-    listener = bind("127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    async with serving(app, config, listener):
-        yield made
-
-
 @pytest.fixture
 def settings(settings: Settings, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr(recovery, "PROBE_AGAIN_SECONDS", 0.2)
-    monkeypatch.setattr(dispatch, "IN_DOUBT_SECONDS", 0.1)
-    key = Settings.load({"n8n_api_url": api.url, "n8n_api_key": KEY}).n8n_api_key
-    return settings.model_copy(update={"n8n_api_url": api.url, "n8n_api_key": key, "n8n_timeout_seconds": 5})
-
-
-async def in_doubt(gateway: RunningGateway, person: Person, n8n: ScriptedN8n) -> str:
-    """A request whose sending is in doubt, noted as such."""
-    n8n.answers(scripted_n8n.EMPTY)
-    request_id = await gateway.submitted(person.id)
-    await until_kind(gateway, request_id, "in_doubt")
-    return request_id
-
-
-async def until_kind(gateway: RunningGateway, request_id: str, kind: str) -> None:
-    async def noted() -> bool:
-        return kind in await kinds(gateway, request_id)
-
-    await eventually(noted)
-
-
-async def kinds(gateway: RunningGateway, request_id: str) -> list[str]:
-    events = "SELECT kind FROM ai_request_events WHERE request_id = :id ORDER BY id"
-    return [row["kind"] for row in await gateway.state.database.all(events, id=request_id)]
-
-
-async def let_expire(gateway: RunningGateway, request_id: str, seconds: float = 0) -> None:
-    """Move the deadline into the past."""
-    await gateway.state.database.all(
-        "UPDATE ai_image_requests SET deadline_at = AFTER(:seconds), probe_at = NULL WHERE id = :id",
-        id=request_id,
-        seconds=-seconds,
-    )
+    return asking(settings, api, monkeypatch)
 
 
 async def test_a_finished_execution_is_recovered_soon_after_a_doubt(
@@ -210,14 +110,14 @@ async def test_what_n8n_does_not_know_is_asked_again_until_the_deadline(
     """A POST may wait in n8n's queue for a while."""
     other = api.put("6", "completed", "22222222-2222-4222-8222-222222222222")
     request_id = await in_doubt(gateway, ada, n8n)
-    await eventually(lambda: asyncio.sleep(0, len(api.looked_into) > 2))
+    await eventually(lambda: asyncio.sleep(0, api.listed > 10))
     assert (await gateway.body(ada.id, request_id))["status"] == "pending"
-    assert set(api.looked_into) == {other["id"]}
+    assert api.fetched == [other["id"]], "once: what it took does not change"
     await let_expire(gateway, request_id)
     body = await gateway.until(ada.id, request_id, "failed")
     assert body["errorCode"] == "deadline"
     assert "no execution" in body["errorMessage"]
-    assert n8n.times(request_id) == 1, "and it is never sent again"
+    assert n8n.times(request_id) == 1
 
 
 UNAVAILABLE = [
@@ -246,16 +146,6 @@ async def test_an_n8n_that_cannot_be_asked_gets_a_while(
     assert "could not be asked" in body["errorMessage"]
 
 
-async def asked(gateway: RunningGateway, request_id: str) -> Any:
-    row = await gateway.state.database.one("SELECT probe_at FROM ai_image_requests WHERE id = :id", id=request_id)
-    assert row is not None
-    return row["probe_at"]
-
-
-async def different(gateway: RunningGateway, request_id: str, before: Any) -> bool:
-    return bool(await asked(gateway, request_id) != before)
-
-
 async def test_answers_are_bounded(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,7 +170,7 @@ async def test_what_users_type_does_not_make_an_execution_theirs(
         "requestId": request_id
     }
     api.put("8", "completed", RECORDED_REQUEST, data=others["data"])
-    await eventually(lambda: asyncio.sleep(0, "8" in api.looked_into))
+    await eventually(lambda: asyncio.sleep(0, "8" in api.fetched))
     await let_expire(gateway, request_id)
     body = await gateway.until(ada.id, request_id, "failed")
     assert "no execution" in body["errorMessage"]
@@ -314,20 +204,19 @@ async def test_of_several_runs_one_with_a_picture_counts(
 
 
 async def test_one_process_asks(
-    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, users_table: str, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request_id = await gateway.submitted(ada.id)
-    await gateway.until(ada.id, request_id, "processing")
-    monkeypatch.setattr(recovery, "SWEEP_SECONDS", 3600)
-    database = gateway.state.database
-    await database.all("UPDATE ai_image_requests SET deadline_at = AFTER(:seconds)", seconds=3600.0)
-    await asyncio.sleep(0.1)  # a look that had begun has ended
-    await let_expire(gateway, request_id)
-    taken = await asyncio.gather(*(probes.claim_probes(database, 10) for _ in range(5)))
+    monkeypatch.setattr(recovery, "PROBE_SECONDS", 3600)  # the gateway's own search was at its start
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.state.database, users_table).person()
+        request_id = await gateway.submitted(ada.id)
+        await gateway.until(ada.id, request_id, "processing")
+        await let_expire(gateway, request_id)
+        taken = await asyncio.gather(*(probes.claim_probes(gateway.state.database, 10) for _ in range(5)))
     assert [len(share) for share in taken if share] == [1]
 
 
-async def test_what_was_never_sent_fails_at_its_deadline_without_a_question(
+async def test_what_was_never_sent_fails_at_its_deadline_without_a_probe(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
 ) -> None:
     n8n.answers(PlainTextResponse("", 503))
@@ -336,7 +225,7 @@ async def test_what_was_never_sent_fails_at_its_deadline_without_a_question(
     await let_expire(gateway, request_id)
     body = await gateway.until(ada.id, request_id, "failed")
     assert body["errorCode"] == "deadline"
-    assert api.looked_into == []
+    assert api.fetched == []
 
 
 def test_a_picture_counts_though_the_callback_failed() -> None:
@@ -362,14 +251,14 @@ def without_picture() -> dict[str, Any]:
     return dict(data)
 
 
-async def test_a_workflow_that_ended_well_without_a_picture_may_have_record_delivery(
+async def test_a_workflow_that_ended_well_without_a_picture_may_still_get_one(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
 ) -> None:
     request_id = await in_doubt(gateway, ada, n8n)
     text = json.dumps(without_picture()).replace(RECORDED_REQUEST, request_id)
     data = json.loads(text.replace('"callbackSecret": "s"', f'"callbackSecret": "{SECRETS.token_for(request_id)}"'))
     api.put("7", "completed", request_id, data=data)
-    await eventually(lambda: asyncio.sleep(0, api.looked_into.count("7") > 2))
+    await eventually(lambda: asyncio.sleep(0, "7" in api.fetched and api.listed > 10))
     assert (await gateway.body(ada.id, request_id))["status"] == "pending"
     await let_expire(gateway, request_id)
     body = await gateway.until(ada.id, request_id, "failed")
@@ -386,7 +275,7 @@ async def test_a_payload_without_the_requests_secret_proves_nothing(
         secret = SECRETS.token_for("22222222-2222-4222-8222-222222222222")
     text = json.dumps(RECORDED["completed"]["data"]).replace(RECORDED_REQUEST, request_id)
     api.put("8", "completed", request_id, data=json.loads(text.replace('"s"', json.dumps(secret))))
-    await eventually(lambda: asyncio.sleep(0, "8" in api.looked_into))
+    await eventually(lambda: asyncio.sleep(0, "8" in api.fetched))
     await let_expire(gateway, request_id)
     body = await gateway.until(ada.id, request_id, "failed")
     assert "no execution" in body["errorMessage"]
@@ -466,7 +355,7 @@ async def test_an_execution_by_another_name_is_searched_for(
     api.put("9", "completed", request_id)
     await let_expire(gateway, request_id)
     await gateway.until(ada.id, request_id, "completed")
-    assert api.looked_into == ["9"]
+    assert api.fetched == ["9"]
 
 
 async def test_rows_of_other_tools_end_too(gateway: RunningGateway, ada: Person) -> None:

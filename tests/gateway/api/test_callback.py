@@ -1,14 +1,22 @@
 """`POST /api/ai-callback`, as n8n really calls it: early, late, often, wrongly, and sometimes as somebody else."""
 
 import asyncio
+import json
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
+import httpx
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
 from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.n8n.answers import classify
 from gateway.settings import Settings
+from storage import dispatch, reads
 from storage.database.base import Database
 from tests.conftest import Person, parsing_only
 from tests.running import RunningGateway, running_gateway
@@ -229,6 +237,197 @@ async def test_an_upper_case_id_is_the_same_request(gateway: RunningGateway, ada
     token = CallbackSecrets(gateway.settings).token_for(request_id)
     answer = await gateway.callback({"requestId": request_id.upper(), **COMPLETED}, token)
     assert answer.json() == {"success": True}
+
+
+# -- n8n's wordings ---------------------------------------------------------------------------------------------------
+
+
+def posted(gateway: RunningGateway, content: bytes, secret: str, **headers: str) -> Awaitable[httpx.Response]:
+    sent = {"Content-Type": "application/json", "X-Callback-Secret": secret, **headers}
+    return gateway.http.post("/api/ai-callback", content=content, headers=sent)
+
+
+def worded(report: dict[str, Any]) -> dict[str, bytes]:
+    """One report in the forms in which n8n's nodes have been seen to send it."""
+    text = json.dumps(report)
+    forms: dict[str, Any] = {
+        "a list of one item": [report],
+        "an item": {"json": report, "pairedItem": {"item": 0}},
+        "a list of one item with everything": [{"json": report, "binary": {}, "pairedItem": {"item": 0}}],
+        "a body": {"headers": {"host": "n8n"}, "params": {}, "query": {}, "body": report},
+        "data": {"data": report},
+        "a list in data": {"data": [report]},
+        "a text": text,
+        "a text in body": {"body": text},
+        "a text in a text": json.dumps(text),
+        "a report beside its request": {"requestId": report["requestId"], "data": report},
+        "capitals": report | {"status": str(report["status"]).upper()},
+        "space around": {name: f" {value}\r\n" for name, value in report.items()},
+        "no status": {name: value for name, value in report.items() if name != "status"} | {"status": "Completed"},
+    }
+    return {
+        "a byte order mark": b"\xef\xbb\xbf" + text.encode(),
+        "a byte order mark in a text": json.dumps("\ufeff" + text).encode(),
+        "white space": b"\r\n " + text.encode() + b"\n\n",
+        "NaN": text[:-1].encode() + b', "cost": NaN, "progress": -Infinity}',
+        "half an emoji": text[:-1].encode() + b', "error": "cut \\ud83d"}',
+        "bytes that are no UTF-8": text[:-1].encode() + b', "error": "cut \xf0\x9f"}',
+        "a line break in a string": text[:-1].encode() + b', "error": "one\ntwo"}',
+        **{name: json.dumps(form).encode() for name, form in forms.items()},
+    }
+
+
+@pytest.mark.parametrize("wording", list(worded({"requestId": "", "status": ""})))
+async def test_a_picture_is_understood_in_every_wording(gateway: RunningGateway, ada: Person, wording: str) -> None:
+    request_id = await gateway.submitted(ada.id)
+    content = worded({"requestId": request_id, **COMPLETED})[wording]
+    answer = await posted(gateway, content, CallbackSecrets(gateway.settings).token_for(request_id))
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    body = await gateway.body(ada.id, request_id)
+    assert (body["status"], body["storageKey"], body["storageId"]) == ("completed", "ai-images/a.png", "object-a")
+    assert body["publicUrl"].endswith("/ai-images/a.png")
+    corrected = await gateway.callback({"requestId": request_id, **COMPLETED})
+    assert corrected.json() == {"success": True, "duplicate": True}
+
+
+@parsing_only
+async def test_a_large_error_object_is_no_reason_to_wait(gateway: RunningGateway, ada: Person) -> None:
+    """n8n's carry the request that failed, headers, stack and all."""
+    request_id = await gateway.submitted(ada.id)
+    error = {"message": "The picture was refused", "stack": "at node\n" * 10_000, "context": {"data": "x" * 70_000}}
+    report = {"requestId": request_id, "status": "failed", "error": error}
+    answer = await gateway.callback(report, CallbackSecrets(gateway.settings).token_for(request_id))
+    assert answer.json() == {"success": True}
+    assert (await gateway.body(ada.id, request_id))["errorMessage"] == "The picture was refused"
+
+
+UNREADABLE: list[tuple[str, Callable[[str], bytes], str, int, str]] = [
+    (
+        "no JSON",
+        lambda named: f'{{"requestId": "{named}", "error": "{{{{'.encode(),
+        "application/json",
+        400,
+        "invalid_json",
+    ),
+    ("no object", lambda named: f'["{named}"]'.encode(), "application/json", 400, "invalid_json"),
+    ("too deep", lambda named: f'["{named}",{"[" * 50_000}'.encode(), "application/json", 400, "invalid_json"),
+    (
+        "too large",
+        lambda named: f'{{"requestId": "{named}", "x": "{"x" * 1_100_000}"}}'.encode(),
+        "application/json",
+        413,
+        "body_too_large",
+    ),
+    (
+        "no JSON by its type",
+        lambda named: f'{{"requestId": "{named}"}}'.encode(),
+        "text/plain",
+        415,
+        "unsupported_media_type",
+    ),
+    (
+        "two requests",
+        lambda named: f'[{{"requestId": "{named}"}}, {{"requestId": "{named.replace("4", "5")}"}}]'.encode(),
+        "application/json",
+        400,
+        "several_reports",
+    ),
+]
+
+
+@parsing_only
+@pytest.mark.parametrize(
+    ("content", "content_type", "status", "code"), [pytest.param(*case[1:], id=case[0]) for case in UNREADABLE]
+)
+async def test_who_has_a_good_secret_is_told_what_is_wrong_and_nobody_else(
+    gateway: RunningGateway, ada: Person, content: Callable[[str], bytes], content_type: str, status: int, code: str
+) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    before = await gateway.body(ada.id, request_id)
+    own = CallbackSecrets(gateway.settings).token_for(request_id)
+    for secret in (own, gateway.settings.ai_callback_secret.get_secret_value()):
+        answer = await posted(gateway, content(request_id), secret, **{"Content-Type": content_type})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    other = CallbackSecrets(gateway.settings).token_for("11111111-1111-4111-8111-111111111111")
+    for secret in (other, "wrong", own[:-1]):
+        answer = await posted(gateway, content(request_id), secret, **{"Content-Type": content_type})
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert await gateway.body(ada.id, request_id) == before
+
+
+@pytest.mark.parametrize("length", [255, 256, 1024])
+async def test_an_execution_id_fits_its_index_or_is_dropped(gateway: RunningGateway, ada: Person, length: int) -> None:
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    execution_id = "🖼" * length
+    report = {"requestId": request_id, "status": "processing", "progress": 5, "executionId": execution_id}
+    assert (await gateway.callback(report)).json() == {"success": True}
+    answer = await gateway.callback({"executionId": f"{execution_id}\n", **COMPLETED})
+    assert answer.status_code == (200 if length <= 255 else 400)
+
+
+@parsing_only
+async def test_a_slash_at_the_end_is_served_where_it_stands(gateway: RunningGateway, ada: Person) -> None:
+    """A redirect would turn n8n's POST into a GET, or lead to a host that only a proxy knows."""
+    request_id = await gateway.submitted(ada.id)
+    headers = {"X-Callback-Secret": CallbackSecrets(gateway.settings).token_for(request_id)}
+    answer = await gateway.http.post(
+        "/api/ai-callback/", json={"requestId": request_id, **COMPLETED}, headers=headers, follow_redirects=False
+    )
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+
+
+# JavaScript's strings: any sequence of UTF-16 code units, so also halves of surrogate pairs, and NUL.
+JAVASCRIPT = st.text(st.characters(), max_size=40)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | JAVASCRIPT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(JAVASCRIPT, inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(["completed", "failed", "processing", "Failed "]) | JAVASCRIPT,
+        "Key": JAVASCRIPT.map("ai-images/{}".format) | ANYTHING,
+        "Id": JAVASCRIPT | ANYTHING,
+        "error": ANYTHING,
+        "progress": ANYTHING,
+        "cost": ANYTHING,
+        "executionId": JAVASCRIPT | ANYTHING,
+        "data": ANYTHING,
+    },
+)
+
+
+async def test_no_string_of_javascript_breaks_a_callback(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n
+) -> None:
+    """Whatever the fields hold, the database takes what is made of them, and the answer says so or what is wrong."""
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    unfinished = "UPDATE ai_image_requests SET status = 'processing', completed_at = NULL WHERE id = :id"
+    loop = asyncio.get_running_loop()
+
+    async def reported(fields: dict[str, Any]) -> None:
+        await gateway.state.database.all(unfinished, id=request_id)
+        answer = await posted(gateway, json.dumps(fields | {"requestId": request_id}).encode(), secret)
+        assert answer.status_code in (200, 400, 409), answer.text
+        reason = classify(502, "", json.dumps({"message": fields.get("error")}).encode()).reason
+        request = await reads.read(gateway.state.database, request_id)
+        assert request is not None
+        await dispatch.record_in_doubt(gateway.state.database, request, "lease", reason)
+
+    secret = CallbackSecrets(gateway.settings).token_for(request_id)
+
+    @given(FIELDS)
+    @hypothesis.settings(
+        max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True, database=None
+    )
+    def holds(fields: dict[str, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(reported(fields), loop).result(30)
+
+    await asyncio.to_thread(holds)
 
 
 # -- while the database is away ---------------------------------------------------------------------------------------

@@ -1,16 +1,13 @@
-"""Every row of the table of n8n's answers: what each one means, and what the gateway then does."""
+"""What the gateway does with n8n's answers, and with an n8n that does not answer."""
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from gateway.n8n import dispatcher
-from gateway.n8n.dispatcher import retry_delay
-from gateway.n8n.reports import Completed, Failed
-from gateway.n8n.webhook import Verdict, classify
+from gateway.n8n import dispatcher, recording, retries, webhook
+from gateway.n8n.retries import retry_delay
 from gateway.settings import Settings
 from tests import scripted_n8n
 from tests.conftest import People, Person
@@ -18,67 +15,12 @@ from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 from tests.servers import free_port
 
-ANSWERS: list[tuple[str, Response, Verdict]] = [
-    ("started", scripted_n8n.STARTED, Verdict.ACCEPTED),
-    ("started, as text/html", Response('{"executionId": "9"}', media_type="text/html"), Verdict.ACCEPTED),
-    ("last node's items", JSONResponse([{"json": 1}]), Verdict.ACCEPTED),
-    ("any text of a Respond node", PlainTextResponse("ok", 201), Verdict.ACCEPTED),
-    ("error in workflow", scripted_n8n.ERROR_IN_WORKFLOW, Verdict.RAN_AND_FAILED),
-    ("wrong secret", scripted_n8n.WRONG_SECRET, Verdict.REFUSED),
-    ("unauthorized", PlainTextResponse("", 401), Verdict.REFUSED),
-    ("inactive workflow", scripted_n8n.NOT_REGISTERED, Verdict.UNREGISTERED),
-    ("test URL not armed", scripted_n8n.TEST_URL_NOT_ARMED, Verdict.REFUSED),
-    ("wrong method", scripted_n8n.WRONG_METHOD, Verdict.REFUSED),
-    ("bad JSON", scripted_n8n.BAD_JSON, Verdict.REFUSED),
-    ("redirect", Response(status_code=301, headers={"Location": "/elsewhere"}), Verdict.REFUSED),
-    ("starting up", scripted_n8n.STARTING_UP, Verdict.SEND_AGAIN),
-    ("routes not set up", scripted_n8n.CANNOT_POST, Verdict.SEND_AGAIN),
-    ("too many", PlainTextResponse("slow down", 429), Verdict.SEND_AGAIN),
-    ("bad gateway", PlainTextResponse("", 502), Verdict.SEND_AGAIN),
-    ("database lost", scripted_n8n.DATABASE_LOST, Verdict.SEND_AGAIN),
-    ("gateway timeout", PlainTextResponse("", 504), Verdict.SEND_AGAIN),
-    ("stopping", scripted_n8n.STOPPING, Verdict.IN_DOUBT),
-    ("any other 500", PlainTextResponse("oops", 500), Verdict.IN_DOUBT),
-    ("JSON that holds n8n's words", JSONResponse({"Product": "n8n is starting up", "Key": "b/a"}), Verdict.ACCEPTED),
-    ("text that holds n8n's words", PlainTextResponse("n8n is starting up"), Verdict.ACCEPTED),
-    ("a page that holds n8n's words", Response("<p>For n8n is starting up", media_type="text/html"), Verdict.ACCEPTED),
-    ("nothing in it", scripted_n8n.EMPTY, Verdict.IN_DOUBT),
-    ("no content", Response(status_code=204), Verdict.IN_DOUBT),
-]
-
-
-@pytest.mark.parametrize(("response", "verdict"), [pytest.param(r, v, id=name) for name, r, v in ANSWERS])
-def test_what_an_answer_means(response: Response, verdict: Verdict) -> None:
-    answer = classify(response.status_code, response.headers.get("content-type", ""), bytes(response.body))
-    assert answer.verdict is verdict
-    assert answer.reason
-
-
-NEWS: list[tuple[Any, type | None]] = [
-    ({"Key": "b/a.png", "Id": "1"}, Completed),
-    ([{"Key": "b/a.png", "Id": "1", "cost": "0.1"}], Completed),
-    ({"status": "failed", "error": "x"}, Failed),
-    ({"Key": "b/a.png"}, None),
-    ({"Key": "", "Id": ""}, None),
-    ({"message": "Workflow was started"}, None),
-    ({"error": "x"}, None),
-    ([], None),
-    ("text", None),
-]
-
-
-@pytest.mark.parametrize(("content", "kind"), NEWS)
-def test_what_an_answer_already_reports(content: Any, kind: type | None) -> None:
-    answer = classify(200, "text/html", json.dumps(content).encode())
-    assert answer.verdict is Verdict.ACCEPTED
-    assert (None if answer.report is None else type(answer.report)) is kind
-
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries without the usual pauses."""
-    monkeypatch.setattr(dispatcher, "FIRST_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(dispatcher, "LONGEST_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(retries, "FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(retries, "LONGEST_RETRY_SECONDS", 0.1)
 
 
 FINAL = [
@@ -108,9 +50,8 @@ AGAIN = [
     scripted_n8n.CANNOT_POST,
     scripted_n8n.NOT_REGISTERED,
     PlainTextResponse("", 429),
-    PlainTextResponse("", 502),
     scripted_n8n.DATABASE_LOST,
-    PlainTextResponse("", 504),
+    PlainTextResponse("", 521),
 ]
 
 
@@ -138,7 +79,7 @@ async def test_a_refused_connection_is_tried_again(settings: Settings, users_tab
 async def test_an_inactive_workflow_is_final_after_a_while(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "UNREGISTERED_SECONDS", 0.3)
+    monkeypatch.setattr(recording, "UNREGISTERED_SECONDS", 0.3)
     n8n.answers(scripted_n8n.NOT_REGISTERED)
     request_id = await gateway.submitted(ada.id)
     body = await gateway.until(ada.id, request_id, "failed")
@@ -176,14 +117,21 @@ async def cut(received: Received) -> Response:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("case", ["stopping", "empty", "timeout", "reset"])
+@pytest.mark.parametrize("case", ["stopping", "empty", "timeout", "reset", "a proxy's 502", "a proxy's 504"])
 async def test_what_is_in_doubt_is_never_sent_again(
     settings: Settings, users_table: str, n8n: ScriptedN8n, case: str
 ) -> None:
     if case in ("timeout", "reset"):
         n8n.script = scripted_n8n.never if case == "timeout" else cut
     else:
-        n8n.answers(scripted_n8n.STOPPING if case == "stopping" else scripted_n8n.EMPTY)
+        n8n.answers(
+            {
+                "stopping": scripted_n8n.STOPPING,
+                "empty": scripted_n8n.EMPTY,
+                "a proxy's 502": HTMLResponse("<h1>502 Bad Gateway</h1>", 502),
+                "a proxy's 504": HTMLResponse("<h1>504 Gateway Time-out</h1>", 504),
+            }[case]
+        )
     settings = settings.model_copy(update={"n8n_timeout_seconds": 0.3})
     async with running_gateway(settings) as gateway:
         ada = await People(gateway.state.database, users_table).person()
@@ -231,7 +179,15 @@ async def test_a_synchronous_workflow_needs_no_callback(
     assert len(await gateway.state.database.all("SELECT id FROM assets")) == 1
 
 
-async def test_an_answer_has_a_bound(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+async def test_an_answer_may_hold_the_picture_itself(gateway: RunningGateway, ada: Person, n8n: ScriptedN8n) -> None:
+    n8n.answers(JSONResponse({"picture": "x" * 3_000_000, "Key": "b/a.png", "Id": "1"}))
+    await gateway.until(ada.id, await gateway.submitted(ada.id), "completed")
+
+
+async def test_an_answer_has_a_bound(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "MAX_ANSWER", 100_000)
     n8n.answers(JSONResponse({"picture": "x" * 3_000_000}))
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")

@@ -1,0 +1,157 @@
+"""Whether the database takes what the gateway writes, tried in transactions that are rolled back."""
+
+import asyncio
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from gateway.api.parsing import MAX_TEXT
+from gateway.cli.database_faults import explain
+from gateway.cli.probes.finding import Finding, ok, problem
+from gateway.settings import Settings
+from storage.database.base import Database, Transaction
+from storage.database.open import open_database
+from storage.database.schema import VERSION, check_schema
+from storage.database.sqlite import is_sqlite, path_of
+from storage.errors import DatabaseBusy, DatabaseUnavailable, StorageError
+
+SECONDS = 10.0
+"""Longest time for all of it."""
+
+NAME = f"AI Generated: {'p' * MAX_TEXT} - {'b' * MAX_TEXT}"
+"""The longest name that an asset is given."""
+
+FILE_URL = f"https://project.supabase.co/storage/v1/object/public/ai-images/2026/01/31/{uuid.UUID(int=0)}.png"
+"""A public URL of ordinary length."""
+
+RIGHTS = {
+    "ai_image_requests": "SELECT, INSERT, UPDATE",
+    "ai_request_events": "SELECT, INSERT",
+    "organization_members": "SELECT",
+    "ai_gateway_identity": "SELECT",
+    "assets": "SELECT, INSERT",
+    "ai_gateway_alerts": "SELECT, INSERT, UPDATE, DELETE",
+    "ai_gateway_counts": "SELECT, INSERT, UPDATE, DELETE",
+    "ai_gateway_processes": "SELECT, INSERT, UPDATE, DELETE",
+}
+"""What the gateway's role must be allowed to do (see "Postgres" in the README)."""
+
+
+class _RollBack(Exception):
+    """Ends a transaction that has shown what was to be seen."""
+
+
+async def probe(settings: Settings) -> list[Finding]:
+    """Connect, look at the schema and the rights, and write a request's traces and its asset."""
+    about = "DATABASE_URL"
+    url = settings.database_url.get_secret_value()
+    if is_sqlite(url) and not path_of(url).is_file():
+        return [problem(about, f"the file {path_of(url)} does not exist yet: run `gateway migrate`")]
+    try:
+        async with asyncio.timeout(SECONDS), open_database(url) as database:
+            await check_schema(database)
+            connected = ok(about, f"connected, the schema is at {VERSION}")
+            return [connected, *[finding async for finding in _writing(database, about, sqlite=is_sqlite(url))]]
+    except DatabaseBusy:
+        return [ok(about, "a gateway process serves the file now; nothing was written beside it")]
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises is the finding
+        return [problem(about, explain(error))]
+
+
+async def _writing(database: Database, about: str, *, sqlite: bool) -> AsyncIterator[Finding]:
+    if not sqlite:
+        missing = await _missing_rights(database)
+        if missing:
+            yield problem(about, f"the role lacks rights: {'; '.join(missing)}")
+            return
+    try:
+        await database.transaction(_touch)
+    except Exception as error:  # noqa: BLE001 - as above
+        yield problem(about, explain(error))
+        return
+    yield ok(about, "takes writes")
+    try:
+        await database.transaction(_insert_asset)
+    except _RollBack:
+        yield ok("assets", "the app's table takes a picture's row")
+    except (asyncpg.PostgresError, sqlite3.Error, StorageError) as error:
+        if _only_the_owner_is_unknown(error):
+            yield ok("assets", "the app's table takes a picture's row (of a member; there is none yet)")
+        else:
+            yield problem("assets", f"the app's table refuses a picture's row: {await _refusal(database, error)}")
+
+
+async def _missing_rights(database: Database) -> list[str]:
+    missing = []
+    for table, rights in RIGHTS.items():
+        for right in rights.split(", "):
+            row = await database.one(
+                "SELECT has_table_privilege(CAST(:name AS text), CAST(:privilege AS text)) AS granted",
+                name=table,
+                privilege=right,
+            )
+            if row is None or not row["granted"]:
+                missing.append(f"{right} on {table}")
+    return missing
+
+
+async def _touch(tx: Transaction) -> None:
+    """Write no row at all: rights and a read-only server show all the same."""
+    await tx.all("UPDATE ai_image_requests SET updated_at = updated_at WHERE id IS NULL")
+
+
+async def _insert_asset(tx: Transaction) -> None:
+    """Insert an asset as a completion does, for some member where there is one.
+
+    Raises:
+        _RollBack: it was taken.
+    """
+    member = await tx.one("SELECT organization_id, user_id FROM organization_members LIMIT 1")
+    owner = str(uuid.uuid4())
+    await tx.one(
+        _INSERT_ASSET,
+        organization_id=owner if member is None else str(member["organization_id"]),
+        user_id=owner if member is None else str(member["user_id"]),
+        name=NAME,
+        file_url=FILE_URL,
+    )
+    raise _RollBack
+
+
+def _only_the_owner_is_unknown(error: Exception) -> bool:
+    """Whether every column was accepted: foreign keys are looked at last."""
+    return isinstance(error, asyncpg.ForeignKeyViolationError) or "FOREIGN KEY constraint failed" in str(error)
+
+
+async def _refusal(database: Database, error: Exception) -> str:
+    """Why the row was refused, with the column's name."""
+    if isinstance(error, asyncpg.StringDataRightTruncationError):
+        found = await database.all(_SHORT_COLUMNS)
+        columns = ", ".join(f"{row['column_name']} takes {row['length']} characters" for row in found)
+        return f"a text is too long ({columns}; a name may have {len(NAME)})"
+    if isinstance(error, asyncpg.NotNullViolationError):
+        return f"the column {error.column_name} is NOT NULL and has no default"
+    if isinstance(error, asyncpg.CheckViolationError):
+        row = await database.one(_COLUMNS_OF_CHECK, name=str(error.constraint_name))
+        columns = "its columns" if row is None or not row["columns"] else row["columns"]
+        return f"the CHECK {error.constraint_name} on {columns} is not met"
+    if isinstance(error, DatabaseUnavailable):
+        return explain(error)
+    return str(error).strip().partition("\n")[0]
+
+
+_INSERT_ASSET = """
+INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
+VALUES (:organization_id, :user_id, :name, 'image', 'PNG', :file_url, 'approved')"""
+
+_SHORT_COLUMNS = """
+SELECT column_name, character_maximum_length AS length FROM information_schema.columns
+WHERE table_schema = ANY(current_schemas(false)) AND table_name = 'assets' AND character_maximum_length IS NOT NULL
+AND column_name IN ('name', 'type', 'format', 'file_url', 'status') ORDER BY character_maximum_length"""
+
+_COLUMNS_OF_CHECK = """
+SELECT string_agg(attname, ', ') AS columns FROM pg_constraint
+JOIN pg_attribute ON attrelid = conrelid AND attnum = ANY(conkey)
+WHERE conrelid = to_regclass('assets') AND conname = :name"""

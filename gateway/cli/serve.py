@@ -1,0 +1,93 @@
+"""`gateway serve` and `gateway worker`."""
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+
+import click
+
+from gateway.app import build_state, create_app, create_worker_app, running
+from gateway.cli.options import HOST, PORT
+from gateway.cli.startup import check_database, listen, load_settings, start_logging
+from gateway.server.processes import serve, serve_in_processes
+from gateway.settings import Settings
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@click.command("serve")
+@HOST
+@PORT
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Server processes.")
+@click.option("--no-worker", is_flag=True, help="Leave dispatch and deadlines to `gateway worker`.")
+def serve_command(host: str, port: int, workers: int, no_worker: bool) -> None:
+    """Serve HTTP and WebSocket; includes the worker unless told otherwise."""
+    settings = load_settings()
+    if workers > 1 and (reason := settings.single_process_reason):
+        raise click.ClickException(reason)
+    if no_worker and (reason := settings.single_process_reason):
+        raise click.ClickException(f"--no-worker leaves the sending to another process. {reason}")
+    if host not in LOCAL and settings.has_weak_secrets:
+        raise click.ClickException(
+            "The development secrets are known to everyone, and short ones can be guessed: set N8N_WEBHOOK_SECRET, "
+            f"AI_CALLBACK_SECRET and SUPABASE_JWT_SECRET before listening on {host}."
+        )
+    start_logging(settings)
+    if not settings.n8n_webhook_url and not no_worker:
+        click.echo("N8N_WEBHOOK_URL is not set: every request will fail. `gateway demo` has a stand-in.", err=True)
+    check_database(settings)
+    if workers > 1:
+        _check_temporary_folder()
+    listener = listen(host, port)
+    click.echo(f"Serving {_url(host, listener.getsockname()[1])}", err=True)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal once it has stopped in good order
+        if workers > 1:
+            factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
+            serve_in_processes(settings, listener, workers, factory=factory)
+        else:
+            serve(create_app(settings, worker=not no_worker), settings, listener)
+
+
+@click.command("worker")
+@HOST
+@click.option("--port", type=click.IntRange(0, 65535), help="Answer /healthz, /readyz and /metrics there.")
+def worker_command(host: str, port: int | None) -> None:
+    """Send requests to n8n and watch deadlines, without serving clients."""
+    settings = load_settings()
+    if reason := settings.single_process_reason:
+        raise click.ClickException(f"`gateway serve` includes the worker. {reason}")
+    start_logging(settings)
+    check_database(settings)
+    if port is None:
+        asyncio.run(_work(settings))
+        return
+    listener = listen(host, port)
+    click.echo(f"The worker runs, and answers operators at {_url(host, listener.getsockname()[1])}", err=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(create_worker_app(settings), settings, listener)
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_temporary_folder() -> None:
+    """Stop with a sentence where there is none: server processes share their metrics in it."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise click.ClickException(
+            "Several processes share their metrics in a temporary folder, and none can be written: set TMPDIR to one, "
+            "such as a tmpfs, or use --workers 1."
+        ) from None
+
+
+async def _work(settings: Settings) -> None:
+    """Work until a signal says to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(build_state(settings), worker=True):
+        click.echo("The worker runs.", err=True)
+        await stop.wait()

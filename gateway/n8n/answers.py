@@ -1,0 +1,177 @@
+"""What an answer to the webhook's POST means.
+
+n8n does not recognise repeats, and a second POST is a second bill. So an answer is sorted by one question: does it
+prove that n8n did **not** start the workflow? Only then may the request be sent again. An answer that n8n did not make
+(a proxy's, a load balancer's) proves nothing: the proxy may have handed the POST on. The README here has the table.
+"""
+
+import re
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from gateway.n8n.decoding import Undecodable, decode, likeliest, reports_in
+from gateway.n8n.error_messages import UNKNOWN_ERROR, clean_text
+from gateway.n8n.reports import Completed, Failed, InvalidReport, execution_id_of, parse_report, stripped
+
+MAX_REASON = 300
+"""Longest reason, in characters."""
+
+
+class Verdict(Enum):
+    """What is known after an attempt."""
+
+    ACCEPTED = "accepted"
+    """n8n has it."""
+    SEND_AGAIN = "send_again"
+    """n8n did not start it; it may later."""
+    UNREGISTERED = "unregistered"
+    """n8n does not know the webhook: so it is while n8n starts, and if the workflow is not active."""
+    REFUSED = "refused"
+    """n8n will never take it."""
+    RAN_AND_FAILED = "ran_and_failed"
+    """The workflow ran and broke."""
+    IN_DOUBT = "in_doubt"
+    """It may have started. Never send it again, unless n8n itself says that it has no such execution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An attempt's verdict, its reason for operators, and what the answer itself already reported."""
+
+    verdict: Verdict
+    reason: str
+    execution_id: str | None = None
+    report: Completed | Failed | None = None
+
+    def bare(self) -> "Answer":
+        """The same without any text that came from outside, for a database that refuses it."""
+        report = self.report
+        if isinstance(report, Completed):
+            report = replace(report, cost=None, execution_id=None)
+        elif isinstance(report, Failed):
+            report = Failed(UNKNOWN_ERROR, None, None)
+        return Answer(self.verdict, self.verdict.value, None, report)
+
+
+CONNECTION_NOT_MADE = frozenset({521, 522, 523, 525, 526, 530})
+"""Cloudflare's: it could not connect to the origin (or find it), so n8n cannot have seen the POST. Its 520 and 524 come
+after the POST was handed on."""
+
+_STARTING_UP = re.compile(r"\s*(<[^<>]*>\s*)*n8n is starting up")
+
+_DOCUMENT = re.compile(r"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+
+# A 503 says "not now" and comes before anything was done, except from proxies that use it for a connection which broke
+# on them: Varnish and Fastly, Envoy, Heroku's router (H12, H13).
+_BROKE_ON_THE_PROXY = re.compile(
+    r"backend fetch failed|guru meditation|first byte timeout|backend read error|between bytes timeout"
+    r"|before headers\. reset reason: (?!(local |remote )?connection failure|overflow)|application error|herokucdn",
+    re.IGNORECASE,
+)
+
+
+def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = frozenset()) -> Answer:
+    """What n8n's answer means.
+
+    Args:
+        status: its status code.
+        content_type: not trusted: n8n sends JSON as ``text/html`` too.
+        body: its content.
+        buckets: where pictures may lie; anywhere when empty.
+    """
+    text = body[:4096].decode(errors="replace")
+    try:
+        content = decode(body)
+    except Undecodable:
+        content = None
+    if 200 <= status < 300:
+        return _success(text, content, content_type, buckets)
+    message = content.get("message") if isinstance(content, dict) else None
+    reason = f"n8n answered {status}" + (f": {message}" if isinstance(message, str) and message else "")
+    reason = clean_text(reason, MAX_REASON)
+    said = likeliest(reports) if (reports := list(reports_in(content))) else {}
+    if status <= 500 and _word(said.get("status")) == "failed" and (report := _failure(said)) is not None:
+        # A Respond node's own words, under the status that its author chose.
+        return Answer(Verdict.RAN_AND_FAILED, reason, report.execution_id, report)
+    verdict = _refusal(status, text, content)
+    if verdict is Verdict.SEND_AGAIN and said.keys() - {"message"}:
+        verdict = Verdict.IN_DOUBT  # words of a workflow: its Respond node may hand on the provider's 429 or 503
+    return Answer(verdict, reason)
+
+
+def _refusal(status: int, text: str, content: object) -> Verdict:
+    if status == 404:
+        return _not_found(text, content)
+    if status == 429 or status in CONNECTION_NOT_MADE:
+        return Verdict.SEND_AGAIN
+    if status == 503:
+        return Verdict.IN_DOUBT if _BROKE_ON_THE_PROXY.search(text) else Verdict.SEND_AGAIN
+    if status == 500 and isinstance(content, dict) and content.get("message") == "Error in workflow":
+        return Verdict.RAN_AND_FAILED
+    if status >= 500 or status == 408:
+        return Verdict.IN_DOUBT
+    # A redirect (to HTTPS, to a login page) would be followed as GET; wrong secret, wrong method, wrong body. None
+    # proves that nothing ran, for a Respond node can answer anything: it fails at once, and a picture would still win.
+    return Verdict.REFUSED
+
+
+def _not_found(text: str, content: object) -> Verdict:
+    if not isinstance(content, dict):
+        # Express's own page: n8n has not yet set up its routes. Any other page is a proxy's or a workflow's.
+        return Verdict.SEND_AGAIN if "Cannot POST" in text else Verdict.IN_DOUBT
+    message, hint = str(content.get("message", "")), str(content.get("hint", ""))
+    if "Execute workflow" in hint or "test workflow" in hint.lower():
+        return Verdict.REFUSED  # a test URL that nobody has armed
+    if "not registered for" in message:
+        return Verdict.REFUSED  # the wrong method
+    return Verdict.UNREGISTERED if "not registered" in message else Verdict.REFUSED
+
+
+def _success(text: str, content: object, content_type: str, buckets: Set[str]) -> Answer:
+    if not text.strip("\ufeff \t\r\n"):
+        return Answer(Verdict.IN_DOUBT, "n8n answered without a body")
+    if content is None:
+        # Only n8n's own page: a workflow's answer may hold these words too, as the name of a product.
+        if "html" in content_type and _STARTING_UP.match(text):
+            return Answer(Verdict.SEND_AGAIN, "n8n is starting up")
+        if _DOCUMENT.match(text):
+            return Answer(Verdict.IN_DOUBT, "the answer is a web page: is that n8n?")
+    reports = list(reports_in(content))
+    if not reports:
+        return Answer(Verdict.ACCEPTED, "accepted")
+    said = likeliest(reports)
+    try:
+        return Answer(Verdict.ACCEPTED, "accepted", execution_id_of(said.get("executionId")), _reported(said, buckets))
+    except InvalidReport as error:
+        return Answer(Verdict.RAN_AND_FAILED, f"The workflow's answer cannot be used: {error}")
+
+
+def _reported(said: dict[str, object], buckets: Set[str]) -> Completed | Failed | None:
+    """What a synchronous workflow's answer reports: the picture, or that there is none.
+
+    Raises:
+        InvalidReport: it reports a picture that cannot be shown.
+    """
+    if said.get("Key") and said.get("Id"):
+        try:
+            report = parse_report({**said, "status": "completed"}, buckets)
+        except InvalidReport as error:
+            if error.code == "key_and_id_required":
+                return None  # it says nothing; a callback may still come
+            raise
+        return report if isinstance(report, Completed) else None
+    return _failure(said)
+
+
+def _failure(said: dict[str, object]) -> Failed | None:
+    """The failure that a workflow's own words report, if they do."""
+    if _word(said.get("status")) != "failed" and not said.get("error") and said.get("success") is not False:
+        return None
+    report = parse_report({**said, "status": "failed", "error": said.get("error") or said.get("message")})
+    return report if isinstance(report, Failed) else None
+
+
+def _word(value: object) -> object:
+    value = stripped(value)
+    return value.lower() if isinstance(value, str) else value

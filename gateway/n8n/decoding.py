@@ -1,0 +1,89 @@
+"""From bytes to the one object that reports, whatever n8n has wrapped around it.
+
+The same report reaches us as a callback's body, as a synchronous workflow's answer and inside an execution. Workflow
+authors word it in many ways, and n8n adds its own: a byte order mark, a list of items, ``{"json": …}``, a JSON text in
+a JSON string, ``NaN``, half a surrogate pair where an emoji was cut. What is unambiguous is read; here, once, for all.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+FIELDS = ("requestId", "status", "Key", "Id", "error", "progress", "cost", "executionId", "success", "message")
+"""What a report may hold. Everything else is dropped, so its size does not matter."""
+
+_WRAPPERS = ("json", "body", "data")
+
+_DEPTH = 8
+"""Most layers that are unwrapped."""
+
+_MAX_ITEMS = 1000
+"""Most items of one list that are searched for a report."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Undecodable(Exception):
+    """It is no JSON, even in n8n's habits."""
+
+
+def decode(content: bytes) -> Any:  # noqa: ANN401 - JSON
+    """The JSON in `content`.
+
+    Beyond RFC 8259: a byte order mark, ``NaN`` and ``Infinity`` (as null), control characters and half surrogate pairs
+    in strings, and bytes that are not UTF-8 (as U+FFFD).
+
+    Raises:
+        Undecodable: it is none, or nested too deeply.
+    """
+    content = content.removeprefix(_BOM)
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(content.decode(errors="replace"), parse_constant=lambda _: None, strict=False)
+    except (ValueError, RecursionError) as error:
+        raise Undecodable("no JSON") from error
+
+
+def reports_in(content: object, depth: int = _DEPTH) -> Iterator[dict[str, Any]]:
+    """Every object in `content` that may be a report, with the `FIELDS` that it has.
+
+    An object's own fields win over those of what it wraps: ``{"requestId": …, "data": {"Key": …, "Id": …}}`` is one.
+    """
+    if depth == 0:
+        return
+    if isinstance(content, str):
+        text = content.strip("\ufeff \t\r\n")
+        if text[:1] in ("{", "[", '"'):
+            try:
+                inner = decode(text.encode(errors="surrogatepass"))
+            except Undecodable:
+                return
+            yield from reports_in(inner, depth - 1)
+    elif isinstance(content, list):
+        for item in content[:_MAX_ITEMS]:
+            yield from reports_in(item, depth - 1)
+    elif isinstance(content, dict):
+        own = {name: content[name] for name in FIELDS if content.get(name) is not None}
+        wrapped = [
+            report for name in _WRAPPERS if name in content for report in reports_in(content[name], depth - 1) if report
+        ]
+        if own and len(wrapped) > 1:
+            wrapped = [likeliest(wrapped)]
+        for report in wrapped:
+            yield report | own
+        if not wrapped:
+            yield own
+
+
+def likeliest(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of several, the one that says most: a picture, else how it ended, else the first."""
+    for wanted in (("Key", "Id"), ("status",), ("error",)):
+        for report in reports:
+            if all(report.get(name) for name in wanted):
+                return report
+    return reports[0]
