@@ -1,6 +1,6 @@
 """The row behind an update, as Supabase Realtime shows rows: made once, and only when somebody listens."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -71,9 +71,9 @@ class _Columns(msgspec.Struct):
     n8n_execution_id: str | None = None
     request_metadata: dict[str, Any] | None = None
     retry_of: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    completed_at: datetime | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    completed_at: str | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -129,11 +129,10 @@ def _record_of(update: Update, body: _Body) -> bytes:
     return _encode(row)[:-1] + b"," + bytes(update.body)[1:]
 
 
-def _timestamptz(moment: datetime | None) -> str | None:
-    """As PostgreSQL's `to_jsonb` writes it in UTC: no zeros at the end of a fraction."""
+def _timestamptz(moment: str | None) -> str | None:
+    """RFC 3339 in UTC as PostgreSQL's `to_jsonb` writes it: the offset in digits, no zeros at a fraction's end."""
     if moment is None:
         return None
-    text = moment.astimezone(UTC).isoformat()
-    if not moment.microsecond:
-        return text
-    return f"{text.removesuffix('+00:00').rstrip('0')}+00:00"
+    seconds, _, fraction = moment.removesuffix("Z").partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{seconds}.{fraction}+00:00" if fraction else f"{seconds}+00:00"
