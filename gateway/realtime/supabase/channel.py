@@ -200,6 +200,8 @@ class Channel(Subscriber):
             self._socket.parts.hub.leave(self)
             self._socket.release_user(self._user.id)
             self._user = None
+        for update in self._snapshot or ():  # read, and never written
+            self.forget(update.request_id)
         self.user_id = ""
         self.ids = frozenset()
         self.mine = False
@@ -236,7 +238,7 @@ class Channel(Subscriber):
         self._snapshot = deque(update for update in updates if update.version > seen.get(update.request_id, 0))
 
     async def _read(self) -> Sequence[Update]:
-        """Everything that the bindings are about, as it is; the newest last."""
+        """Everything that the bindings are about, as it is; what is under way, and then the newest, comes last."""
         subscriptions = self._socket.parts.subscriptions
         found: dict[str, Update] = {}
         if any(binding.request_id is None for binding in self._bindings):

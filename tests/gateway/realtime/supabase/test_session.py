@@ -219,6 +219,21 @@ async def test_rows_wait_for_a_client_that_does_not_read(world: World) -> None:
     assert frames[0][1] == "9"
 
 
+async def test_rows_that_were_never_written_come_after_the_next_sign_in(world: World) -> None:
+    world.rows = [request(1)]
+    world.reading.clear()
+    world.join(binding("*"))
+    await asyncio.sleep(0.05)
+    world.carrier.writable = False
+    world.reading.set()
+    assert [frame[3] for frame in await world.said(2)] == ["phx_reply", "system"]
+    world.carrier.writable = True
+    world.push("access_token", {"access_token": KEY})
+    assert world.hub.subscribers == 0
+    world.push("access_token", {"access_token": issue_token(world.secret, ADA, admin=False, lifetime=600)})
+    assert versions(await world.said(2)) == [("UPDATE", 2)]
+
+
 async def test_who_pushes_and_pushes_without_reading_is_closed(world: World) -> None:
     world.carrier.writable = False
     for number in range(session_module.MAX_PUSHES + 1):
