@@ -23,11 +23,11 @@ from gateway.auth.tokens import InvalidToken
 from gateway.auth.verified_tokens import User
 from gateway.realtime.connection import SessionParts
 from gateway.realtime.connection_limits import TooManyConnections
-from gateway.realtime.subscriber import MAX_SEEN, Subscriber
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.supabase import messages
-from gateway.realtime.supabase.bindings import Binding
+from gateway.realtime.supabase.bindings import Bindings
 from gateway.realtime.supabase.messages import JoinRefused
-from gateway.realtime.supabase.rows import Type, change_of, created_at
+from gateway.realtime.supabase.rows import Type, change_of
 from gateway.realtime.supabase.serializers import Ref, Serializer
 from gateway.realtime.update import Update
 from storage.errors import DatabaseUnavailable
@@ -36,9 +36,6 @@ log = structlog.get_logger(__name__)
 
 TOKEN_WAIT_SECONDS = 0.5
 """How long after a join without a token one may follow by itself."""
-
-CLOCK_SECONDS = 60.0
-"""How far the database's clock and ours may differ. What was made so shortly before the join was read by it."""
 
 
 class Socket(Protocol):
@@ -84,10 +81,7 @@ class Channel(Subscriber):
 
     __slots__ = (
         "_asked",
-        "_bindings",
-        "_created",
         "_frame",
-        "_joined_at",
         "_next_token",
         "_over",
         "_ref",
@@ -96,38 +90,31 @@ class Channel(Subscriber):
         "_task",
         "_timer",
         "_user",
+        "bindings",
         "join_ref",
         "topic",
     )
 
     def __init__(
-        self, socket: Socket, topic: str, join_ref: Ref, ref: Ref, bindings: list[Binding], asked: list[dict[str, Any]]
+        self, socket: Socket, topic: str, join_ref: Ref, ref: Ref, bindings: Bindings, asked: list[dict[str, Any]]
     ) -> None:
         super().__init__("", "supabase")
         self._socket = socket
         self.topic = topic
         self.join_ref = join_ref
         self._ref = ref
-        self._bindings = bindings
+        self.bindings = bindings
         self._asked: list[dict[str, Any]] | None = asked
         """The bindings as the client sent them, until they have been returned."""
         self._frame = socket.serializer.change_frame(topic)
         self._user: User | None = None
         self._over = False
-        self._joined_at = 0.0
-        self._created: dict[str, None] = {}
-        """Requests made about the time of the join or since, whose INSERT is told already or is none."""
         self._snapshot: deque[Update] | None = None
         """The rows as they were read, not yet written."""
         self._next_token: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         """No token in time, or the token's end."""
-
-    @property
-    def bindings(self) -> int:
-        """How many bindings it has."""
-        return len(self._bindings)
 
     # -- what the client asks -----------------------------------------------------------------------------------------
 
@@ -215,7 +202,7 @@ class Channel(Subscriber):
         Raises:
             JoinRefused: nothing is subscribed to.
         """
-        if any(binding.user_id not in (None, user.id) for binding in self._bindings):
+        if not self.bindings.are_of(user.id):
             raise JoinRefused("Unauthorized: The filter names another user's rows", for_ever=True)
         try:
             self._socket.take_user(user.id)
@@ -225,13 +212,12 @@ class Channel(Subscriber):
         self.user_id, self._user = user.id, user
         self._socket.parts.hub.join(self)
         seen = dict(self._seen)  # of an earlier token of this channel
-        self._joined_at = time.time()
+        joined_at = time.time()
         try:
             updates = await self._read()
         except DatabaseUnavailable:
             raise JoinRefused(messages.UNAVAILABLE, for_ever=False) from None
-        for update in updates:
-            self._remember(update.request_id)
+        self.bindings.begin(joined_at, updates)
         self._adopt(user)
         self._grant()
         self._send("system", messages.subscribed(self.topic))
@@ -241,13 +227,12 @@ class Channel(Subscriber):
         """Everything that the bindings are about, as it is; what is under way, and then the newest, comes last."""
         subscriptions = self._socket.parts.subscriptions
         found: dict[str, Update] = {}
-        if any(binding.request_id is None for binding in self._bindings):
+        if self.bindings.all_own:
             for update in reversed(await subscriptions.add_mine(self)):
                 found[update.request_id] = update
-        wanted = list(dict.fromkeys(b.request_id for b in self._bindings if b.request_id is not None))
-        if wanted:
-            own = await subscriptions.add_ids(self, wanted)
-            if len(own) < len(wanted):
+        if self.bindings.request_ids:
+            own = await subscriptions.add_ids(self, self.bindings.request_ids)
+            if len(own) < len(self.bindings.request_ids):
                 raise JoinRefused("Unauthorized: There is no such request of yours", for_ever=True)
             for update in own:
                 found[update.request_id] = update
@@ -255,50 +240,16 @@ class Channel(Subscriber):
 
     def wants(self, update: Update) -> bool:
         """Whether a binding is to be told of the update."""
-        return update.user_id == self.user_id and any(self._events_of(update))
+        return update.user_id == self.user_id and any(self.bindings.events_of(update))
 
     def deliver(self, update: Update) -> None:
-        """Tell the bindings of the change; with both events bound, of a new request's later version by both."""
-        inserted, updated = self._events_of(update)
+        """Tell the bindings of the change."""
+        inserted, updated = self.bindings.events_of(update)
         if inserted:
-            self._remember(update.request_id)
+            self.bindings.inserted(update.request_id)
             self._write(update, "INSERT", inserted)
         if updated:
             self._write(update, "UPDATE", updated)
-
-    def _events_of(self, update: Update) -> tuple[list[bytes], list[bytes]]:
-        """The ids of the bindings that see an INSERT in the update, and of those that see an UPDATE.
-
-        Versions may be skipped, so a request's first one need not be what is seen first of it: an INSERT is whatever
-        is first seen of a request that was made since the join.
-        """
-        inserted: list[bytes] = []
-        updated: list[bytes] = []
-        new: bool | None = None
-        for binding in self._bindings:
-            if binding.request_id is not None and binding.request_id != update.request_id:
-                continue
-            if binding.event == "UPDATE":
-                if update.version > 1:
-                    updated.append(binding.id)
-                continue
-            if new is None:
-                new = self._is_new(update)
-            if new:
-                inserted.append(binding.id)
-            elif binding.event == "*":
-                updated.append(binding.id)
-        return inserted, updated
-
-    def _is_new(self, update: Update) -> bool:
-        if update.request_id in self._created:
-            return False
-        return update.version == 1 or created_at(update) > self._joined_at - CLOCK_SECONDS
-
-    def _remember(self, request_id: str) -> None:
-        self._created[request_id] = None
-        if len(self._created) > MAX_SEEN:
-            del self._created[next(iter(self._created))]
 
     def resume(self) -> None:
         """Go on with what waits: the rows that were read first, then updates, as far as the client reads."""
@@ -314,7 +265,7 @@ class Channel(Subscriber):
 
     def _show(self, update: Update) -> None:
         """The row as it is, as an UPDATE: what has changed between the submission, or the last connection, and now."""
-        ids = [b.id for b in self._bindings if b.event != "INSERT" and b.is_about(update.request_id)]
+        ids = self.bindings.shown(update)
         if ids:
             self._write(update, "UPDATE", ids)
             self._socket.parts.hub.record_delivery(self, update)
@@ -328,8 +279,8 @@ class Channel(Subscriber):
         """Answer the join, if it has not been answered."""
         if self._asked is None:
             return
-        asked = [{**binding, "id": int(made.id)} for binding, made in zip(self._asked, self._bindings, strict=True)]
-        self._send("phx_reply", messages.Reply("ok", messages.Response(asked)), ref=self._ref)
+        answer = messages.Response(self.bindings.answer_to(self._asked))
+        self._send("phx_reply", messages.Reply("ok", answer), ref=self._ref)
         self._asked = None
 
     def _refuse(self, refused: JoinRefused) -> None:

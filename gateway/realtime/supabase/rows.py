@@ -1,6 +1,5 @@
 """The row behind an update, as Supabase Realtime shows rows: made once, and only when somebody listens."""
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -60,7 +59,6 @@ class _Body(msgspec.Struct, rename="camel"):
     storage_id: str | None
     error_message: str | None
     error_code: str | None
-    created_at: str
     updated_at: str
 
 
@@ -94,11 +92,6 @@ def change_of(update: Update, type_: Type) -> bytes:
     if data is None:
         data = made[type_] = _change_of(update, type_)
     return data
-
-
-def created_at(update: Update) -> float:
-    """When the request was made, in Unix seconds."""
-    return datetime.fromisoformat(_decode_body(update.body).created_at).timestamp()
 
 
 def _change_of(update: Update, type_: Type) -> bytes:

@@ -12,7 +12,7 @@ from gateway.auth.tokens import InvalidToken
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.connection import Carrier, SessionParts
 from gateway.realtime.supabase import messages
-from gateway.realtime.supabase.bindings import parse_binding
+from gateway.realtime.supabase.bindings import Bindings, parse_binding
 from gateway.realtime.supabase.channel import Channel
 from gateway.realtime.supabase.messages import Join, JoinRefused
 from gateway.realtime.supabase.serializers import BadFrame, Push, Ref, Serializer
@@ -161,8 +161,8 @@ class SupabaseSession:
             raise JoinRefused(messages.UNMATCHED_TOPIC, for_ever=True)
         if not asked or (join.config.presence is not None and join.config.presence.enabled):
             raise JoinRefused(messages.NOTHING_OFFERED, for_ever=True)
-        bindings = [parse_binding(binding, next(self._binding_ids)) for binding in asked]
-        bound = sum(channel.bindings for channel in self._channels.values())
+        bindings = Bindings([parse_binding(binding, next(self._binding_ids)) for binding in asked])
+        bound = sum(len(channel.bindings) for channel in self._channels.values())
         if len(self._channels) >= MAX_CHANNELS or bound + len(bindings) > self.parts.settings.ws_subscriptions:
             raise JoinRefused(messages.TOO_MANY_CHANNELS, for_ever=False)
         return Channel(self, push.topic, push.join_ref, push.ref, bindings, asked)
