@@ -232,7 +232,7 @@ def app_with_worker() -> Application:
 
 
 def app_without_worker() -> Application:
-    """The same without the dispatcher and the watch: `gateway worker` runs them."""
+    """The same without the dispatcher and the sweeper: `gateway worker` runs them."""
     return _app_from_environment(worker=False)
 
 

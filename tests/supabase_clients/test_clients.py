@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gateway.auth.tokens import issue_token
 from gateway.settings import DEVELOPMENT_SECRETS, Settings
 from storage.database.open import open_database
 from tests.channels import binding
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.processes.spawning import ServingProcess
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
@@ -109,14 +110,16 @@ async def test_strict_mode(gateway: RunningGateway, ada: Person, name: str) -> N
 async def test_a_token_is_refreshed_and_one_expires(gateway: RunningGateway, ada: Person, name: str) -> None:
     request_id = await started(gateway, ada)
     async with running_client(name, gateway.url) as client:
-        await client.do("setAuth", token=gateway.token(ada.id, lifetime=4))
+        first_ends = time.time() + 12
+        await client.do("setAuth", token=gateway.token(ada.id, lifetime=12))
         await client.do("subscribe", **watching(request_id))
         await client.until_row(status="processing")
-        await client.do("setAuth", token=gateway.token(ada.id, lifetime=8))
-        await asyncio.sleep(4)  # past the first token's end
+        await client.do("setAuth", token=gateway.token(ada.id))
+        await asyncio.sleep(first_ends + 0.5 - time.time())
         await progress(gateway, request_id, 10)
         await client.until_row(progress=10)
         assert client.statuses == ["SUBSCRIBED"], "nothing has happened to the channel"
+        await client.do("setAuth", token=gateway.token(ada.id, lifetime=2))
         await client.until_status("CHANNEL_ERROR")
         await progress(gateway, request_id, 20)
         await client.do("setAuth", token=gateway.token(ada.id))

@@ -15,7 +15,7 @@ from playwright.async_api import Page, Route, async_playwright, expect
 from starlette.responses import JSONResponse, Response
 
 from tests.browser.conftest import FLAGS
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway, eventually
 from tests.scripted_n8n import Received, ScriptedN8n
 from tests.supabase_clients import installation

@@ -13,7 +13,7 @@ from gateway.telemetry.tally import Tally
 from storage import alerts
 from storage.errors import DatabaseUnavailable
 from tests.alerting import Alerting, alerting_beside, run_loops
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway, eventually
 
 

@@ -7,7 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.channels import ChannelClient
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import SECONDS, RunningGateway
 
 UNKNOWN = "3fa85f64-5717-4562-b3fc-2c963f66afa6"

@@ -7,8 +7,8 @@ import pytest
 from gateway.realtime.supabase.rows import COLUMNS
 from gateway.settings import Settings
 from tests.channels import binding, channel_client
-from tests.conftest import People, Person
 from tests.gateway.realtime.supabase.speaking import complete, once, progress, started
+from tests.people import People, Person
 from tests.running import RunningGateway, running_gateway
 
 

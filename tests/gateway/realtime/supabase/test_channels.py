@@ -1,8 +1,8 @@
 """Heartbeats, leaving, joining again, and channels beside each other, over the real server."""
 
 from tests.channels import Message, binding, channel_client
-from tests.conftest import Person
 from tests.gateway.realtime.supabase.speaking import complete, once, progress, started
+from tests.people import Person
 from tests.running import RunningGateway
 
 

@@ -12,8 +12,8 @@ from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.supabase import session as session_module
 from gateway.settings import Settings
 from tests.channels import PATH, binding, channel_client
-from tests.conftest import People, Person
 from tests.gateway.realtime.supabase.speaking import closed, complete, once, started
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.realtime.close_codes import CloseCode
 from tests.channels import binding, channel_client
-from tests.conftest import Person
 from tests.gateway.realtime.supabase.speaking import UNKNOWN, closed, complete, once, started
+from tests.people import Person
 from tests.running import RunningGateway
 
 

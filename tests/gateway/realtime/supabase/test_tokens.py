@@ -3,10 +3,10 @@
 import pytest
 
 from tests.channels import API_KEY, binding, channel_client
-from tests.conftest import Person
 from tests.gateway.realtime.supabase.speaking import complete, once, progress, started
-from tests.gateway.test_auth import cookie
+from tests.people import Person
 from tests.running import RunningGateway
+from tests.session_cookies import cookie
 
 
 @once

@@ -12,7 +12,7 @@ from gateway.realtime import event_stream
 from gateway.settings import Settings
 from storage.request import Body as RequestBody
 from tests.channels import binding, channel_client
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
 
 Body = dict[str, Any]

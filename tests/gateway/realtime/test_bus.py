@@ -12,14 +12,10 @@ from gateway.realtime.bus import Bus, InProcessBus, user_topic
 from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.update import Update
 from gateway.settings import Settings
-from storage.lifecycle import Status
-from tests.conftest import People
+from tests.gateway.realtime.doubles import update
+from tests.people import People
 from tests.running import eventually, receive, running_gateway, send
 from tests.servers import Valkey
-
-
-def update(user_id: str, version: int = 1) -> Update:
-    return Update(str(uuid.uuid4()), user_id, version, Status.PENDING, msgspec.Raw(b"{}"))
 
 
 @pytest.fixture
@@ -35,7 +31,7 @@ async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
     bus.on_update = received.append
     ada, eve = str(uuid.uuid4()), str(uuid.uuid4())
     await bus.listen(user_topic(ada))
-    sent = [update(ada), update(eve), update(ada)]
+    sent = [update(user_id=ada), update(user_id=eve), update(user_id=ada)]
     for one in sent:
         bus.publish(one)
 
@@ -45,8 +41,8 @@ async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
     await eventually(arrived)
     bus.ignore(user_topic(ada))
     await bus.listen("all")
-    last = update(eve)
-    bus.publish(update(ada))
+    last = update(user_id=eve)
+    bus.publish(update(user_id=ada))
     bus.publish(last)
 
     async def all_arrived() -> bool:
@@ -66,7 +62,7 @@ async def test_listening_begins_before_listen_returns(bus: Bus) -> None:
     for _ in range(20):
         user = str(uuid.uuid4())
         await bus.listen(user_topic(user))
-        bus.publish(update(user))
+        bus.publish(update(user_id=user))
 
     async def arrived() -> bool:
         return len(received) == 20
@@ -77,9 +73,9 @@ async def test_listening_begins_before_listen_returns(bus: Bus) -> None:
 async def test_what_waits_to_be_published_is_bounded() -> None:
     bus = RedisBus("redis://127.0.0.1:1")  # nothing listens there, and nothing was started
     for _ in range(redis_bus.MAX_UNSENT + 10):
-        bus.publish(update("ada"))
+        bus.publish(update())
     assert len(bus._publisher._unsent) == redis_bus.MAX_UNSENT
-    first = update("ada", 5)
+    first = update(version=5)
     bus.publish(first)
     bus.publish(msgspec.structs.replace(first, version=4))
     assert bus._publisher._unsent[first.request_id].version == 5
