@@ -2,18 +2,12 @@
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
+from tests.debian import program
 from tests.running import eventually
 from tests.servers import free_port
-
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="needs Debian's nginx")
 
 _CONFIGURATION = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -36,9 +30,9 @@ async def nginx(folder: Path, server: str) -> AsyncIterator[str]:
     port = free_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, server=server))
-    assert NGINX is not None
+    binary = await asyncio.to_thread(program, ("nginx",), ("nginx-light",))
     process = await asyncio.create_subprocess_exec(
-        NGINX, "-p", str(folder), "-c", str(configuration), stderr=asyncio.subprocess.DEVNULL
+        binary, "-p", str(folder), "-c", str(configuration), stderr=asyncio.subprocess.DEVNULL
     )
 
     async def listens() -> bool:

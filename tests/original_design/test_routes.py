@@ -16,7 +16,7 @@ import uvicorn
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway.auth.tokens import issue_token
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings, SettingsError
 from storage import migrations
 from storage.queries import submitting

@@ -24,7 +24,7 @@ from gateway.cli.probes import redis_server
 from gateway.cli.probes.database import RIGHTS
 from gateway.cli.probes.everything import try_settings
 from gateway.cli.probes.finding import Finding, State
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import migrations
 from storage.database.open import open_database

@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.settings import Settings
 from tests.executions_api import kinds
-from tests.nginx import needs_nginx, nginx
+from tests.nginx import nginx
 from tests.people import People
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n, never
@@ -17,7 +17,6 @@ from tests.servers import free_port
 
 pytestmark = [
     pytest.mark.slow,
-    needs_nginx,
     pytest.mark.parametrize("backend", ["sqlite"], indirect=True),
 ]
 

@@ -5,7 +5,7 @@ import uuid
 
 import msgspec
 
-from gateway.realtime.bus import Bus
+from gateway.realtime.bus import Bus, Listener
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
 from storage.lifecycle import Status
@@ -19,13 +19,27 @@ def update(
     return Update(request_id, user_id, version, status, msgspec.Raw(b'{"n":%d}' % version), at)
 
 
+class Heard:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+        self.gaps = 0
+
+    def on_update(self, update: Update) -> None:
+        self.updates.append(update)
+
+    def on_gap(self) -> None:
+        self.gaps += 1
+
+
 class BusDouble(Bus):
     """A bus that says what it was asked to listen to, and confirms when told to."""
 
     shared = False
 
     def __init__(self) -> None:
-        super().__init__()
+        self.listener: Listener = Heard()
         self.listened: list[str] = []
         self.ignored: list[str] = []
         self.confirming = True
@@ -36,14 +50,14 @@ class BusDouble(Bus):
     def healthy(self) -> bool:
         return True
 
-    async def start(self, database: str) -> None:
-        pass
+    async def start(self, database: str, listener: Listener) -> None:
+        self.listener = listener
 
     async def stop(self) -> None:
         pass
 
     def publish(self, update: Update) -> None:
-        self.on_update(update)
+        self.listener.on_update(update)
 
     def listen(self, topic: str) -> asyncio.Future[None]:
         self.listened.append(topic)

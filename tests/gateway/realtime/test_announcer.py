@@ -13,21 +13,26 @@ from storage.public_urls import PublicUrls
 from storage.request import Request
 from storage.submissions import Submission, submit
 from storage.transitions import Applied, Outcome, start
-from tests.gateway.realtime.doubles import BusDouble
+from tests.gateway.realtime.doubles import BusDouble, Heard
 from tests.people import People
 
 URLS = PublicUrls("https://project.example", "https://gateway.example", frozenset())
 
 
 @pytest.fixture
-def published() -> list[Update]:
-    return []
+def heard() -> Heard:
+    return Heard()
 
 
 @pytest.fixture
-def announcer(published: list[Update]) -> Announcer:
+def published(heard: Heard) -> list[Update]:
+    return heard.updates
+
+
+@pytest.fixture
+def announcer(heard: Heard) -> Announcer:
     bus = BusDouble()
-    bus.on_update = published.append
+    bus.listener = heard
     return Announcer(bus, URLS)
 
 

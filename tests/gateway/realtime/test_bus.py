@@ -10,25 +10,28 @@ import pytest
 from gateway.realtime import redis_bus
 from gateway.realtime.bus import Bus, InProcessBus, user_topic
 from gateway.realtime.redis_bus import RedisBus
-from gateway.realtime.update import Update
 from gateway.settings import Settings
-from tests.gateway.realtime.doubles import update
+from tests.gateway.realtime.doubles import Heard, update
 from tests.people import People
 from tests.running import eventually, receive, running_gateway, send
 from tests.servers import Valkey
 
 
 @pytest.fixture
-async def bus(backend: str, redis_url: str | None) -> AsyncIterator[Bus]:
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def bus(backend: str, redis_url: str | None, heard: Heard) -> AsyncIterator[Bus]:
     made: Bus = InProcessBus() if redis_url is None else RedisBus(redis_url)
-    await made.start("tests")
+    await made.start("tests", heard)
     yield made
     await made.stop()
 
 
-async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
-    received: list[Update] = []
-    bus.on_update = received.append
+async def test_only_what_is_listened_to_arrives(bus: Bus, heard: Heard) -> None:
+    received = heard.updates
     ada, eve = str(uuid.uuid4()), str(uuid.uuid4())
     await bus.listen(user_topic(ada))
     sent = [update(user_id=ada), update(user_id=eve), update(user_id=ada)]
@@ -56,9 +59,8 @@ async def test_a_healthy_bus_says_so(bus: Bus) -> None:
     assert bus.healthy
 
 
-async def test_listening_begins_before_listen_returns(bus: Bus) -> None:
-    received: list[Update] = []
-    bus.on_update = received.append
+async def test_listening_begins_before_listen_returns(bus: Bus, heard: Heard) -> None:
+    received = heard.updates
     for _ in range(20):
         user = str(uuid.uuid4())
         await bus.listen(user_topic(user))

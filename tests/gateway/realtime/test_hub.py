@@ -39,7 +39,9 @@ def bus() -> BusDouble:
 
 @pytest.fixture
 def hub(bus: BusDouble) -> Hub:
-    return Hub(NoDatabase(), bus, URLS, 3600.0)  # type: ignore[arg-type]
+    made = Hub(NoDatabase(), bus, URLS, 3600.0)  # type: ignore[arg-type]
+    bus.listener = made
+    return made
 
 
 # -- who has subscribed -----------------------------------------------------------------------------------------------
@@ -219,6 +221,7 @@ async def test_a_drain_asks_everyone_who_is_here_and_who_still_comes(hub: Hub) -
 
 async def started(database: Database, bus: BusDouble) -> Hub:
     hub = Hub(database, bus, URLS, 3600.0)
+    bus.listener = hub
     hub._since = datetime.now(UTC) - timedelta(minutes=5)
     return hub
 
@@ -293,6 +296,7 @@ async def test_a_reconcile_that_failed_reads_from_the_same_point_again(
     monkeypatch.setattr(reads, "now", now)
     monkeypatch.setattr(reads, "changed_since", changed_since)
     hub = Hub(NoDatabase(), bus, URLS, 3600.0)  # type: ignore[arg-type]
+    bus.listener = hub
     hub.join(Client())
     await hub.reconcile()
     with pytest.raises(DatabaseUnavailable):
@@ -308,6 +312,7 @@ async def test_a_gap_in_the_bus_is_closed_at_once_and_a_failure_tried_again(
 ) -> None:
     ada, (request_id,) = await requested(database, users_table, 1)
     hub = Hub(database, bus, URLS, 3600.0)
+    bus.listener = hub
     hub.join(client := Client(ada))
     failures = 0
     reconcile = hub.reconcile
@@ -321,7 +326,7 @@ async def test_a_gap_in_the_bus_is_closed_at_once_and_a_failure_tried_again(
 
     monkeypatch.setattr(hub, "reconcile", failing_once)
     await hub.start()
-    bus.on_gap()
+    hub.on_gap()
 
     async def seen() -> list[Update]:
         return client.delivered

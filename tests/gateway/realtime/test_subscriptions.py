@@ -48,6 +48,7 @@ class Room:
         nothing: Any = None
         self.bus = BusDouble()
         self.hub = Hub(nothing, self.bus, PublicUrls("https://s.example", "https://g.example", frozenset()), 3600.0)
+        self.bus.listener = self.hub
         self.reader = Reader(self.bus)
         reader: Any = self.reader
         self.subscriptions = Subscriptions(self.hub, reader)

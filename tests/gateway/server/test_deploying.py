@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 
 from gateway.cli.probes.redis_server import LEAST_RIGHTS
 from tests.markdown import ROOT, code
-from tests.nginx import needs_nginx, nginx
+from tests.nginx import nginx
 from tests.people import Person
 from tests.running import RunningGateway, receive, send
 
@@ -26,7 +26,6 @@ def test_the_least_rights_in_redis_are_those_that_check_asks_for() -> None:
 
 
 @pytest.mark.slow
-@needs_nginx
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_nginx_as_the_page_has_it(gateway: RunningGateway, ada: Person, tmp_path: Path) -> None:
     """Pages, long cookies, an h2c offer, WebSockets and event streams that arrive as they happen."""
