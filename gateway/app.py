@@ -151,7 +151,7 @@ async def working(state: State) -> AsyncIterator[None]:
         process=state.process,
         due=state.dispatch_due,
     )
-    state.drain.on_begin(dispatcher.claim_no_more)
+    state.drain.on_begin(dispatcher.stop_claiming)
     executions = Executions(settings, state.callback_secrets) if settings.n8n_api_url else None
     sweeper = DeadlineSweeper(
         state.database, state.announcer, settings.ai_deadline_seconds, executions, attempts=settings.n8n_attempts
