@@ -1,7 +1,6 @@
 """Whether the database takes what the gateway writes, tried in transactions that are rolled back."""
 
 import asyncio
-import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 
@@ -15,7 +14,7 @@ from storage.database.base import Database, Transaction
 from storage.database.open import open_database
 from storage.database.schema import VERSION, check_schema
 from storage.database.sqlite import is_sqlite, path_of
-from storage.errors import DatabaseBusy, DatabaseUnavailable, StorageError
+from storage.errors import DatabaseBusy, DatabaseUnavailable, RowGone, StorageError
 
 SECONDS = 10.0
 """Longest time for all of it."""
@@ -76,8 +75,8 @@ async def _writing(database: Database, about: str, *, sqlite: bool) -> AsyncIter
         await database.transaction(_insert_asset)
     except _RollBack:
         yield ok("assets", "the app's table takes a picture's row")
-    except (asyncpg.PostgresError, sqlite3.Error, StorageError) as error:
-        if _only_the_owner_is_unknown(error):
+    except StorageError as error:
+        if isinstance(error, RowGone):  # every column was accepted: foreign keys are looked at last
             yield ok("assets", "the app's table takes a picture's row (of a member; there is none yet)")
         else:
             yield problem("assets", f"the app's table refuses a picture's row: {await _refusal(database, error)}")
@@ -120,13 +119,9 @@ async def _insert_asset(tx: Transaction) -> None:
     raise _RollBack
 
 
-def _only_the_owner_is_unknown(error: Exception) -> bool:
-    """Whether every column was accepted: foreign keys are looked at last."""
-    return isinstance(error, asyncpg.ForeignKeyViolationError) or "FOREIGN KEY constraint failed" in str(error)
-
-
-async def _refusal(database: Database, error: Exception) -> str:
+async def _refusal(database: Database, refused: StorageError) -> str:
     """Why the row was refused, with the column's name."""
+    error = refused.__cause__
     if isinstance(error, asyncpg.StringDataRightTruncationError):
         found = await database.all(_SHORT_COLUMNS)
         columns = ", ".join(f"{row['column_name']} takes {row['length']} characters" for row in found)
@@ -137,9 +132,9 @@ async def _refusal(database: Database, error: Exception) -> str:
         row = await database.one(_COLUMNS_OF_CHECK, name=str(error.constraint_name))
         columns = "its columns" if row is None or not row["columns"] else row["columns"]
         return f"the CHECK {error.constraint_name} on {columns} is not met"
-    if isinstance(error, DatabaseUnavailable):
-        return explain(error)
-    return str(error).strip().partition("\n")[0]
+    if isinstance(refused, DatabaseUnavailable):
+        return explain(refused)
+    return str(refused).strip().partition("\n")[0]
 
 
 _INSERT_ASSET = """
