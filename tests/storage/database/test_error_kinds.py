@@ -31,10 +31,10 @@ DECLARED = {
     for code in codes.split()
 }
 
-ERRORS = {
+ERRORS: dict[str, type[asyncpg.PostgresError]] = {
     error.sqlstate: error
-    for _, error in inspect.getmembers(asyncpg.exceptions, inspect.isclass)
-    if issubclass(error, asyncpg.PostgresError) and error.sqlstate is not None
+    for error in vars(asyncpg.exceptions).values()
+    if inspect.isclass(error) and issubclass(error, asyncpg.PostgresError) and error.sqlstate is not None
 }
 
 
