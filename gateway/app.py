@@ -24,6 +24,7 @@ from gateway.api.application import Application
 from gateway.api.cors import cors
 from gateway.api.documents import routes as documents
 from gateway.api.security_headers import SecurityHeaders
+from gateway.asset_writer import AssetWriter
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.auth.tokens import Authenticator
 from gateway.drain import Drain
@@ -137,7 +138,7 @@ async def alerting(state: State, identity: str) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def working(state: State) -> AsyncIterator[None]:
-    """Run the dispatcher and the sweeper."""
+    """Run the dispatcher, the sweeper and the asset writer."""
     settings = state.settings
     dispatcher = Dispatcher(
         settings,
@@ -153,7 +154,11 @@ async def working(state: State) -> AsyncIterator[None]:
     sweeper = DeadlineSweeper(
         state.database, state.announcer, settings.ai_deadline_seconds, executions, attempts=settings.n8n_attempts
     )
-    tasks = keep_running(dispatcher.run, "dispatcher"), keep_running(sweeper.run, "deadline-sweeper")
+    tasks = (
+        keep_running(dispatcher.run, "dispatcher"),
+        keep_running(sweeper.run, "deadline-sweeper"),
+        keep_running(AssetWriter(state.database).run, "asset-writer"),
+    )
     try:
         yield
     finally:

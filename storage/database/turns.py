@@ -7,10 +7,10 @@ refused comes back. Submissions, snapshots and lists are shed first: whoever sen
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from storage.database import limits
 from storage.errors import DatabaseUnavailable
@@ -21,7 +21,7 @@ T = TypeVar("T")
 _urgent: ContextVar[bool] = ContextVar("urgent", default=False)
 
 
-def urgent(operation: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+def urgent(operation: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Let whatever `operation` asks of the database come before what is not urgent."""
 
     @wraps(operation)

@@ -34,6 +34,7 @@ RIGHTS = {
     "ai_gateway_alerts": "SELECT, INSERT, UPDATE, DELETE",
     "ai_gateway_counts": "SELECT, INSERT, UPDATE, DELETE",
     "ai_gateway_processes": "SELECT, INSERT, UPDATE, DELETE",
+    "ai_gateway_owed_assets": "SELECT, INSERT, UPDATE, DELETE",
 }
 """What the gateway's role must be allowed to do (see "Postgres" in the README)."""
 
@@ -125,7 +126,7 @@ async def _refusal(database: Database, refused: StorageError) -> str:
     if isinstance(error, asyncpg.StringDataRightTruncationError):
         found = await database.all(_SHORT_COLUMNS)
         columns = ", ".join(f"{row['column_name']} takes {row['length']} characters" for row in found)
-        return f"a text is too long ({columns}; a name may have {len(NAME)})"
+        return f"a text is too long ({columns})"
     if isinstance(error, asyncpg.NotNullViolationError):
         return f"the column {error.column_name} is NOT NULL and has no default"
     if isinstance(error, asyncpg.CheckViolationError):
@@ -139,12 +140,13 @@ async def _refusal(database: Database, refused: StorageError) -> str:
 
 _INSERT_ASSET = """
 INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
-VALUES (:organization_id, :user_id, :name, 'image', 'PNG', :file_url, 'approved')"""
+VALUES (:organization_id, :user_id,
+    substr(CAST(:name AS text), 1, NAME_LENGTH), 'image', 'PNG', :file_url, 'approved')"""
 
 _SHORT_COLUMNS = """
 SELECT column_name, character_maximum_length AS length FROM information_schema.columns
 WHERE table_schema = ANY(current_schemas(false)) AND table_name = 'assets' AND character_maximum_length IS NOT NULL
-AND column_name IN ('name', 'type', 'format', 'file_url', 'status') ORDER BY character_maximum_length"""
+AND column_name IN ('type', 'format', 'file_url', 'status') ORDER BY character_maximum_length"""
 
 _COLUMNS_OF_CHECK = """
 SELECT string_agg(attname, ', ') AS columns FROM pg_constraint

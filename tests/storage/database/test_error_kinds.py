@@ -1,10 +1,9 @@
 """Every error of the drivers is declared: it passes, it is tried again, or it is refused for good."""
 
 import asyncio
-import inspect
 import sqlite3
 import ssl
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
@@ -31,11 +30,8 @@ DECLARED = {
     for code in codes.split()
 }
 
-ERRORS: dict[str, type[asyncpg.PostgresError]] = {
-    error.sqlstate: error
-    for error in vars(asyncpg.exceptions).values()
-    if inspect.isclass(error) and issubclass(error, asyncpg.PostgresError) and error.sqlstate is not None
-}
+_EXCEPTIONS: list[Any] = [error for error in vars(asyncpg.exceptions).values() if isinstance(error, type)]
+ERRORS = {error.sqlstate: error for error in _EXCEPTIONS if issubclass(error, asyncpg.PostgresError) and error.sqlstate}
 
 
 @pytest.mark.parametrize("sqlstate", sorted(ERRORS))
