@@ -2,7 +2,8 @@
 
 StorageError
  ├── DatabaseUnavailable    the database is away, too slow or too busy: try again later
- │    └── DatabaseContended      others held what was needed, at every try
+ │    ├── DatabaseContended      others held what was needed, at every try
+ │    └── StatementTimeout       a statement took too long; whether it took effect is unknown
  ├── StatementRefused       the database refuses what was asked, and will again
  │    └── RowGone                a row that is referred to does not exist any more
  ├── DatabaseBusy           another gateway process already serves this SQLite file
@@ -30,6 +31,10 @@ class DatabaseUnavailable(StorageError):
 
 class DatabaseContended(DatabaseUnavailable):
     """A deadlock, a lock timeout or a read-only server, each time it was tried."""
+
+
+class StatementTimeout(DatabaseUnavailable):
+    """A statement took longer than `limits.STATEMENT_SECONDS`: it waits for a lock, or the server answers no more."""
 
 
 class StatementRefused(StorageError):

@@ -10,7 +10,7 @@ from enum import Enum
 
 from storage.database.base import Database
 from storage.database.turns import urgent
-from storage.errors import DatabaseContended, StatementRefused
+from storage.errors import DatabaseContended, StatementRefused, StatementTimeout
 from storage.events import change, event_values
 from storage.lifecycle import ERROR_CODES, Event, Status
 from storage.owed_assets import pause_after, reason_of
@@ -107,10 +107,10 @@ async def complete(
     }
     try:
         row = await database.chain(_COMPLETE, **values, **event_values(Event.COMPLETED, actor, detail))
-    except (StatementRefused, DatabaseContended) as refused:
+    except (StatementRefused, DatabaseContended, StatementTimeout) as refused:
         values |= {"reason": reason_of(refused), "pause": pause_after(1)}
         detail["assetRefused"] = reason_of(refused)
-        # If it was not the library that refused, this is refused too.
+        # If it was not the library that refused or was locked, this ends the same way.
         row = await database.chain(_COMPLETE_OWING, **values, **event_values(Event.COMPLETED, actor, detail))
     if row is not None:
         return Applied(Outcome.CHANGED, Request.from_row(row))

@@ -23,7 +23,7 @@ from storage.database import limits
 from storage.database.batches import Batches
 from storage.database.error_kinds import ErrorKind
 from storage.database.turns import Turns, reserved_of
-from storage.errors import DatabaseContended, DatabaseUnavailable, StatementRefused, StorageError
+from storage.errors import DatabaseContended, DatabaseUnavailable, StatementRefused, StatementTimeout, StorageError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
@@ -148,6 +148,8 @@ class Database(ABC):
                     raise  # the work's own
                 if kind is ErrorKind.PERMANENT:
                     raise self._refusal(error) from error
+                if isinstance(error, TimeoutError):
+                    raise StatementTimeout(_sentence(error)) from error
                 if kind is ErrorKind.PASSING:
                     raise DatabaseUnavailable(_sentence(error)) from error
                 if pause is None or asyncio.get_running_loop().time() > end:

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from storage import owed_assets, reads, transitions
-from storage.database.base import Database
+from storage.database import postgres as postgres_database
+from storage.database.base import Database, Transaction
+from storage.database.open import open_database
 from storage.errors import StatementRefused
 from storage.lifecycle import Status
 from storage.owed_assets import OwedAsset
@@ -109,6 +111,32 @@ async def test_a_trigger_that_raises(database: Database, users_table: str, postg
     assert owed is not None
     assert owed.reason == "assets are closed"
     assert await asset_id(database, request_id) is None
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_a_library_that_is_locked(
+    database: Database, database_url: str, users_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another app's migration holds the table for longer than n8n tries."""
+    monkeypatch.setattr(postgres_database, "STATEMENT_SECONDS", 0.5)
+    request_id = await new_request(database, users_table)
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def migrate(tx: Transaction) -> None:
+        await tx.all("LOCK TABLE assets IN ACCESS EXCLUSIVE MODE")
+        inside.set()
+        await go_on.wait()
+
+    migration = asyncio.create_task(database.transaction(migrate))
+    await inside.wait()
+    async with open_database(database_url) as impatient:
+        assert (await complete(impatient, request_id)).outcome is Outcome.CHANGED
+    go_on.set()
+    await migration
+    assert await asset_id(database, request_id) is None
+    (owed,) = await claimed_at_once(database)
+    assert await owed_assets.write(database, owed, actor="test") is None
+    assert await asset_id(database, request_id) is not None
 
 
 @pytest.mark.parametrize("kind", ["varchar(20)", "char(20)", "short_name"])
