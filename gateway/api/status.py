@@ -18,7 +18,7 @@ from gateway.api.preconditions import matches
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
 from gateway.realtime.event_stream import EventStream
-from gateway.realtime.long_poll import wait_for_newer
+from gateway.realtime.long_poll import TRANSPORT, wait_for_newer
 from gateway.realtime.subscriber import Inbox
 from gateway.state import state_of
 
@@ -87,7 +87,7 @@ async def status(request: Request) -> Response:
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if known is not None and matches(known, etag):
         return Response(status_code=304, headers=headers)
-    state.hub.record_poll(update, user.id)
+    state.hub.record_answer(update, TRANSPORT)
     return json_response(bytes(update.body), headers=headers)
 
 

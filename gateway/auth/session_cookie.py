@@ -17,6 +17,12 @@ from starlette.requests import cookie_parser
 MAX_SESSIONS = 4
 """Most sessions that are looked at."""
 
+MAX_PARTS = 20
+"""Most parts of one session; Supabase's have 3,180 bytes."""
+
+SHORTER_READINGS = 2
+"""How many shorter sessions are looked for in front of parts that do not make sense together."""
+
 _SESSION = re.compile(r"(sb-.+-auth-token)(?:\.(\d{1,2}))?\Z")
 
 
@@ -47,14 +53,19 @@ def _token_of(values: dict[int, str]) -> str | None:
 
 
 def _readings(values: dict[int, str]) -> Iterator[str]:
-    """What the session may be: the whole cookie, or its parts, as few of them as make sense."""
+    """What the session may be: the whole cookie, all its parts together, or the first ones alone.
+
+    Few readings, as whoever sends cookies chooses how long they are.
+    """
     if -1 in values:
         yield values[-1]
-    session, number = "", 0
-    while number in values:
-        session += values[number]
-        yield session
-        number += 1
+    parts: list[str] = []
+    while len(parts) < MAX_PARTS and len(parts) in values:
+        parts.append(values[len(parts)])
+    if parts:
+        yield "".join(parts)
+    for count in range(1, min(SHORTER_READINGS + 1, len(parts))):
+        yield "".join(parts[:count])
 
 
 def _access_token(session: str) -> str | None:

@@ -139,7 +139,11 @@ class SigningKeys:
             log.warning("jwks_unavailable", reason=str(error), kept=len(self._keys))
             return
         self._failed = False
-        self._keys = found
+        # A key that is published unchanged stays the same object: what it has verified is remembered by it.
+        self._keys = {
+            kid: known if (known := self._keys.get(kid)) is not None and known.key == key.key else key
+            for kid, key in found.items()
+        }
         self._fetched_at = time.monotonic()
         log.info("jwks_fetched", keys=len(found))
 

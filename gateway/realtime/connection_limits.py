@@ -1,6 +1,7 @@
 """How many realtime connections a user, an address and the whole process may hold, over all transports."""
 
 import contextlib
+import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 
@@ -40,12 +41,12 @@ class ConnectionLimits:
         """
         if self.held >= self._in_total:
             raise TooManyConnections("process")
-        _take(self._addresses, host, self._per_address, "address")
+        _take(self._addresses, network_of(host), self._per_address, "address")
         self.held += 1
 
     def release_address(self, host: str) -> None:
         """Undo `take_address`."""
-        _release(self._addresses, host)
+        _release(self._addresses, network_of(host))
         self.held -= 1
 
     def take_user(self, user_id: str) -> None:
@@ -78,6 +79,16 @@ class ConnectionLimits:
         finally:
             self.release_user(user_id)
             self.release_address(host)
+
+
+def network_of(host: str) -> str:
+    """Whom an address belongs to: itself, or in IPv6 the /64 that one customer has to choose from (RFC 6177)."""
+    if ":" not in host:
+        return host
+    try:
+        return str(ipaddress.ip_network(f"{host.partition('%')[0]}/64", strict=False))
+    except ValueError:
+        return host
 
 
 def _take(counted: Counter[str], name: str, most: int, kind: str) -> None:

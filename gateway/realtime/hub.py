@@ -14,12 +14,14 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
+from gateway.realtime.broadcasts import SLICE, Broadcasts
 from gateway.realtime.bus import ALL, Bus, user_topic
+from gateway.realtime.offered import Offered
 from gateway.realtime.receipts import Receipts
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
@@ -45,10 +47,16 @@ PAGE = 500
 USERS = 1000
 """Users named in one query."""
 
-SLICE = 256
-"""Most subscribers that one update is delivered to before others get a turn of the loop."""
 
-_DELIVERED = {name: Tally(metrics.DELIVERIES.labels(name)) for name in ("websocket", "events", "poll")}
+class _Deliveries(dict[str, Tally]):
+    """A tally for each transport, made when it first delivers."""
+
+    def __missing__(self, transport: str) -> Tally:
+        self[transport] = Tally(metrics.DELIVERIES.labels(transport))
+        return self[transport]
+
+
+_DELIVERED = _Deliveries()
 _LATENCY = HistogramTally(metrics.CALLBACK_TO_CLIENT)
 
 _LOWEST_ID = "00000000-0000-0000-0000-000000000000"
@@ -68,6 +76,8 @@ class Hub:
         self._gap = asyncio.Event()
         self._since: datetime | None = None
         self.receipts = Receipts()
+        self._offered = Offered(OVERLAP.total_seconds() + 2 * reconcile_seconds)
+        self._broadcasts = Broadcasts(self._deliver_to)
         self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._verification = Verification(database, urls, self.deliver)
@@ -154,14 +164,15 @@ class Hub:
             self._listening.pop(topic, None)
             self._bus.ignore(topic)
 
-    def know(self, request_id: str) -> None:
-        """The request has been read from the database: what the bus says of it is believed."""
-        self._verification.know(request_id)
+    def mark_verified(self, update: Update) -> None:
+        """The update has been read from the database: what the bus says of its request is believed."""
+        self._verification.mark_verified(update.request_id, update.user_id)
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 
     def deliver(self, update: Update) -> None:
         """Offer the update to those who have subscribed to its request."""
+        self._offered.add(update.request_id, update.version)
         for topic in (user_topic(update.user_id), ALL):
             subscribers = self._topics.get(topic)
             if subscribers is None:
@@ -169,16 +180,9 @@ class Hub:
             if len(subscribers) <= SLICE:
                 self._deliver_to(update, tuple(subscribers))
             else:
-                self._deliver_slice(update, list(subscribers))
+                self._broadcasts.start(update, list(subscribers))
 
-    def _deliver_slice(self, update: Update, waiting: list[Subscriber]) -> None:
-        """A broadcast, a part in each turn. A newer update that overtakes it wins: versions only rise."""
-        self._deliver_to(update, waiting[-SLICE:])
-        del waiting[-SLICE:]
-        if waiting:
-            asyncio.get_running_loop().call_soon(self._deliver_slice, update, waiting)
-
-    def _deliver_to(self, update: Update, subscribers: tuple[Subscriber, ...] | list[Subscriber]) -> None:
+    def _deliver_to(self, update: Update, subscribers: Sequence[Subscriber]) -> None:
         delivered = False
         for subscriber in subscribers:
             if subscriber.wants(update) and subscriber.offer(update):
@@ -193,11 +197,11 @@ class Hub:
         if update.at:
             _LATENCY.observe(max(0.0, time.time() - update.at))
 
-    def record_poll(self, update: Update, user_id: str) -> None:
-        """The update has been handed to a client that polls, which subscribes to nothing."""
-        _DELIVERED["poll"].n += 1
-        if update.is_final and update.user_id == user_id:
-            self.receipts.add(update, "poll")
+    def record_answer(self, update: Update, transport: str) -> None:
+        """The update has been handed to its owner, who has subscribed to nothing."""
+        _DELIVERED[transport].n += 1
+        if update.is_final:
+            self.receipts.add(update, transport)
 
     def _count(self, subscriber: Subscriber, update: Update) -> None:
         _DELIVERED[subscriber.transport].n += 1
@@ -212,9 +216,8 @@ class Hub:
         Spread over the whole time, so that the processes that take them over see no spike.
         """
         self._drain_until = time.monotonic() + seconds
-        for subscribers in list(self._topics.values()):
-            for subscriber in list(subscribers):
-                self._ask_to_leave(subscriber)
+        for subscriber in set().union(*self._topics.values()) if self._topics else ():
+            self._ask_to_leave(subscriber)
 
     def _ask_to_leave(self, subscriber: Subscriber) -> None:
         assert self._drain_until is not None, "asked while draining only"  # noqa: S101
@@ -237,6 +240,9 @@ class Hub:
                 log.warning("reconcile_failed", reason=reason_of(error))
                 await asyncio.sleep(1)
                 self._gap.set()  # the gap is still open
+            except Exception:
+                self._gap.set()
+                raise
 
     async def reconcile(self) -> None:
         """Read every subscribed request that changed since the last time, and offer it.
@@ -260,8 +266,9 @@ class Hub:
         while True:
             page = await reads.changed_since(self._database, since, after_id, user_ids, PAGE)
             for request in page:
-                self.know(request.id)
-                self.deliver(Update.of(request, self._urls, arrived - (now - request.updated_at).total_seconds()))
+                self._verification.mark_verified(request.id, request.user_id)
+                if not self._offered.has(request.id, request.version):
+                    self.deliver(Update.of(request, self._urls, arrived - (now - request.updated_at).total_seconds()))
             if len(page) < PAGE:
                 return
             since, after_id = page[-1].updated_at, page[-1].id

@@ -63,5 +63,6 @@ async def _next(inbox: Inbox, deadline: float) -> Update | None:
                 await inbox.ready()
                 if (newer := inbox.take()) is not None:
                     return newer
-            await asyncio.sleep(inbox.leave_in)
+            async with asyncio.timeout(inbox.leave_in):
+                await inbox.ready()
     return inbox.take()

@@ -16,7 +16,8 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -39,6 +40,9 @@ ignores the number in its URL."""
 CANARY_SECONDS = 1.0
 DEAF_SECONDS = 3.0
 """Longest silence of the canary before the receiver is rebuilt."""
+
+LATE_SECONDS = 0.5
+"""From which delay of its own on a process does not judge others by the clock."""
 
 COMMAND_SECONDS = 2.0
 """Longest wait for one command or one connection."""
@@ -128,10 +132,13 @@ class RedisBus(Bus):
     async def _keep_canary(self) -> None:
         """Prove once a second that what is published comes back, and drop connections that have fallen silent."""
         while True:
-            if self._receiver is not None and time.monotonic() > self._deaf_at:
-                self._receiver.abort()
+            due = time.monotonic() + CANARY_SECONDS
             self._send_canary()
             await asyncio.sleep(CANARY_SECONDS)
+            if time.monotonic() - due > LATE_SECONDS:
+                continue  # this process was late itself: what has come meanwhile is yet to be read
+            if self._receiver is not None and time.monotonic() > self._deaf_at:
+                self._receiver.abort()
             self._publisher.drop_if_silent()
 
     def _send_canary(self) -> None:
@@ -297,7 +304,8 @@ class _Publisher:
         self._prefix = b""
         self._link: RedisLink | None = None
         self._unsent: dict[str, Update] = {}
-        self._unanswered = 0
+        self._sent: deque[Update | None] = deque()
+        """What was written and not answered yet, in its order; None for what need not be sent again."""
         self._answered_at = 0.0
         self._flushing = False
         self._pace = _Pace()
@@ -320,6 +328,12 @@ class _Publisher:
 
     def publish(self, update: Update) -> None:
         """Send the update at the end of this turn of the loop, or its successor."""
+        self._keep(update)
+        if not self._flushing:
+            self._flushing = True
+            self._pace.soon(self._flush)
+
+    def _keep(self, update: Update) -> None:
         unsent = self._unsent
         waiting = unsent.pop(update.request_id, None)
         if waiting is not None and waiting.version > update.version:
@@ -328,40 +342,39 @@ class _Publisher:
         if len(unsent) > MAX_UNSENT:
             del unsent[next(iter(unsent))]
             metrics.PUBLISH_FAILURES.inc()
-        if not self._flushing:
-            self._flushing = True
-            self._pace.soon(self._flush)
 
     def send(self, channel: bytes, message: bytes) -> None:
         """Publish at once, if there is a connection."""
         if self._link is not None:
-            self._write([packed(b"PUBLISH", channel, message)])
+            self._write([packed(b"PUBLISH", channel, message)], [None])
 
     def drop_if_silent(self) -> None:
         """A server that does not answer is given up; the connection is made anew."""
-        if self._link is not None and self._unanswered and time.monotonic() - self._answered_at > COMMAND_SECONDS:
+        if self._link is not None and self._sent and time.monotonic() - self._answered_at > COMMAND_SECONDS:
             self._link.abort()
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._link is None or self._unanswered >= MAX_UNANSWERED or self._link.congested:
+        if self._link is None or len(self._sent) >= MAX_UNANSWERED or self._link.congested:
             return  # what waits goes when the connection is there, or has room again
-        commands = []
+        commands, sent = [], []
         everyone = time.monotonic() < self._all_until
         unsent, self._unsent = self._unsent, {}
         for update in unsent.values():
             message = encode_update(update)
             commands.append(packed(b"PUBLISH", self._prefix + user_topic(update.user_id).encode(), message))
+            sent.append(update)
             if everyone:
                 commands.append(packed(b"PUBLISH", self._prefix + ALL.encode(), message))
+                sent.append(update)
         if commands:
-            self._write(commands)
+            self._write(commands, sent)
 
-    def _write(self, commands: list[bytes]) -> None:
+    def _write(self, commands: list[bytes], sent: Sequence[Update | None]) -> None:
         assert self._link is not None, "the caller looked"  # noqa: S101
-        if not self._unanswered:
+        if not self._sent:
             self._answered_at = time.monotonic()
-        self._unanswered += len(commands)
+        self._sent.extend(sent)
         self._link.write(commands)
 
     async def _keep_connected(self) -> None:
@@ -369,19 +382,28 @@ class _Publisher:
             link = RedisLink(self._pool)
             try:
                 await link.open()
-                self._link, self._unanswered = link, 0
+                self._link = link
                 self._flush()
                 await link.read(self._answered)
             except LinkLost as error:
-                log.warning("bus_publisher_lost", reason=str(error), unanswered=self._unanswered)
+                log.warning("bus_publisher_lost", reason=str(error), unanswered=len(self._sent))
             finally:
-                metrics.PUBLISH_FAILURES.inc(self._unanswered)
-                self._link, self._unanswered = None, 0
+                self._link = None
+                self._send_again()
                 await link.close()
             await asyncio.sleep(random.uniform(0.1, REBUILD_SECONDS))  # noqa: S311 - as above
 
+    def _send_again(self) -> None:
+        """What was not answered may be lost: it goes out again with the next connection. Versions make repeats
+        harmless."""
+        lost = [update for update in self._sent if update is not None]
+        self._sent.clear()
+        metrics.PUBLISH_FAILURES.inc(len(lost))
+        for update in lost:
+            self._keep(update)
+
     def _answered(self, reply: Reply) -> None:
-        self._unanswered -= 1
+        self._sent.popleft()
         self._answered_at = time.monotonic()
         if isinstance(reply, Exception):
             metrics.PUBLISH_FAILURES.inc()

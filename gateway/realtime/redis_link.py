@@ -47,12 +47,13 @@ class RedisLink:
 
     @property
     def congested(self) -> bool:
-        """Whether the server reads more slowly than is written."""
-        return self._transport.get_write_buffer_size() > MAX_UNREAD
+        """Whether nothing should be written now: the server reads more slowly, or the connection has just broken."""
+        return self._transport.is_closing() or self._transport.get_write_buffer_size() > MAX_UNREAD
 
     def write(self, commands: Iterable[bytes]) -> None:
-        """Send packed commands. Never waits."""
-        self._transport.writelines(list(commands))
+        """Send packed commands, unless the connection has just broken. Never waits."""
+        if not self._transport.is_closing():
+            self._transport.writelines(list(commands))
 
     async def read(self, on_reply: Callable[[Reply], None]) -> None:
         """Hand every reply and message to `on_reply`, until the connection breaks.

@@ -52,7 +52,7 @@ class RequestReader:
         Raises:
             DatabaseUnavailable: they cannot be read now.
         """
-        found = [await reading for reading in [self._by_id.get(request_id) for request_id in request_ids]]
+        found = await asyncio.gather(*[self._by_id.get(request_id) for request_id in request_ids])
         return [update for update in found if update is not None and update.user_id == user_id]
 
     async def recent(self, user_id: str) -> list[Update]:

@@ -72,5 +72,5 @@ class Subscriptions:
     def _seen(self, subscriber: Subscriber, updates: list[Update]) -> list[Update]:
         for update in updates:
             subscriber.mark_seen(update.request_id, update.version)
-            self._hub.know(update.request_id)
+            self._hub.mark_verified(update)
         return updates

@@ -21,8 +21,8 @@ from storage.public_urls import PublicUrls
 
 log = structlog.get_logger(__name__)
 
-MAX_KNOWN = 100_000
-"""Most requests that are remembered as the database's own; past it the one known longest is read again."""
+MAX_VERIFIED = 100_000
+"""Most requests that are remembered as the database's own; past it the one verified first is read again."""
 
 MAX_WAITING = 10_000
 """Most requests that wait to be read; past it the oldest is dropped: the next reconcile brings it."""
@@ -32,7 +32,7 @@ BATCH = 500
 
 
 class Verification:
-    """Hands on what the bus says of requests that are known, and reads the others first.
+    """Hands on what the bus says of requests that have been read, and reads the others first.
 
     Args:
         database: where requests are.
@@ -44,21 +44,22 @@ class Verification:
         self._database = database
         self._urls = urls
         self._deliver = deliver
-        self._known: dict[str, None] = {}
+        self._verified: dict[str, str] = {}
+        """The owner of each request that has been read."""
         self._waiting: dict[str, float] = {}
         """Requests to be read, and when the oldest change that was heard of them was made."""
         self._reading: asyncio.Task[None] | None = None
 
-    def know(self, request_id: str) -> None:
-        """The request has been read from the database."""
-        if request_id not in self._known:
-            self._known[request_id] = None
-            if len(self._known) > MAX_KNOWN:
-                del self._known[next(iter(self._known))]
+    def mark_verified(self, request_id: str, user_id: str) -> None:
+        """The request has been read from the database, and is that user's."""
+        if request_id not in self._verified:
+            self._verified[request_id] = user_id
+            if len(self._verified) > MAX_VERIFIED:
+                del self._verified[next(iter(self._verified))]
 
     def receive(self, update: Update) -> None:
         """Take what the bus says."""
-        if update.request_id in self._known:
+        if self._verified.get(update.request_id) == update.user_id:
             self._deliver(update)
             return
         if parse_id(update.request_id) != update.request_id:
@@ -76,10 +77,10 @@ class Verification:
                 batch = {request_id: self._waiting.pop(request_id) for request_id in list(self._waiting)[:BATCH]}
                 found = await reads.read_all(self._database, list(batch))
                 for request in found.values():
-                    self.know(request.id)
+                    self.mark_verified(request.id, request.user_id)
                     self._deliver(Update.of(request, self._urls, batch[request.id]))
                 if len(found) < len(batch):
-                    log.warning("bus_speaks_of_unknown_requests", requests=len(batch) - len(found))
+                    log.warning("bus_unknown_requests", requests=len(batch) - len(found))
         except DatabaseUnavailable as error:
             log.warning("verification_failed", reason=reason_of(error))  # the next reconcile brings what was missed
         finally:

@@ -67,17 +67,38 @@ async def test_a_request_that_does_not_exist_is_never_shown(
 
 
 @postgres_only
+async def test_a_request_is_shown_to_its_owner_only(
+    gateway: RunningGateway, ada: Person, eve: Person, redis_url: str
+) -> None:
+    """Whatever the bus says of who owns it."""
+    request_id = await gateway.submitted(ada.id)
+    body = await gateway.until(ada.id, request_id, "processing")
+    async with (
+        speaking(gateway, redis_url) as bus,
+        gateway.watching(eve.id) as websocket,
+        gateway.watching(ada.id) as owner,
+    ):
+        for one in (websocket, owner):
+            await send(one, type="subscribe", scope="mine")
+            await receive(one)
+        forged = Update(request_id, eve.id, body["version"] + 1, Status.PROCESSING, msgspec.Raw(b'{"requestId":"x"}'))
+        bus.publish(forged)
+        theirs = await gateway.submitted(eve.id)
+        assert (await receive(websocket))["request"]["requestId"] == theirs
+
+
+@postgres_only
 async def test_the_first_word_about_a_request_is_read_from_the_database(
     gateway: RunningGateway, ada: Person, redis_url: str
 ) -> None:
     async with speaking(gateway, redis_url) as bus:
         request_id = await gateway.submitted(ada.id)
         body = await gateway.until(ada.id, request_id, "processing")
-        gateway.state.hub._verification._known.clear()
+        gateway.state.hub._verification._verified.clear()
         async with gateway.watching(ada.id) as websocket:
             await send(websocket, type="subscribe", scope="mine")
             await receive(websocket)
-            gateway.state.hub._verification._known.clear()
+            gateway.state.hub._verification._verified.clear()
             await gateway.callback({"requestId": request_id, "status": "processing", "progress": 20})
             assert (await receive(websocket))["request"]["progress"] == 20
             bus.publish(Update(request_id, ada.id, body["version"], Status.PROCESSING, msgspec.Raw(b"{}")))
@@ -85,16 +106,16 @@ async def test_the_first_word_about_a_request_is_read_from_the_database(
             assert (await receive(websocket))["request"]["progress"] == 30
 
 
-async def test_what_waits_and_what_is_known_is_bounded(
+async def test_what_waits_and_what_is_verified_is_bounded(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "MAX_KNOWN", 3)
+    monkeypatch.setattr(verification, "MAX_VERIFIED", 3)
     monkeypatch.setattr(verification, "MAX_WAITING", 2)
     delivered: list[Update] = []
     checked = Verification(gateway.state.database, PublicUrls("http://a", "http://b"), delivered.append)
     for number in range(5):
-        checked.know(str(number))
-    assert list(checked._known) == ["2", "3", "4"]
+        checked.mark_verified(str(number), "u")
+    assert list(checked._verified) == ["2", "3", "4"]
     for _ in range(5):
         checked.receive(Update(str(uuid.uuid4()), "u", 1, Status.PENDING, msgspec.Raw(b"{}")))
     assert len(checked._waiting) == 2

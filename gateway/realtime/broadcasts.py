@@ -1,0 +1,46 @@
+"""Deliveries to very many: some in each turn of the loop, so that nobody else waits for the end of them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from gateway.realtime.subscriber import Subscriber
+from gateway.realtime.update import Update
+
+SLICE = 256
+"""Most deliveries of one turn."""
+
+
+class Broadcasts:
+    """What waits to be delivered, of each request the newest.
+
+    Args:
+        deliver: delivers an update to a few subscribers.
+    """
+
+    def __init__(self, deliver: Callable[[Update, Sequence[Subscriber]], None]) -> None:
+        self._deliver = deliver
+        self._waiting: dict[str, tuple[Update, list[Subscriber]]] = {}
+
+    def start(self, update: Update, subscribers: list[Subscriber]) -> None:
+        """Deliver `update` in this turn and the next ones. A newer update takes the place of one that still waits: all
+        get that one then, and versions only rise."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        waiting = self._waiting.pop(update.request_id, None)
+        if waiting is not None and waiting[0].version > update.version:
+            update = waiting[0]
+        self._waiting[update.request_id] = (update, subscribers)
+
+    def _go_on(self) -> None:
+        room = SLICE
+        while self._waiting and room > 0:
+            request_id = next(iter(self._waiting))
+            update, subscribers = self._waiting[request_id]
+            part = subscribers[-room:]
+            del subscribers[-room:]
+            if not subscribers:
+                del self._waiting[request_id]
+            room -= len(part)
+            self._deliver(update, part)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._go_on)

@@ -1,0 +1,31 @@
+"""The newest version of each request that this process has offered lately: what a reconcile need not offer again."""
+
+import time
+
+MAX_OFFERED = 500_000
+"""Most requests that are remembered; past it the older half is forgotten, and may be offered once more."""
+
+
+class Offered:
+    """A memory of `seconds` to twice as many.
+
+    Args:
+        seconds: how far back a reconcile may read.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began_at = time.monotonic()
+        self._versions: dict[str, int] = {}
+        self._older: dict[str, int] = {}
+
+    def add(self, request_id: str, version: int) -> None:
+        """It is offered to whoever has subscribed."""
+        if time.monotonic() - self._began_at > self._seconds or len(self._versions) > MAX_OFFERED // 2:
+            self._older, self._versions, self._began_at = self._versions, {}, time.monotonic()
+        if version > self._versions.get(request_id, 0):
+            self._versions[request_id] = version
+
+    def has(self, request_id: str, version: int) -> bool:
+        """Whether this version, or a newer one, has been offered."""
+        return version <= max(self._versions.get(request_id, 0), self._older.get(request_id, 0))
