@@ -41,7 +41,7 @@ def pause_after(attempts: int) -> float:
 
 def reason_of(refused: Exception) -> str:
     """Why the library refused, with the column or the constraint as far as it names one; no value of the row."""
-    text = str(refused).strip().partition("\n")[0][:500]
+    text = str(refused).partition("\n")[0][:500]
     place = refused.place if isinstance(refused, StatementRefused) else None
     return text if place is None or place in text else f"{place}: {text}"
 

@@ -46,10 +46,6 @@ class Applied:
     request: Request | None
 
 
-_COMPLETE = {"asset": life.INSERT_ASSET, "changed": life.COMPLETE, "event": life.INSERT_EVENT_OF_CHANGE}
-_COMPLETE_OWING = {"changed": life.COMPLETE_OWING, "owed": owing.OWE, "event": life.INSERT_EVENT_OF_CHANGE}
-
-
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A picture that exists in the object store."""
@@ -105,13 +101,16 @@ async def complete(
         "execution_id": execution_id,
         "file_url": urls.of(key, request_id, life.TOKEN_PLACE),
     }
+    event = life.INSERT_EVENT_OF_CHANGE
     try:
-        row = await database.chain(_COMPLETE, **values, **event_values(Event.COMPLETED, actor, detail))
+        steps = {"asset": life.INSERT_ASSET, "changed": life.COMPLETE, "event": event}
+        row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
     except (StatementRefused, DatabaseContended, StatementTimeout) as refused:
         values |= {"reason": reason_of(refused), "pause": pause_after(1)}
         detail["assetRefused"] = reason_of(refused)
         # If it was not the library that refused or was locked, this ends the same way.
-        row = await database.chain(_COMPLETE_OWING, **values, **event_values(Event.COMPLETED, actor, detail))
+        steps = {"changed": life.COMPLETE_OWING, "owed": owing.OWE, "event": event}
+        row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
     if row is not None:
         return Applied(Outcome.CHANGED, Request.from_row(row))
     current = await _current(database, request_id, execution_id)

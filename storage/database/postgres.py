@@ -106,11 +106,12 @@ class PostgresDatabase(Database):
         return None
 
     def _refusal(self, error: Exception) -> StatementRefused:
+        sentence = str(error).partition("\n")[0]  # what follows is the row
         if isinstance(error, asyncpg.ForeignKeyViolationError):
             referring = _REFERRING.search(str(error.detail))
-            return RowGone(str(error), None if referring is None else referring[1])
+            return RowGone(sentence, None if referring is None else referring[1])
         place = getattr(error, "column_name", None) or getattr(error, "constraint_name", None)
-        return StatementRefused(str(error), place)
+        return StatementRefused(sentence, place)
 
     async def place(self) -> str:
         seen = []
