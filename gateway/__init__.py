@@ -1,4 +1,4 @@
-"""The gateway: submissions in, n8n out, callbacks in, every change pushed to the browsers that watch."""
+"""The gateway: submissions in, n8n out, callbacks in, every change pushed to the browsers that have subscribed."""
 
 from importlib.metadata import version
 

@@ -41,6 +41,8 @@ from gateway.realtime.redis_bus import RedisBus, prefix_of
 from gateway.realtime.request_reader import RequestReader
 from gateway.realtime.subscriptions import Subscriptions
 from gateway.realtime.websocket import endpoint as websocket
+from gateway.server.open_connections import OpenConnections
+from gateway.server.reachable import reachable
 from gateway.server.websocket_protocol import WebSockets
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
@@ -49,7 +51,6 @@ from gateway.tasks import keep_running, stop_all
 from gateway.telemetry.incidents import Incidents
 from gateway.telemetry.logging import configure_logging
 from storage.database.open import open_database
-from storage.database.schema import check_schema
 from storage.identity import identity_of
 from storage.public_urls import PublicUrls
 
@@ -94,10 +95,9 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
     """Keep the parts running; with `worker`, the dispatcher and the sweeper too."""
     for warning in state.settings.warnings:
         log.warning("setting_warning", warning=warning)
-    async with state.database:
-        await check_schema(state.database)
+    async with reachable(state.database):
         identity = await identity_of(state.database)
-        await state.bus.start(identity)
+        await state.bus.start(identity, state.hub)
         await state.hub.start()
         try:
             async with alerting(state, identity), working(state) if worker else contextlib.nullcontext():
@@ -218,7 +218,11 @@ def _application(
     @contextlib.asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[dict[str, object]]:
         async with running(state, worker=worker):
-            yield {"gateway": state, "websockets": websockets}  # in every connection's state, and in the server's
+            yield {  # in every connection's state, and in the server's
+                "gateway": state,
+                "websockets": websockets,
+                "open_connections": OpenConnections.of(state.settings),
+            }
 
     security_headers = SecurityHeaders(images=origin_of(state.settings.storage_base))
     return Application(routes, lifespan=lifespan, security_headers=security_headers, cors=cors)
@@ -230,7 +234,7 @@ def app_with_worker() -> Application:
 
 
 def app_without_worker() -> Application:
-    """The same without the dispatcher and the watch: `gateway worker` runs them."""
+    """The same without the dispatcher and the sweeper: `gateway worker` runs them."""
     return _app_from_environment(worker=False)
 
 

@@ -14,6 +14,8 @@ NOTIFYING_SECONDS = 60.0
 KEEP_COUNTS_SECONDS = 35 * 24 * 3600.0
 PROCESS_SECONDS = 45.0
 """A process that was not seen for so long is gone."""
+FORGET_SECONDS = 600.0
+"""After how long a process that did not sign off is forgotten: one killed at every start must not fill a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ async def process_seen(database: Database, name: str, *, connections: int, bus_h
 
 async def process_gone(database: Database, name: str) -> None:
     """The process `name` ends; what has not been seen for long is forgotten too."""
-    await database.all(alerting.PROCESS_GONE, name=name, minus_window=-24 * 3600.0)
+    await database.all(alerting.PROCESS_GONE, name=name, minus_window=-FORGET_SECONDS)
 
 
 async def processes(database: Database) -> tuple[int, int]:

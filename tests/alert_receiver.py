@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from tests.running import serving
 
 

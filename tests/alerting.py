@@ -13,7 +13,7 @@ from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway
 
 

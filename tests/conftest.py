@@ -5,9 +5,7 @@ Whatever takes `backend` runs twice: on SQLite with the in-process bus, and on P
 
 import logging
 import shutil
-import uuid
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,9 @@ from gateway.telemetry.logging import configure_logging
 from storage import migrations
 from storage.database.base import Database
 from storage.database.open import open_database
+from tests.people import People as People
+from tests.people import Person as Person
+from tests.people import parsing_only as parsing_only
 from tests.running import RunningGateway, running_gateway
 from tests.scripted_n8n import ScriptedN8n, scripted_n8n
 from tests.servers import Postgres, Valkey
@@ -75,10 +76,6 @@ DELETE FROM auth.users; DELETE FROM organizations;
 DELETE FROM ai_gateway_alerts; DELETE FROM ai_gateway_counts; DELETE FROM ai_gateway_processes"""
 
 
-parsing_only = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-"""For refusals that come before any backend is asked: once is enough."""
-
-
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -100,35 +97,6 @@ def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -
 @pytest.fixture
 def redis_url(backend: str, request: pytest.FixtureRequest) -> str | None:
     return None if backend == "sqlite" else str(request.getfixturevalue("valkey").url)
-
-
-@dataclass(frozen=True)
-class Person:
-    """A user, and the organizations that they belong to."""
-
-    id: str
-    organizations: tuple[str, ...]
-
-
-class People:
-    """Makes users in a database."""
-
-    def __init__(self, database: Database, users_table: str) -> None:
-        self._database = database
-        self._users_table = users_table
-
-    async def person(self, organizations: int = 1, user_id: str | None = None) -> Person:
-        user_id = user_id or str(uuid.uuid4())
-        await self._database.all(f"INSERT INTO {self._users_table} (id) VALUES (:id)", id=user_id)
-        joined = tuple(str(uuid.uuid4()) for _ in range(organizations))
-        for organization_id in joined:
-            await self._database.all("INSERT INTO organizations (id, name) VALUES (:id, 'Acme')", id=organization_id)
-            await self._database.all(
-                "INSERT INTO organization_members (organization_id, user_id) VALUES (:organization_id, :user_id)",
-                organization_id=organization_id,
-                user_id=user_id,
-            )
-        return Person(user_id, joined)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.n8n import executions, recovery
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import dispatch
 from tests import n8n_recordings, scripted_n8n

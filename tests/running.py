@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.app import create_app
 from gateway.auth.tokens import issue_token
-from gateway.server.processes import GatewayServer, bind, server_config
+from gateway.server.listener import bind
+from gateway.server.server import GatewayServer, server_config
 from gateway.settings import Settings
 from gateway.state import State
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from tests import n8n_recordings
 from tests.running import eventually, serving
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from tests.running import serving
 
 SERVICE_KEY = "sb_secret_of-the-stand-in"

@@ -57,8 +57,12 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Beat until cancelled."""
+        forgotten = False
         while True:
             try:
+                if not forgotten:  # those that were killed: they have signed off nowhere
+                    await alerts.process_gone(self._database, self._process)
+                    forgotten = True
                 await self.beat()
             except DatabaseUnavailable as error:
                 log.warning("heartbeat_failed", reason=reason_of(error))

@@ -1,5 +1,5 @@
-"""`GET /api/ai-status/{requestId}`: the Body, for clients that poll; with ``?wait=`` it answers when there is news;
-with ``/events`` it is a stream of Server-Sent Events."""
+"""`GET /api/ai-status/{requestId}`: the Body, for clients that poll; with ``?wait=`` it waits for a newer one; with
+``/events`` it is a stream of Server-Sent Events."""
 
 import contextlib
 import re

@@ -13,7 +13,7 @@ from gateway.demo import FOLDER, prepare
 from gateway.demo.log import log_as_demo
 from gateway.demo.servers import NotInstalled
 from gateway.demo.stack import running_stack
-from gateway.server.processes import serve
+from gateway.server.server import serve
 from gateway.settings import SettingsError
 from storage.errors import DatabaseBusy
 

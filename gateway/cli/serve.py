@@ -1,17 +1,17 @@
 """`gateway serve` and `gateway worker`."""
 
 import asyncio
-import contextlib
 import signal
-import tempfile
 
 import click
 
 from gateway.app import build_state, create_app, create_worker_app, running
 from gateway.cli.options import HOST, PORT
 from gateway.cli.startup import check_database, listen, load_settings, start_logging
-from gateway.server.processes import serve, serve_in_processes
+from gateway.server.server import serve
+from gateway.server.supervisor import serve_in_processes
 from gateway.settings import Settings
+from gateway.telemetry.metrics import NoMetricsFolder
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -37,16 +37,16 @@ def serve_command(host: str, port: int, workers: int, no_worker: bool) -> None:
     if not settings.n8n_webhook_url and not no_worker:
         click.echo("N8N_WEBHOOK_URL is not set: every request will fail. `gateway demo` has a stand-in.", err=True)
     check_database(settings)
-    if workers > 1:
-        _check_temporary_folder()
-    listener = listen(host, port)
-    click.echo(f"Serving {_url(host, listener.getsockname()[1])}", err=True)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal once it has stopped in good order
-        if workers > 1:
-            factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
-            serve_in_processes(settings, listener, workers, factory=factory)
-        else:
+    with listen(host, port) as listener:
+        click.echo(f"Serving {_url(host, listener.getsockname()[1])}", err=True)
+        if workers == 1:
             serve(create_app(settings, worker=not no_worker), settings, listener)
+            return
+        factory = "gateway.app:app_without_worker" if no_worker else "gateway.app:app_with_worker"
+        try:
+            serve_in_processes(settings, listener, workers, factory=factory)
+        except NoMetricsFolder as error:
+            raise click.ClickException(str(error)) from None
 
 
 @click.command("worker")
@@ -64,23 +64,11 @@ def worker_command(host: str, port: int | None) -> None:
         return
     listener = listen(host, port)
     click.echo(f"The worker runs, and answers operators at {_url(host, listener.getsockname()[1])}", err=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(create_worker_app(settings), settings, listener)
+    serve(create_worker_app(settings), settings, listener)
 
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _check_temporary_folder() -> None:
-    """Stop with a sentence where there is none: server processes share their metrics in it."""
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError:
-        raise click.ClickException(
-            "Several processes share their metrics in a temporary folder, and none can be written: set TMPDIR to one, "
-            "such as a tmpfs, or use --workers 1."
-        ) from None
 
 
 async def _work(settings: Settings) -> None:

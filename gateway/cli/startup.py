@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gateway.cli.database_faults import explain
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings, SettingsError
 from gateway.telemetry.logging import configure_logging
 from storage.database.open import open_database

@@ -19,7 +19,7 @@ from gateway.demo.log import log_as_demo
 from gateway.demo.servers import Postgres, Valkey
 from gateway.demo.session import seed
 from gateway.demo.settings import demo_settings
-from gateway.server.processes import serve_in_processes
+from gateway.server.supervisor import serve_in_processes
 from gateway.settings import Settings
 from storage import migrations
 

@@ -12,7 +12,7 @@ Topics are ``user:<id>``, for everything of one user, and ``all``.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from typing import Protocol
 
 from gateway.realtime.update import Update
 
@@ -25,17 +25,21 @@ def user_topic(user_id: str) -> str:
     return f"user:{user_id}"
 
 
+class Listener(Protocol):
+    """Who is told of what arrives. Neither method may block."""
+
+    def on_update(self, update: Update) -> None:
+        """A message of a topic that is listened to."""
+
+    def on_gap(self) -> None:
+        """Messages may have been lost."""
+
+
 class Bus(ABC):
     """What the hub needs of a bus."""
 
     shared: bool
     """Whether others than this process may be heard."""
-
-    def __init__(self) -> None:
-        self.on_update: Callable[[Update], None] = lambda update: None
-        """Called for each message of a topic that is listened to. Must not block."""
-        self.on_gap: Callable[[], None] = lambda: None
-        """Called when messages may have been lost."""
 
     @property
     @abstractmethod
@@ -43,11 +47,12 @@ class Bus(ABC):
         """Whether what is published comes back through the receive path."""
 
     @abstractmethod
-    async def start(self, database: str) -> None:
+    async def start(self, database: str, listener: Listener) -> None:
         """Begin.
 
         Args:
             database: the identity of the database that is spoken of; what is said of another one is not heard.
+            listener: told of what arrives.
         """
 
     @abstractmethod
@@ -72,22 +77,23 @@ class InProcessBus(Bus):
     shared = False
 
     def __init__(self) -> None:
-        super().__init__()
         self._topics: set[str] = set()
+        self.listener: Listener | None = None
 
     @property
     def healthy(self) -> bool:
         return True
 
-    async def start(self, database: str) -> None:
-        pass
+    async def start(self, database: str, listener: Listener) -> None:
+        self.listener = listener
 
     async def stop(self) -> None:
         self._topics.clear()
 
     def publish(self, update: Update) -> None:
         if ALL in self._topics or user_topic(update.user_id) in self._topics:
-            self.on_update(update)
+            assert self.listener is not None, "it has subscribed"  # noqa: S101
+            self.listener.on_update(update)
 
     def listen(self, topic: str) -> asyncio.Future[None]:
         self._topics.add(topic)

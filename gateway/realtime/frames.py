@@ -55,8 +55,9 @@ def control_frame(opcode: Opcode, payload: bytes = b"") -> bytes:
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame that says why (section 5.5.1)."""
-    return control_frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode()[: MAX_CONTROL - 2])
+    """A close frame that says why (section 5.5.1); a reason that is too long is cut between two characters."""
+    cut = reason.encode()[: MAX_CONTROL - 2].decode(errors="ignore").encode()
+    return control_frame(Opcode.CLOSE, code.to_bytes(2, "big") + cut)
 
 
 def _header(first: int, length: int) -> bytes:
@@ -110,6 +111,8 @@ class FrameReader:
             start, length = 10, int.from_bytes(buffer[2:10], "big")
         if len(buffer) < start:
             return None
+        if start > 2 and length < (126 if start == 4 else 65536):
+            raise ProtocolViolation(1002, "a length that is longer than it must be")
         if opcode in _DATA and self._message_bytes + length > self._max_size:
             raise ProtocolViolation(1009, "the message is too big")
         end = start + 4 + length

@@ -81,8 +81,6 @@ class Hub:
         self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._verification = Verification(database, urls, self.deliver)
-        bus.on_update = self._verification.receive if bus.shared else self.deliver
-        bus.on_gap = self._gap.set
 
     async def start(self) -> None:
         """Begin to reconcile, from now on: whoever subscribes later reads what was before."""
@@ -167,6 +165,19 @@ class Hub:
     def mark_verified(self, update: Update) -> None:
         """The update has been read from the database: what the bus says of its request is believed."""
         self._verification.mark_verified(update.request_id, update.user_id)
+
+    # -- what the bus says --------------------------------------------------------------------------------------------
+
+    def on_update(self, update: Update) -> None:
+        """A message has come, which only a bus of this process's own need not prove."""
+        if self._bus.shared:
+            self._verification.receive(update)
+        else:
+            self.deliver(update)
+
+    def on_gap(self) -> None:
+        """Messages may have been lost: read what has changed, now."""
+        self._gap.set()
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.realtime.bus import ALL, Bus, user_topic
+from gateway.realtime.bus import ALL, Bus, Listener, user_topic
 from gateway.realtime.redis_link import LinkLost, RedisLink, Reply, packed
 from gateway.realtime.update import Update, decode_update, encode_update
 from gateway.tasks import keep_running, stop_all
@@ -75,7 +75,6 @@ class RedisBus(Bus):
     shared = True
 
     def __init__(self, url: str) -> None:
-        super().__init__()
         self._pool = ConnectionPool.from_url(
             url,
             protocol=2,
@@ -84,6 +83,7 @@ class RedisBus(Bus):
             socket_timeout=COMMAND_SECONDS,
             health_check_interval=0,
         )
+        self.listener: Listener | None = None
         self._prefix = PREFIX.encode()
         self._publisher = _Publisher(self._pool)
         self._receiver: RedisLink | None = None
@@ -107,7 +107,8 @@ class RedisBus(Bus):
     def healthy(self) -> bool:
         return time.monotonic() - self._heard < DEAF_SECONDS
 
-    async def start(self, database: str) -> None:
+    async def start(self, database: str, listener: Listener) -> None:
+        self.listener = listener
         self._prefix = prefix_of(database).encode()
         self._canary = self._prefix + b"canary:%b" % str(uuid.uuid4()).encode()
         self._all_wanted = self._prefix + b"all-wanted"
@@ -161,7 +162,7 @@ class RedisBus(Bus):
             self._change(channel)
         if topic == ALL:
             self._publisher.send(self._all_wanted, b"")
-            asyncio.get_running_loop().call_later(CANARY_SECONDS, self.on_gap)
+            asyncio.get_running_loop().call_later(CANARY_SECONDS, self._on_gap)
         return listening
 
     def ignore(self, topic: str) -> None:
@@ -265,7 +266,7 @@ class RedisBus(Bus):
             if channel == self._canary:
                 log.info("bus_live", topics=len(self._topics))
                 self._send_canary()
-                self.on_gap()
+                self._on_gap()
 
     def _receive_update(self, message: object) -> None:
         try:
@@ -274,7 +275,12 @@ class RedisBus(Bus):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             metrics.BUS_UNREADABLE.inc()
             return
-        self.on_update(update)
+        if self.listener is not None:
+            self.listener.on_update(update)
+
+    def _on_gap(self) -> None:
+        if self.listener is not None:
+            self.listener.on_gap()
 
 
 class _Pace:

@@ -1,6 +1,6 @@
 """One connection to Redis, written and read in bulk.
 
-redis-py opens it (addresses, TLS, authentication, Sentinel are its affair) and would then take a coroutine and several
+redis-py opens it (addresses, TLS, authentication are its affair) and would then take a coroutine and several
 calls for every single message; here one wake-up takes everything that has arrived, and one write sends everything that
 a turn of the loop has brought.
 """

@@ -1,5 +1,18 @@
 """uvicorn's HTTP protocol, with the bounds that it leaves out, and its way out to WebSockets.
 
+A connection waits for the application, or it waits for its peer. Only the first may take long; for the second there is
+always a timer:
+
+| waiting for | at most |
+| --- | --- |
+| a head, from the connection's start or from the first byte after a response (noise counts as one) | `HEAD_SECONDS` |
+| the rest of a request that has been answered already | `HEAD_SECONDS` |
+| the next request | the server's keep-alive |
+| the client to read, while an answer lies in the buffer | `WRITE_SECONDS` |
+| the client to read what was left when the connection was closed | `CLOSE_SECONDS` |
+
+Bodies are the application's to wait for (`gateway.api.parsing`).
+
 An application can only ask for a polite close, and a peer that no longer reads never answers it: its buffers would stay
 for ever. So `ABORT` is put into the scope's extensions, a function that drops the connection at once.
 
@@ -8,27 +21,70 @@ client. An upgrade to anything else is ignored, as RFC 9110 (section 7.8) allows
 """
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
+import msgspec
+import structlog
 from starlette.datastructures import Headers
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
 
 from gateway.realtime.connection import ABORT, Upgrade
+from gateway.server.open_connections import OpenConnections
 from gateway.server.upgrade import UpgradeRefused, accepting
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
 
+log = structlog.get_logger(__name__)
+
 MAX_HEAD = 64 * 1024
-"""Longest request line and headers together, in bytes: room for session cookies of several parts."""
+"""Longest request line and headers together, in bytes: room for session cookies of several parts. As much may lie
+between the parts of a body (the framing of chunks), behind it (trailers) and between two requests."""
+
+MAX_HEADERS = 256
+"""Most headers of a request."""
+
+MAX_PIECES = 4096
+"""Most pieces (chunks, or what the network makes of it) in which a body may come: each costs as much as a frame."""
+
+MAX_PIPELINED = 16
+"""Most requests that wait on a connection while another one is answered."""
 
 HEAD_SECONDS = 15.0
 """Longest wait for a whole head; a client that drips bytes holds no connection for longer."""
 
-_NOT_FORWARDED = frozenset((b"connection", b"upgrade", b"http2-settings"))
-"""The headers that ask for an upgrade."""
+WRITE_SECONDS = 30.0
+"""Longest wait for a client to make room in its buffer."""
+
+CLOSE_SECONDS = 10.0
+"""Longest wait for a client to read the end of what was sent."""
+
+_HOP_BY_HOP = frozenset((b"upgrade", b"http2-settings"))
+"""What asks for an upgrade, as headers and as tokens of `Connection`."""
+
+
+class _Refusal(NamedTuple):
+    """Why nothing more is read."""
+
+    status: bytes
+    code: str
+    error: str
+
+
+_INVALID = _Refusal(b"400 Bad Request", "invalid_request", "This is not a valid HTTP request.")
+_TOO_LARGE = _Refusal(b"431 Request Header Fields Too Large", "head_too_large", "The request's head is too large.")
+_PIPELINED = _Refusal(b"429 Too Many Requests", "too_many_requests", "Too many requests wait for an answer.")
+_FULL = _Refusal(b"503 Service Unavailable", "overloaded", "Too many connections. Try again later.")
+
+
+class _Refused(Exception):
+    """Stops the parser."""
+
+    def __init__(self, refusal: _Refusal) -> None:
+        super().__init__(refusal.error)
+        self.refusal = refusal
 
 
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
@@ -38,11 +94,23 @@ def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP with a bound on the head's size and on the time it may take."""
+    """HTTP with bounds on sizes, and on every wait for the client."""
 
-    _head_bytes = 0
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    """Drops a client that does not go on, or whose connection has been closed."""
+    _write_timer: asyncio.TimerHandle | None = None
+    """Drops a client that does not read."""
+    _counted_host: str | None = None
+    _refused = False
     _ignoring_upgrade = False
+    _upgrading = False
+    _between_requests = True
+    _pieces = 0
+    """In how many the body has come so far."""
+    _unaccounted = 0
+    """Bytes since the last that were part of something: a head, a body, the end of a message."""
+
+    # -- the connection -----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn's own, without the two socket objects that it makes to ask for two addresses.
@@ -51,68 +119,178 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.flow = FlowControl(transport)
         self.server, self.client = _address(transport, "sockname"), _address(transport, "peername")
         self.scheme = "https" if is_ssl(transport) else "http"
-        self._await_head()
+        self._limit(HEAD_SECONDS)
+        open_connections: OpenConnections | None = self.app_state.get("open_connections")
+        if open_connections is not None:
+            host = self.client[0] if self.client else ""
+            if not open_connections.take(host, is_proxy=self._is_trusted(host)):
+                self._refuse(_FULL)
+                return
+            self._counted_host = host
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_arrived()
+        self._leave_http()
         super().connection_lost(exc)
 
+    def eof_received(self) -> None:
+        # The transport closes once everything is written: never, if the client does not read.
+        self._limit(CLOSE_SECONDS)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            self._limit(CLOSE_SECONDS)
+
+    def abort(self) -> None:
+        """Drop the connection, whatever is unsent."""
+        self.transport.abort()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.transport.abort()  # a close would wait for a client that never read the last answer
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(WRITE_SECONDS, self._stalled)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _stalled(self) -> None:
+        log.warning("http_stalled")
+        self.transport.abort()
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+        if self._refused:
+            return
+        if self.timeout_keep_alive_task is not None:  # a head begins, or noise that never becomes one
+            self._unset_keepalive_if_required()
+            self._limit(HEAD_SECONDS)
+        self._unaccounted += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-            return
         except httptools.HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0] :]
             if self._ignoring_upgrade:
                 self._serve_without_upgrade(rest)
             else:
                 self._upgrade(rest)
-            return
-        if self._head_timer is not None:  # still not whole
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD:
-                self._head_arrived()
-                self.send_400_response("The request's headers are too large.")
+        except httptools.HttpParserError as error:
+            reason = error.__context__
+            self._refuse(reason.refusal if isinstance(reason, _Refused) else _INVALID)
+        else:
+            if self._unaccounted > MAX_HEAD:
+                self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: Any = self.scope
         scope["extensions"] = {ABORT: self.transport.abort}
-        if self._head_timer is None:  # the next request on a kept connection
-            self._await_head()
+        self._between_requests = False
+        self._pieces = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_HEADERS:
+            raise _Refused(_TOO_LARGE)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._head_arrived()
-        self._ignoring_upgrade = self.parser.should_upgrade() and not self._should_upgrade()
-        if not self._ignoring_upgrade:
-            super().on_headers_complete()
+        self._unlimit()  # from here the application is waited for
+        self._unaccounted = 0
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+            raise _Refused(_TOO_LARGE)
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise _Refused(_INVALID)
+            self._upgrading = "websockets" in self.app_state and self._get_upgrade() == b"websocket"
+            self._ignoring_upgrade = not self._upgrading
+            return  # the parser stops behind the head
+        super().on_headers_complete()
+        self.headers = []  # for trailers, which nobody asked for; the scope has the others
+        if len(self.pipeline) > MAX_PIPELINED:
+            raise _Refused(_PIPELINED)
 
     def on_body(self, body: bytes) -> None:
-        if not self._ignoring_upgrade:
-            super().on_body(body)
+        self._unaccounted = 0
+        self._pieces += 1
+        if self._pieces > MAX_PIECES:
+            raise _Refused(_INVALID)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if not self._ignoring_upgrade:
-            super().on_message_complete()
+        if self._upgrading or self._ignoring_upgrade:
+            return
+        self._unaccounted = 0
+        self._between_requests = True
+        super().on_message_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._unlimit()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
-    def _should_upgrade(self) -> bool:
-        return self._get_upgrade() == b"websocket"
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._limit(CLOSE_SECONDS)
+        elif self.timeout_keep_alive_task is not None and not self._between_requests:
+            # Half a request more: the rest of the one that was answered, or the next one's head.
+            self._unset_keepalive_if_required()
+            self._limit(HEAD_SECONDS)
+
+    def _refuse(self, refusal: _Refusal) -> None:
+        """Say why nothing more is read, if the client cannot take it for something else, and close."""
+        self._refused = True
+        if self._is_answering() and (self.cycle.response_started or self.pipeline):
+            self.transport.abort()
+            return
+        body = msgspec.json.encode({"error": refusal.error, "code": refusal.code})
+        lines = [
+            b"HTTP/1.1 %b" % refusal.status,
+            b"content-type: application/json",
+            b"content-length: %d" % len(body),
+            b"cache-control: no-store",
+            b"connection: close",
+        ]
+        self._answer_and_close(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+
+    def _is_answering(self) -> bool:
+        """Whether the application is at work on a request that came before."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _answer_and_close(self, answer: bytes) -> None:
+        self._refused = True
+        self.transport.write(answer)
+        self.transport.close()
+        self._limit(CLOSE_SECONDS)
+
+    # -- upgrades -----------------------------------------------------------------------------------------------------
 
     def _upgrade(self, rest: bytes) -> None:
         """Hand the connection over to a WebSocket, or say why not."""
+        if self._is_answering():
+            self._refuse(_INVALID)  # the answer to an earlier request would end up among the frames
+            return
         websockets: WebSockets = self.app_state["websockets"]
         headers = Headers(raw=self.headers)
-        target = httptools.parse_url(self.url)
-        path = target.path.decode("ascii", "replace").removeprefix(self.root_path)
         try:
-            answer = accepting(self.scope["method"], path, headers, websockets.endpoints.keys())
+            target = httptools.parse_url(self.url)
+            path = (target.path or b"").decode("ascii").removeprefix(self.root_path)
+            answer = accepting(self.parser.get_method().decode(), path, headers, websockets.endpoints.keys())
         except UpgradeRefused as error:
-            self.transport.write(error.answer)
-            self.transport.close()
+            self._answer_and_close(error.answer)
             return
+        except (httptools.HttpParserError, UnicodeDecodeError):
+            self._refuse(_INVALID)
+            return
+        self._leave_http()
         self.connections.discard(self)
         self.parser = None  # type: ignore[assignment]
         protocol = WebSocketProtocol(websockets, self.connections, self.loop)
@@ -130,20 +308,43 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 host = self.app.trusted_hosts.get_trusted_client_address(forwarded)[0] or host
         return host
 
+    def _is_trusted(self, host: str) -> bool:
+        return isinstance(self.app, ProxyHeadersMiddleware) and host in self.app.trusted_hosts
+
     def _serve_without_upgrade(self, rest: bytes) -> None:
         """Read the request again as one that asks for no upgrade."""
-        method, version = self.scope["method"].encode(), self.scope["http_version"].encode()
-        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
-        lines += [b"%b: %b" % header for header in self.headers if header[0] not in _NOT_FORWARDED]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = [token.strip() for token in value.split(b",")]
+                value = b", ".join(token for token in tokens if token.lower() not in _HOP_BY_HOP)
+            if name not in _HOP_BY_HOP:
+                lines.append(b"%b: %b" % (name, value))
+        self._ignoring_upgrade = False
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
-    def _await_head(self) -> None:
-        self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+    # -- timers -------------------------------------------------------------------------------------------------------
 
-    def _head_arrived(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _limit(self, seconds: float) -> None:
+        """Drop the connection unless it goes on within `seconds`."""
+        self._unlimit()
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _unlimit(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _leave_http(self) -> None:
+        """Nothing is timed or counted any more."""
+        self._unlimit()
+        self._unset_keepalive_if_required()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        if self._counted_host is not None:
+            self.app_state["open_connections"].release(self._counted_host)
+            self._counted_host = None

@@ -37,7 +37,7 @@ class Keepalive:
 
     def _tick(self) -> None:
         slot, self._next = self._slots[self._next], (self._next + 1) % SLOTS
-        for connection in tuple(slot):
-            connection.ping_or_drop()
         any_left = any(self._slots)
         self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick) if any_left else None
+        for connection in tuple(slot):
+            connection.ping_or_drop()

@@ -4,8 +4,9 @@ It has callbacks and no task. What a client may cost is bounded here, whatever t
 
 * every frame counts against `frames_per_second`, control frames and fragments too, before anyone is authenticated;
 * at most `FRAMES_A_TURN` frames are taken in one turn of the loop, then others have theirs;
+* after a violation of the protocol nothing is read any more, and who sends on is dropped after `MAX_IGNORED` bytes;
 * a client that does not read is dropped after `stall_seconds`; one that does not answer a close, after `CLOSE_SECONDS`;
-* a client that answers no ping is dropped.
+* a client that finishes no frame between two pings, not even a pong, is dropped.
 """
 
 import asyncio
@@ -29,11 +30,15 @@ from gateway.realtime.frames import (
 )
 from gateway.server.keepalive import Keepalive
 from gateway.settings import Settings
+from gateway.telemetry.metrics import PROTOCOL_VIOLATIONS
 
 log = structlog.get_logger(__name__)
 
-FRAMES_A_TURN = 32
+FRAMES_A_TURN = 16
 """Most frames that are taken from one connection in one turn of the loop."""
+
+MAX_IGNORED = 1024 * 1024
+"""How many bytes a client may send after it has broken the protocol: some were on their way when it was told."""
 
 CLOSE_SECONDS = 10.0
 """How long a client may take to answer a close and to read what was sent before it."""
@@ -74,15 +79,18 @@ class WebSocketProtocol(asyncio.Protocol):
         "_close_sent",
         "_connections",
         "_counted_at",
+        "_failed",
         "_fragments",
+        "_ignored",
+        "_in_binary",
         "_loop",
         "_reader",
         "_session",
         "_shared",
         "_slot",
-        "_taking",
         "_timer",
         "_transport",
+        "_waiting",
         "writable",
     )
 
@@ -96,7 +104,10 @@ class WebSocketProtocol(asyncio.Protocol):
         self._allowance = shared.frames_per_second
         self._counted_at = time.monotonic()
         self._close_sent = False
-        self._taking = False
+        self._failed = False
+        self._ignored = 0
+        self._in_binary = False
+        self._waiting = False
         self._alive = True
         self._timer: asyncio.TimerHandle | None = None
         """Drops a client that stalls, or that does not answer a close."""
@@ -109,43 +120,70 @@ class WebSocketProtocol(asyncio.Protocol):
         self._connections.add(self)
         self._slot = self._shared.keepalive.add(self)
         transport.write(answer)
-        self._session = self._shared.endpoints[upgrade.path].open(upgrade, self)
+        try:
+            self._session = self._shared.endpoints[upgrade.path].open(upgrade, self)
+        except Exception:
+            log.exception("ws_failed")
+            self._fail(1011, "")
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Take the frames in `data`."""
-        self._alive = True
+        if self._failed:
+            self._ignored += len(data)
+            if self._ignored > MAX_IGNORED:
+                self.abort()
+            return
         self._reader.feed(data)
-        if not self._taking:
+        if not self._waiting:
             self._take_frames()
 
     def _take_frames(self) -> None:
-        self._taking = False
         try:
             for _ in range(FRAMES_A_TURN):
                 frame = self._reader.next_frame()
                 if frame is None:
+                    self._wait_turn(False)
                     return
                 if not self._within_rate():
-                    self._exceeded()
+                    self._fail(CloseCode.TOO_MANY, CloseCode.TOO_MANY.reason)
                     return
                 self._on_frame(frame)
                 if self._session is None or self._transport.is_closing():
                     return
         except ProtocolViolation as error:
-            self._reader.clear()
-            self.close(error.code, CloseCode.TOO_BIG.reason if error.code == CloseCode.TOO_BIG else str(error))
+            PROTOCOL_VIOLATIONS.labels(str(error.code)).inc()
+            self._fail(error.code, CloseCode.TOO_BIG.reason if error.code == CloseCode.TOO_BIG else str(error))
             return
-        # Others have a turn before this connection goes on; meanwhile it sends no more than has arrived.
-        self._taking = True
-        self._transport.pause_reading()
+        except Exception:
+            log.exception("ws_failed")
+            self._fail(1011, "")
+            return
+        self._wait_turn(True)
         self._loop.call_soon(self._go_on)
+
+    def _wait_turn(self, waiting: bool) -> None:
+        """Whether others have a turn before this connection goes on; meanwhile no more of it arrives."""
+        if waiting != self._waiting and not self._transport.is_closing():
+            self._waiting = waiting
+            if waiting:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     def _go_on(self) -> None:
         if self._session is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
             self._take_frames()
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Fail the connection (RFC 6455, section 7.1.7): what follows is not looked at any more."""
+        self._failed = True
+        self._reader.clear()
+        self._wait_turn(False)
+        self.close(code, reason)
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()  # only the client's end is waited for, as its close frame would not be seen
 
     def _within_rate(self) -> bool:
         """A token bucket: a second's worth of frames may come at once."""
@@ -158,16 +196,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._allowance -= 1
         return True
 
-    def _exceeded(self) -> None:
-        """Too many frames: say so once; who goes on is dropped."""
-        if self._close_sent:
-            self.abort()
-        else:
-            self._reader.clear()
-            self._allowance = self._shared.frames_per_second
-            self.close(CloseCode.TOO_MANY, CloseCode.TOO_MANY.reason)
-
     def _on_frame(self, frame: Frame) -> None:
+        self._alive = True
         opcode = frame.opcode
         if opcode == Opcode.CLOSE:
             self._on_close(close_code(frame.payload))
@@ -181,8 +211,10 @@ class WebSocketProtocol(asyncio.Protocol):
     def _on_data(self, frame: Frame) -> None:
         session = self._session
         assert session is not None, "frames are taken while there is a session"  # noqa: S101
-        if frame.opcode == Opcode.BINARY:
-            session.on_binary()
+        if frame.opcode == Opcode.BINARY or self._in_binary:
+            self._in_binary = not frame.final
+            if frame.opcode == Opcode.BINARY:
+                session.on_binary()
             return
         if not frame.final:
             if self._fragments is None:
@@ -202,11 +234,13 @@ class WebSocketProtocol(asyncio.Protocol):
         if not self._close_sent:
             self._close_sent = True
             self._transport.write(close_frame(code) if code != 1005 else control_frame(Opcode.CLOSE))
+            self._stop_session()
         self._transport.close()
         self._abort_later(CLOSE_SECONDS)  # the transport waits until everything is written
 
     def eof_received(self) -> None:
-        """The client has closed its side: so is ours."""
+        """The client has closed its side: so is ours, as soon as everything is written."""
+        self._abort_later(CLOSE_SECONDS)
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
@@ -221,7 +255,14 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         self._transport.write(close_frame(code, reason))
         self._close_sent = True
+        self._stop_session()
         self._abort_later(CLOSE_SECONDS)
+
+    def _stop_session(self) -> None:
+        """Let nothing count as delivered any more."""
+        self.writable = False
+        if self._session is not None:
+            self._session.on_paused()
 
     def abort(self) -> None:
         """Drop the connection, whatever is unsent."""
@@ -232,16 +273,16 @@ class WebSocketProtocol(asyncio.Protocol):
         self.writable = False
         if not self._close_sent:
             self._set_timer(self._shared.stall_seconds, self._stalled)
-        if self._session is not None:
-            self._session.on_paused()
+            if self._session is not None:
+                self._session.on_paused()
 
     def resume_writing(self) -> None:
         """It reads again."""
-        self.writable = True
         if not self._close_sent:
             self._clear_timer()
-        if self._session is not None:
-            self._session.on_writable()
+            self.writable = True
+            if self._session is not None:
+                self._session.on_writable()
 
     def _stalled(self) -> None:
         # A client that does not read would not read a close frame either: only dropping it frees its memory.

@@ -96,7 +96,9 @@ class Settings(BaseSettings):
     clock_skew_seconds: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 60
     """How far ahead of ours the clock of whoever issues tokens may be."""
 
-    # Limits of the realtime side, each for one process.
+    # Limits of one process: first of all connections, then of the realtime ones.
+    http_connections_per_address: Limit = 2000
+    http_connections: Limit = 20_000
     ws_connections_per_user: Limit = 50
     ws_connections_per_address: Limit = 1000
     ws_connections: Limit = 20_000

@@ -4,15 +4,26 @@ With several server processes (`serve --workers`), prometheus-client keeps the v
 (`PROMETHEUS_MULTIPROC_DIR`), so that a scrape that meets any one of them sees the sum.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
-
-from gateway.telemetry.tally import flush_tallies
+from filelock import FileLock, Timeout
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "gateway-metrics-"
+
+# prometheus-client reads the variable when it is imported. To its workers the supervisor has given a folder of ours; an
+# operator's is the place for those, and may be there or not.
+_PLACE = None if _PREFIX in os.environ.get(FOLDER, _PREFIX) else os.environ.pop(FOLDER)
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess  # noqa: E402
+
+from gateway.telemetry.tally import flush_tallies  # noqa: E402
 
 REGISTRY = CollectorRegistry()
 
@@ -48,6 +59,14 @@ RECONCILES = Counter("gateway_reconciles", "Reads of what changed among everythi
 RECONCILE_FAILURES = Counter("gateway_reconcile_failures", "Such reads that failed.", registry=REGISTRY)
 BUS_UNREADABLE = Counter("gateway_bus_unreadable", "Bus messages that are no updates.", registry=REGISTRY)
 PUBLISH_FAILURES = Counter("gateway_bus_publish_failures", "Updates that could not be published.", registry=REGISTRY)
+PROTOCOL_VIOLATIONS = Counter(
+    "gateway_websocket_violations",
+    "WebSockets closed for what is no WebSocket, by close code.",
+    ["code"],
+    registry=REGISTRY,
+)
+for _code in ("1002", "1007", "1009"):
+    PROTOCOL_VIOLATIONS.labels(_code)
 
 BUS_HEALTHY = Gauge(
     "gateway_bus_healthy",
@@ -83,21 +102,58 @@ ALERT = Gauge(
 )
 
 
-def share_between_processes() -> str:
-    """Make a folder in which the processes that are started from here on keep their values; returns its path."""
-    folder = tempfile.mkdtemp(prefix="gateway-metrics-")
-    os.environ[FOLDER] = folder
-    return folder
+class NoMetricsFolder(Exception):
+    """Nowhere can a folder be made for what several processes count; its text says what to do."""
+
+
+@contextlib.contextmanager
+def shared_between_processes() -> Iterator[None]:
+    """Let the processes that are started in the block keep their values in a folder that all of them read.
+
+    It is made in `PROMETHEUS_MULTIPROC_DIR` if that is set, else among the system's temporary files. What a killed
+    process has left behind there is removed; a lock tells it from the folder of one that lives.
+
+    Raises:
+        NoMetricsFolder: it cannot be made.
+    """
+    try:
+        parent = Path(_PLACE or tempfile.gettempdir())
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(parent)
+        folder = parent / f"{_PREFIX}{uuid.uuid4().hex}"
+        lock = FileLock(f"{folder}.lock")
+        lock.acquire(blocking=False)
+        folder.mkdir()
+    except OSError as error:
+        raise NoMetricsFolder(
+            f"Several processes share their metrics in a temporary folder, and none can be written ({error.strerror}): "
+            "set TMPDIR to one, such as a tmpfs, or use --workers 1."
+        ) from error
+    os.environ[FOLDER] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[FOLDER]
+        _remove(folder, lock)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*/"):
+        lock = FileLock(f"{folder}.lock")
+        with contextlib.suppress(Timeout, OSError):  # another's, alive or not ours to touch
+            lock.acquire(blocking=False)
+            _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def forget_process(pid: int) -> None:
     """The process has ended: its gauges count no more. Its counters stay, as they must not fall."""
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
-def forget_all(folder: str) -> None:
-    """Remove what `share_between_processes` made."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def exposition() -> bytes:

@@ -17,6 +17,7 @@ async def check_schema(database: Database) -> None:
     """Return if the newest migration has been applied.
 
     Raises:
+        DatabaseUnavailable: nobody knows.
         SchemaOutdated: it has not.
     """
     try:

@@ -1,1 +1,1 @@
-"""Measurements that the README quotes. They print numbers and pass no judgement: tests are not timed."""
+"""Measurements that our pages quote. They print numbers and pass no judgement: tests are not timed."""

@@ -1,17 +1,14 @@
 """A real Chromium, driven by Playwright; every console message and every failed load is an error."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
-from filelock import FileLock
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.debian import program
 from tests.processes.spawning import GatewayProcess
 from tests.servers import free_port
 
@@ -34,26 +31,10 @@ FLAGS = (
 )
 
 
-def _find() -> str | None:
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The path of Chromium, installed through apt where it is missing and this user may."""
-    with FileLock(tmp_path_factory.getbasetemp().parent / "chromium.lock"):
-        if (found := _find()) is not None:
-            return found
-        if shutil.which("apt-get") is None or os.geteuid() != 0:
-            pytest.fail("The browser tests need Chromium. Install it: sudo apt-get install chromium")
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core"]):
-            done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                pytest.fail(f"apt-get {' '.join(command)} failed:\n{done.stderr}")
-        found = _find()
-        assert found is not None, "apt installed chromium, but it is not on the PATH"
-        return found
+def chromium() -> str:
+    """The path of Chromium."""
+    return program(NAMES, ("chromium", "fonts-dejavu-core"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

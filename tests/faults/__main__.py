@@ -1,6 +1,6 @@
 """Run the checker at length.
 
-python -m tests.faults --rounds 3      every fault three times, and the README's table
+python -m tests.faults --rounds 3      every fault three times, and the table of tests/README.md
 python -m tests.faults --safeguards    every safeguard switched off in turn: each must be found missing
 """
 

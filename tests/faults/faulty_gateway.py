@@ -110,7 +110,7 @@ def sabotage(name: str) -> None:
 
 def forget_gaps() -> None:
     """A bus that comes back without a word."""
-    setattr(RedisBus, "on_gap", property(lambda self: lambda: None, lambda self, value: None))  # noqa: B010
+    Hub.on_gap = lambda self: None  # type: ignore[method-assign]
 
 
 def share_one_topic() -> None:

@@ -13,7 +13,7 @@ from gateway.settings import DEVELOPMENT_SECRETS
 from storage import migrations
 from storage.database.base import Database
 from storage.database.open import open_database
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.processes.spawning import ServingProcess
 from tests.scripted_n8n import ScriptedN8n, scripted_n8n
 from tests.servers import Postgres, Valkey, free_port

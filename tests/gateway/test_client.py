@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from gateway import client as client_module
 from gateway.client import GatewayClient, GatewayError, GenerationFailed
 from gateway.realtime.close_codes import CloseCode
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from tests.conftest import People, Person
 from tests.running import RunningGateway, eventually, running_gateway, serving

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from gateway.http_client import new_client
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from tests.running import serving
 
 

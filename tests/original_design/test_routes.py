@@ -16,7 +16,7 @@ import uvicorn
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway.auth.tokens import issue_token
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings, SettingsError
 from storage import migrations
 from storage.queries import submitting
@@ -90,25 +90,25 @@ def completed(received: Received, **more: object) -> dict[str, object]:
 
 
 async def a_callback_completes_the_request(app: App) -> None:
-    """1"""
+    """Section 3.2: n8n sends no cookie, so the callback runs as `anon`, which sees no row to update."""
     received = await app.submitted()
     assert (await app.call_back(completed(received))).status_code == 200
     assert await app.status(received.request_id) == "completed"
 
 
 async def concurrent_submissions_keep_to_the_limit(app: App) -> None:
-    """7"""
+    """Section 3.1 counts, then inserts: whoever submits in between is not counted."""
     answers = await asyncio.gather(*(app.submit() for _ in range(30)))
     assert sum(answer.status_code == 202 for answer in answers) == 10
 
 
 async def a_late_answer_of_n8n_does_not_overwrite_its_callback(app: App) -> None:
-    """8"""
+    """Section 3.1 writes `processing` when n8n has answered, whatever was called back before."""
     await overtaken(app, JSONResponse({"message": "Workflow was started"}))
 
 
 async def a_late_error_of_n8n_does_not_overwrite_its_callback(app: App) -> None:
-    """8"""
+    """Section 3.1 writes `failed` when n8n has answered with an error, whatever was called back before."""
     await overtaken(app, ERROR_IN_WORKFLOW)
 
 
@@ -134,20 +134,20 @@ async def overtaken(app: App, answer: Response) -> None:
 
 
 async def n8n_may_be_away_for_a_moment(app: App) -> None:
-    """8"""
+    """Section 3.1 sends once: an n8n that restarts costs the request."""
     app.n8n.answers(PlainTextResponse("", 503), JSONResponse({"message": "Workflow was started"}))
     received = await app.submitted()
     await app.until(received.request_id, "processing")
 
 
 async def members_of_two_organizations_may_submit(app: App) -> None:
-    """9"""
+    """Section 3.1 asks for the user's single organization: who has two gets an error."""
     await app.sql(f"INSERT INTO organization_members (organization_id, user_id) VALUES ('{EVIL}', '{ADA}')")
     assert (await app.submit(organizationId=ACME)).status_code == 202
 
 
 async def a_repeated_callback_makes_no_second_asset(app: App) -> None:
-    """10"""
+    """Section 3.2 inserts an asset at every callback, and n8n repeats what was not answered."""
     received = await app.submitted()
     for _ in range(3):
         assert (await app.call_back(completed(received))).status_code == 200
@@ -155,7 +155,7 @@ async def a_repeated_callback_makes_no_second_asset(app: App) -> None:
 
 
 async def asset_and_status_come_together_or_not_at_all(app: App) -> None:
-    """10"""
+    """Section 3.2 inserts the asset, then updates the request, without a transaction."""
     received = await app.submitted()
     await app.sql(
         "CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$; "
@@ -167,19 +167,19 @@ async def asset_and_status_come_together_or_not_at_all(app: App) -> None:
 
 
 async def completed_without_an_id_is_refused(app: App) -> None:
-    """10"""
+    """Section 3.2 answers success to `completed` without `Key` or `Id`, and does nothing."""
     received = await app.submitted()
     assert (await app.call_back(completed(received, Id=""))).status_code == 400
 
 
 async def an_unknown_status_is_refused(app: App) -> None:
-    """10"""
+    """Section 3.2 answers success to a status that it does not know, and does nothing."""
     received = await app.submitted()
     assert (await app.call_back({"requestId": received.request_id, "status": "done"})).status_code == 400
 
 
 async def an_invalid_id_is_no_error_of_the_server(app: App) -> None:
-    """10"""
+    """Section 3.2 hands any text to the database as an id, which answers with an error."""
     assert (await app.call_back({"requestId": "42", "status": "failed", "error": "x"})).status_code == 404
 
 
@@ -271,7 +271,7 @@ async def test_the_document_does_it_wrong(server: Postgres, n8n: ScriptedN8n, sc
 async def test_a_limit_that_is_no_number_stops_the_gateway_and_opens_the_document(
     server: Postgres, n8n: ScriptedN8n
 ) -> None:
-    """7"""
+    """Section 3.1 compares with `parseInt` of the setting: nothing is more than NaN."""
     with pytest.raises(SettingsError, match="AI_GENERATION_RATE_LIMIT_PER_HOUR"):
         Settings.load({"ai_generation_rate_limit_per_hour": "ten"})
     async with the_document(server, n8n, "anon", rate_limit="ten") as app:
@@ -283,7 +283,7 @@ async def test_a_limit_that_is_no_number_stops_the_gateway_and_opens_the_documen
 async def test_a_count_that_fails_lets_nobody_past_the_limit(
     server: Postgres, n8n: ScriptedN8n, which: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """7"""
+    """Section 3.1 ignores the count's error: nothing was counted, so all may pass."""
     way = the_gateway(server, n8n) if which == "gateway" else the_document(server, n8n, "anon")
     async with way as app:
         with monkeypatch.context() as patch:
@@ -299,7 +299,7 @@ async def test_a_count_that_fails_lets_nobody_past_the_limit(
 async def test_what_a_process_that_ends_has_not_sent_is_sent_by_the_gateway_alone(
     server: Postgres, n8n: ScriptedN8n, tmp_path: Path
 ) -> None:
-    """8"""
+    """Section 3.1 sends after its answer, from memory: what a serverless function does then is lost with it."""
     name = await migrated_project(server)
     dying = ServingProcess(
         folder=tmp_path,
@@ -350,7 +350,7 @@ async def submitted_to(url: str) -> str:
 async def test_an_n8n_that_never_answers_is_waited_for_without_end_by_the_document_alone(
     server: Postgres, n8n: ScriptedN8n
 ) -> None:
-    """8"""
+    """Section 3.1 fetches without a timeout, and nothing watches for what never ends."""
 
     async def no_answer(received: Received) -> Response:
         await asyncio.Event().wait()
@@ -385,7 +385,7 @@ async def let_a_day_pass() -> None:
 async def test_secrets_are_compared_in_constant_time(
     server: Postgres, n8n: ScriptedN8n, which: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """10"""
+    """Section 3.2 compares the secret with `!==`, whose time tells how much was right."""
     compared: list[Any] = []
     compare = hmac.compare_digest
 
@@ -405,7 +405,7 @@ async def test_secrets_are_compared_in_constant_time(
 async def test_bodies_do_not_reach_the_log(
     server: Postgres, n8n: ScriptedN8n, which: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """10"""
+    """Section 3.2 logs the callback's whole body."""
     caplog.set_level(logging.DEBUG)
     way = the_gateway(server, n8n) if which == "gateway" else the_document(server, n8n, "anon")
     async with way as app:

@@ -12,7 +12,7 @@ from gateway.settings import DEVELOPMENT_SECRETS
 from storage.database.base import Database
 from storage.database.open import open_database
 from storage.database.sqlite import SqliteDatabase
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all
 from tests.scripted_n8n import ScriptedN8n
 from tests.servers import Postgres

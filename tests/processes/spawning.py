@@ -15,7 +15,7 @@ import httpx
 from gateway.settings import Settings
 from tests.servers import free_port
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class GatewayProcess:

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.realtime.close_codes import CloseCode
-from tests.conftest import Person
+from tests.people import Person
 from tests.processes.conftest import Serve, bearer
 from tests.running import eventually, receive
 from tests.scripted_n8n import ScriptedN8n

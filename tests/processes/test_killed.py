@@ -8,7 +8,7 @@ import pytest
 from storage import dispatch, reads
 from storage.database.base import Database
 from storage.lifecycle import Status
-from tests.conftest import Person
+from tests.people import Person
 from tests.processes.conftest import Serve, bearer
 from tests.running import eventually
 from tests.scripted_n8n import ScriptedN8n

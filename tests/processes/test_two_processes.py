@@ -13,7 +13,7 @@ from gateway.settings import DEVELOPMENT_SECRETS
 from storage import migrations
 from storage.database.base import Database
 from tests.alert_receiver import alert_receiver
-from tests.conftest import Person
+from tests.people import Person
 from tests.processes.conftest import Serve, bearer
 from tests.processes.spawning import GatewayProcess, ServingProcess
 from tests.running import eventually, receive

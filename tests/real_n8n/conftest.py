@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from gateway.settings import DEVELOPMENT_SECRETS
 from storage.database.base import Database
 from storage.database.open import open_database
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.processes.conftest import bearer
 from tests.processes.spawning import ServingProcess, closing_all
 from tests.real_n8n.n8n_server import WORKFLOWS, RealN8n

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from tests.running import serving
 
 PROVIDER_KEY = "provider-key"

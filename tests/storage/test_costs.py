@@ -11,7 +11,7 @@ from storage.costs import Committed, Pricing
 from storage.database.base import Database
 from storage.errors import BudgetSpent
 from storage.submissions import Submission, submit
-from tests.conftest import People
+from tests.people import People
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 

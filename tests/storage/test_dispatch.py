@@ -9,7 +9,7 @@ from storage.database.base import Database
 from storage.lifecycle import Event
 from storage.request import Request
 from storage.submissions import Submission, submit
-from tests.conftest import People
+from tests.people import People
 
 
 @pytest.fixture

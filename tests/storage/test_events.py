@@ -10,7 +10,7 @@ from storage.events import Delivery
 from storage.queries import sending
 from storage.request import Request
 from storage.submissions import Submission, submit
-from tests.conftest import People
+from tests.people import People
 
 
 @pytest.fixture

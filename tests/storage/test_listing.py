@@ -12,7 +12,7 @@ from storage.public_urls import PublicUrls
 from storage.request import Request
 from storage.submissions import Submission, submit
 from storage.transitions import Completion
-from tests.conftest import People
+from tests.people import People
 
 URLS = PublicUrls("https://store.example.com", "https://gateway.example.com")
 

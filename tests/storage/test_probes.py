@@ -7,7 +7,7 @@ import pytest
 from storage import dispatch, probes
 from storage.database.base import Database
 from storage.submissions import Submission, submit
-from tests.conftest import People
+from tests.people import People
 
 
 async def sent(database: Database, users_table: str, deadline: float, probe: float | None = None) -> str:

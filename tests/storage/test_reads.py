@@ -9,7 +9,7 @@ from storage.lifecycle import Event
 from storage.queries import reading
 from storage.request import Request
 from storage.submissions import Submission, submit
-from tests.conftest import People
+from tests.people import People
 from tests.servers import Postgres
 
 

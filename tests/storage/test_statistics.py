@@ -11,7 +11,7 @@ from storage.public_urls import PublicUrls
 from storage.statistics import Durations, durations_of
 from storage.submissions import Submission, submit
 from storage.transitions import Completion
-from tests.conftest import People
+from tests.people import People
 
 URLS = PublicUrls("https://store.example.com", "https://gateway.example.com")
 

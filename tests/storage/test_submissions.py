@@ -19,7 +19,7 @@ from storage.errors import (
     RateLimited,
 )
 from storage.submissions import Submission, Submitted, submit
-from tests.conftest import People
+from tests.people import People
 
 
 @pytest.fixture

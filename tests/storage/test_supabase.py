@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,14 +23,15 @@ from storage.listing import START, assets_of
 from storage.reads import read
 from storage.request import Request
 from tests.alerting import alerting_beside
-from tests.conftest import Person
+from tests.markdown import ROOT, code
+from tests.people import Person
 from tests.running import running_gateway
 from tests.scripted_n8n import ScriptedN8n
 from tests.servers import Postgres
 from tests.storage.supabase import ACME, ADA, EVE, EVIL, STATES
 
 ORIGINAL = "the original design"
-README = Path(__file__).parents[2] / "README.md"
+PAGE = ROOT / "storage" / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ async def test_the_original_rows_are_upgraded_in_place(server: Postgres, way: st
 
 @pytest.mark.parametrize("ours", [False, True])
 async def test_a_change_by_another_tool_is_noticed(server: Postgres, ours: bool) -> None:
-    """6: nothing keeps `updated_at` in the original design."""
+    """Nothing keeps `updated_at` in the original design."""
     name = project(server, ORIGINAL)
     if ours:
         await asyncio.to_thread(migrate, server, name)
@@ -256,19 +256,19 @@ async def test_owners_read_their_own_rows_and_no_other(server: Postgres, secured
 
 
 async def test_the_callback_of_the_original_design_changes_nothing(server: Postgres, original: str) -> None:
-    """1: it runs as the anonymous user, who sees no row, and reports success."""
+    """The document's callback runs as the anonymous user, who sees no row, and reports success."""
     update = f"UPDATE ai_image_requests SET status = 'completed' WHERE id = '{OTHERS[:-1]}2'"
     assert await as_role(server, original, "anon", None, update) == 0
 
 
 async def test_the_original_design_is_silent_on_realtime(server: Postgres, original: str, secured: str) -> None:
-    """5: nobody added the table to the publication."""
+    """Nobody added the table to the publication."""
     published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'ai_image_requests'"
     assert (server.execute(published, original), server.execute(published, secured)) == ("0", "1")
 
 
 async def test_the_original_design_takes_any_status(server: Postgres, original: str, secured: str) -> None:
-    """6: no CHECK, and no index for the rate limit's question."""
+    """No CHECK, and no index for the rate limit's question."""
     unknown = f"UPDATE ai_image_requests SET status = 'banana' WHERE id = '{OTHERS}'"
     assert await as_role(server, original, "service_role", None, unknown) == 1
     with pytest.raises(asyncpg.CheckViolationError):
@@ -296,10 +296,9 @@ async def test_tables_that_were_there_stay_as_they_were(server: Postgres) -> Non
 
 
 def least_role() -> str:
-    """The README's statements that make the least role."""
-    found = re.search(r"```sql\n(CREATE ROLE ai_gateway .*?)```", README.read_text(), re.DOTALL)
-    assert found is not None, "the README shows how to make the role"
-    return found[1]
+    """The page's statements that make the least role."""
+    (statements,) = [block for block in code(PAGE, "sql") if block.startswith("CREATE ROLE ai_gateway ")]
+    return statements
 
 
 @pytest.mark.parametrize("state", ["a new project", "the app's tables", ORIGINAL])

@@ -15,5 +15,9 @@ class WebSocketEndpoint:
     def open(self, upgrade: Upgrade, carrier: Carrier) -> WebSocketSession:
         """Begin a session."""
         session = WebSocketSession(self._parts, carrier, upgrade.host)
-        session.begin(upgrade.headers)
+        try:
+            session.begin(upgrade.headers)
+        except BaseException:
+            session.on_closed()  # nobody else knows of it
+            raise
         return session

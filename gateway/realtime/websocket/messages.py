@@ -24,7 +24,7 @@ class Auth(Command, tag="auth"):
 
 
 class Subscribe(Command, tag="subscribe"):
-    """Watch requests by id, or a scope."""
+    """Have the updates of requests by id, or of a scope."""
 
     ref: Ref = None
     request_ids: RequestIds | msgspec.UnsetType = msgspec.UNSET
@@ -32,7 +32,7 @@ class Subscribe(Command, tag="subscribe"):
 
 
 class Unsubscribe(Command, tag="unsubscribe"):
-    """Watch them no longer."""
+    """Have them no longer."""
 
     ref: Ref = None
     request_ids: RequestIds | msgspec.UnsetType = msgspec.UNSET

@@ -282,7 +282,11 @@ class WebSocketSession(Subscriber):
     def _resume(self) -> None:
         """Go on with what waits: commands first, then updates, as far as the client reads."""
         while self._commands and self._task is None and self._carrier.writable and not self._closing:
-            self._answer(self._commands.popleft())
+            command = self._commands.popleft()
+            if self._user is None:  # it came while a credential was looked at, which was no good
+                self._on_first(command)
+            else:
+                self._answer(command)
         self.accepting = self._task is None and self._user is not None and self._carrier.writable and not self._closing
         if self.accepting and self._held:
             for update in self.take_held():

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from gateway.alerting.heartbeat import Heartbeat
 from gateway.tasks import stop_all
 from gateway.telemetry import tally
 from gateway.telemetry.incidents import Incident
@@ -13,8 +14,11 @@ from gateway.telemetry.tally import Tally
 from storage import alerts
 from storage.errors import DatabaseUnavailable
 from tests.alerting import Alerting, alerting_beside, run_loops
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway, eventually
+
+run_heartbeat = Heartbeat.run
+"""The loop itself; the fixtures let it rest."""
 
 
 async def counts(gateway: RunningGateway) -> dict[str, int]:
@@ -28,6 +32,22 @@ async def test_processes_and_connections_are_summed(gateway: RunningGateway, ada
         await process.heartbeat.beat()
         assert await alerts.processes(database) == (2, 8)
     await alerts.process_gone(database, "another")
+
+
+async def test_processes_that_were_killed_are_forgotten_at_the_next_start(
+    gateway: RunningGateway, process: Alerting
+) -> None:
+    """They have signed off nowhere, and each restart would leave one more."""
+    database = gateway.state.database
+    await alerts.process_seen(database, "killed", connections=7, bus_healthy=True)
+    await database.all("UPDATE ai_gateway_processes SET last_seen_at = AFTER(:s) WHERE name = 'killed'", s=-700.0)
+    beating = asyncio.create_task(run_heartbeat(process.heartbeat))
+
+    async def forgotten() -> bool:
+        return not await database.all("SELECT name FROM ai_gateway_processes WHERE name = 'killed'")
+
+    await eventually(forgotten)
+    await stop_all(beating)
 
 
 async def test_what_went_wrong_last_is_written_at_the_end(gateway: RunningGateway, process: Alerting) -> None:

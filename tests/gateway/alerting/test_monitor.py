@@ -23,7 +23,7 @@ from tests.alerting import (
     observe_and_notify,
     pass_resolve_time,
 )
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import WRONG_SECRET, ScriptedN8n
 from tests.servers import Valkey

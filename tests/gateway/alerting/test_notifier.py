@@ -20,7 +20,7 @@ from tests.alerting import (
     pass_resolve_time,
     run_loops,
 )
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import SECONDS, RunningGateway, eventually, running_gateway
 
 

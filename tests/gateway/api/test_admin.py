@@ -14,7 +14,7 @@ from gateway.realtime import receipts
 from gateway.settings import Settings
 from storage import statistics as storage_statistics
 from storage.statistics import durations_of
-from tests.conftest import Person, parsing_only
+from tests.people import Person, parsing_only
 from tests.running import RunningGateway, receive, send
 from tests.scripted_n8n import ScriptedN8n
 

@@ -18,7 +18,7 @@ from gateway.n8n.answers import classify
 from gateway.settings import Settings
 from storage import dispatch, reads
 from storage.database.base import Database
-from tests.conftest import Person, parsing_only
+from tests.people import Person, parsing_only
 from tests.running import RunningGateway, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 
@@ -92,7 +92,7 @@ async def test_a_repeated_failure_is_a_duplicate(gateway: RunningGateway, ada: P
 
 async def test_n8n_is_faster_than_its_own_answer(settings: Settings, n8n: ScriptedN8n, users_table: str) -> None:
     """The callback comes while the webhook's POST is still unanswered; the late 200 must not undo it."""
-    from tests.conftest import People
+    from tests.people import People
 
     answered = asyncio.Event()
 
@@ -516,7 +516,7 @@ async def test_a_requests_own_token_opens_it_and_no_other(gateway: RunningGatewa
 
 
 async def test_secrets_can_be_rotated(settings: Settings, users_table: str) -> None:
-    from tests.conftest import People
+    from tests.people import People
 
     old, new = "old-secret-" + "o" * 32, "new-secret-" + "n" * 32
     rotated = Settings.load(

@@ -1,7 +1,6 @@
 """The documents say what the code does: every route, every answer, every message."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,6 +14,7 @@ from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.websocket import endpoint as websocket_endpoint
 from gateway.settings import Settings
 from tests.conftest import Person
+from tests.markdown import ROOT, table
 from tests.running import RunningGateway, receive, send
 
 
@@ -128,9 +128,6 @@ def test_every_close_code_is_documented() -> None:
         assert len(code.reason.encode()) <= 123
 
 
-ROOT = Path(__file__).parents[3]
-
-
 def test_every_copy_of_the_close_codes_says_the_same() -> None:
     client, dashboard = ((ROOT / "static" / name).read_text() for name in ("gateway.js", "admin.js"))
     permanent = re.search(r"const PERMANENT = new Set\(\[([\d, ]+)\]\);", client)
@@ -143,14 +140,13 @@ def test_every_copy_of_the_close_codes_says_the_same() -> None:
     assert unauthorized is not None
     assert int(unauthorized[1]) == CloseCode.UNAUTHORIZED
 
-    table = re.search(r"Close\s+codes: (.+?)\.\n", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert table is not None
-    rows = dict(row.split(maxsplit=1) for row in re.split(r"\s+·\s+", table[1]))
+    rows = table(ROOT / "gateway" / "realtime" / "README.md", "WebSocket: `/ws`", "close code")
     assert set(rows) == {str(code.value) for code in CloseCode}
     for code in CloseCode:
         words = re.findall(r"\w+", f"{code.reason} {code.name.replace('_', ' ')}".lower())
-        said = rows[str(code.value)]
+        said, again = rows[str(code.value)]
         assert set(words) & set(re.findall(r"\w+", said)), f"{code.value} is {code.reason!r}, not {said!r}"
+        assert (again == "no") is not code.reconnect, code
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import People, Person, parsing_only
+from tests.people import People, Person, parsing_only
 from tests.running import RunningGateway
 from tests.scripted_n8n import ScriptedN8n
 

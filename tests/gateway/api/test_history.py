@@ -7,7 +7,7 @@ import pytest
 
 from gateway.api import history
 from gateway.settings import Settings
-from tests.conftest import Person, parsing_only
+from tests.people import Person, parsing_only
 from tests.running import RunningGateway
 
 

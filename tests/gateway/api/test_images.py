@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from gateway import signed_urls
 from gateway.settings import Settings
-from tests.conftest import People, Person, parsing_only
+from tests.people import People, Person, parsing_only
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import ScriptedN8n
 from tests.supabase import SERVICE_KEY, SupabaseProject, supabase_project

@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from gateway.settings import Settings
-from tests.conftest import People
+from tests.people import People
 from tests.running import running_gateway
 from tests.scripted_n8n import ScriptedN8n
 

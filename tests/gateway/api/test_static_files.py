@@ -42,8 +42,10 @@ def test_types_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert files.answer(request(), name).headers["content-type"] == media_type
 
 
-def test_every_file_has_a_type() -> None:
-    assert {path.suffix for path in FOLDER.rglob("*") if path.is_file()} <= set(TYPES)
+def test_every_file_has_a_type_but_the_page_about_them_which_is_not_served() -> None:
+    assert {path.suffix for path in FOLDER.rglob("*") if path.is_file()} == {*TYPES, ".md"}
+    with pytest.raises(ApiError):
+        StaticFiles(FOLDER).answer(request(), "README.md")
 
 
 def test_an_upgrade_cannot_mix_modules(tmp_path: Path) -> None:

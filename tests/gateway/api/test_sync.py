@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.settings import Settings
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import ScriptedN8n
 

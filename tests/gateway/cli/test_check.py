@@ -24,7 +24,7 @@ from gateway.cli.probes import redis_server
 from gateway.cli.probes.database import RIGHTS
 from gateway.cli.probes.everything import try_settings
 from gateway.cli.probes.finding import Finding, State
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import migrations
 from storage.database.open import open_database
@@ -333,10 +333,10 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Postgres) -> No
     assert "assets" not in {finding.about for finding in await try_settings(Settings.load({"database_url": read_only}))}
 
 
-def test_the_rights_that_are_looked_at_are_those_of_the_readme() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
+def test_the_rights_that_are_looked_at_are_those_of_the_page() -> None:
+    page = (Path(__file__).parents[3] / "storage" / "README.md").read_text()
     granted: dict[str, set[str]] = {}
-    for rights, tables in re.findall(r"^GRANT ([A-Z, ]+) ON ([a-z_, ]+) TO ai_gateway;", readme, re.MULTILINE):
+    for rights, tables in re.findall(r"^GRANT ([A-Z, ]+) ON ([a-z_, ]+) TO ai_gateway;", page, re.MULTILINE):
         for table in tables.split(", "):
             granted.setdefault(table, set()).update(rights.split(", "))
     looked_at = {table: set(rights.split(", ")) for table, rights in RIGHTS.items()}

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.auth.tokens import Authenticator
 from gateway.cli.commands import COMMANDS, main
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import migrations
 from storage.database import schema

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from tests.conftest import Person
 from tests.gateway.cli.typing_commands import meanwhile, run
 from tests.running import RunningGateway, serving

@@ -21,7 +21,7 @@ from gateway.demo.kept_secrets import NAMES, kept_secrets
 from gateway.demo.n8n import STEPS, StandInN8n
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.settings import RATE_LIMIT, demo_settings
-from gateway.server.processes import bind
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from tests.running import eventually, serving
 

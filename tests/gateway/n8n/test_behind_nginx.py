@@ -1,8 +1,5 @@
 """n8n behind Debian's nginx: what nginx answers in n8n's place costs no second bill."""
 
-import asyncio
-import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,61 +8,22 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from gateway.settings import Settings
-from tests.conftest import People
 from tests.executions_api import kinds
+from tests.nginx import nginx
+from tests.people import People
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n, never
 from tests.servers import free_port
 
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(NGINX is None, reason="needs Debian's nginx"),
     pytest.mark.parametrize("backend", ["sqlite"], indirect=True),
 ]
 
-# Its defaults, but for a timeout that a test can wait for (60 s).
-CONFIGURATION = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://127.0.0.1:{upstream}; proxy_read_timeout 1s; }}
-    }}
-}}
-"""
 
-
-@contextlib.asynccontextmanager
-async def nginx(folder: Path, upstream: int) -> AsyncIterator[str]:
-    """Run nginx in front of `upstream`; its URL."""
-    port = free_port()
-    configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, upstream=upstream))
-    assert NGINX is not None
-    process = await asyncio.create_subprocess_exec(
-        NGINX, "-p", str(folder), "-c", str(configuration), stderr=asyncio.subprocess.DEVNULL
-    )
-
-    async def listens() -> bool:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            await writer.wait_closed()
-            return True
-        return False
-
-    try:
-        await eventually(listens)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
+def before(port: int) -> str:
+    """nginx's defaults, but for a timeout that a test can wait for (60 s)."""
+    return f"location / {{ proxy_pass http://127.0.0.1:{port}; proxy_read_timeout 1s; }}"
 
 
 async def dies(received: Received) -> Response:
@@ -94,7 +52,7 @@ async def test_what_nginx_answers_for_n8n_is_sent_once(
     n8n.script = script  # type: ignore[assignment]
     webhook = urlsplit(n8n.url)
     assert webhook.port is not None
-    async with nginx(tmp_path, webhook.port) as url:
+    async with nginx(tmp_path, before(webhook.port)) as url:
         settings = settings.model_copy(update={"n8n_webhook_url": f"{url}{webhook.path}"})
         async with running_gateway(settings) as gateway:
             ada = await People(gateway.state.database, users_table).person()
@@ -110,7 +68,7 @@ async def test_an_n8n_that_nginx_cannot_reach_is_in_doubt_too(
     settings: Settings, users_table: str, tmp_path: Path
 ) -> None:
     """nginx says 502 for both: nobody can tell this one from a workflow that died."""
-    async with nginx(tmp_path, free_port()) as url:
+    async with nginx(tmp_path, before(free_port())) as url:
         settings = settings.model_copy(update={"n8n_webhook_url": f"{url}/webhook/x"})
         async with running_gateway(settings) as gateway:
             ada = await People(gateway.state.database, users_table).person()

@@ -10,7 +10,7 @@ from gateway.n8n import dispatcher, recording, retries, webhook
 from gateway.n8n.retries import retry_delay
 from gateway.settings import Settings
 from tests import scripted_n8n
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 from tests.servers import free_port

@@ -8,7 +8,7 @@ from gateway.n8n.error_messages import explain
 from gateway.n8n.execution_data import outcome_of
 from gateway.n8n.reports import Failed
 from tests import n8n_recordings
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway
 
 BATCHING = {

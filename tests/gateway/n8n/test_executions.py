@@ -15,7 +15,6 @@ from gateway.settings import Settings
 from gateway.telemetry import metrics
 from storage import transitions
 from tests import scripted_n8n
-from tests.conftest import People, Person
 from tests.executions_api import (
     SECRETS,
     ExecutionsApi,
@@ -26,6 +25,7 @@ from tests.executions_api import (
     let_expire,
     running_api,
 )
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 

@@ -16,7 +16,7 @@ from gateway.settings import Settings
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
 from storage.request import Request
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import ScriptedN8n
 

@@ -19,7 +19,6 @@ from gateway.n8n.reports import Completed, Failed
 from gateway.settings import Settings
 from storage import probes
 from tests import scripted_n8n
-from tests.conftest import People, Person, parsing_only
 from tests.executions_api import (
     RECORDED,
     RECORDED_REQUEST,
@@ -33,6 +32,7 @@ from tests.executions_api import (
     running_api,
     until_kind,
 )
+from tests.people import People, Person, parsing_only
 from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 

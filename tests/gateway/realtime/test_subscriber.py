@@ -1,17 +1,12 @@
 """A subscriber's memory: versions only rise, the newest wins, and nothing grows without a bound."""
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.realtime import subscriber as subscriber_module
 from gateway.realtime.subscriber import Inbox
-from gateway.realtime.update import Update, decode_update, encode_update
-from storage.lifecycle import Status
-
-
-def update(request_id: str, version: int, user_id: str = "ada") -> Update:
-    return Update(request_id, user_id, version, Status.PROCESSING, msgspec.Raw(b'{"n":%d}' % version))
+from gateway.realtime.update import decode_update, encode_update
+from tests.gateway.realtime.doubles import update
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 6), st.booleans()), max_size=60))

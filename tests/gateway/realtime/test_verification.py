@@ -15,7 +15,8 @@ from gateway.settings import Settings
 from storage.identity import identity_of
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
-from tests.conftest import People, Person
+from tests.gateway.realtime.doubles import Heard
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
 from tests.servers import Postgres
 
@@ -26,7 +27,7 @@ postgres_only = pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 async def speaking(gateway: RunningGateway, redis_url: str) -> AsyncIterator[RedisBus]:
     """Someone on the same Redis who knows this environment's channels."""
     bus = RedisBus(redis_url)
-    await bus.start(await identity_of(gateway.state.database))
+    await bus.start(await identity_of(gateway.state.database), Heard())
     yield bus
     await bus.stop()
 

@@ -12,7 +12,7 @@ import structlog
 from starlette.responses import JSONResponse
 
 from gateway.telemetry.logging import configure_logging, reason_of
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway
 from tests.scripted_n8n import Received, ScriptedN8n
 

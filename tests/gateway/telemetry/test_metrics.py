@@ -8,7 +8,7 @@ import yaml
 
 from gateway.settings import Settings
 from gateway.telemetry import metrics
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
 from tests.scripted_n8n import ScriptedN8n
 

@@ -68,11 +68,13 @@ HistogramTally(metrics.CALLBACK_TO_CLIENT).observe(0.002)
 
 def test_several_processes_add_up(tmp_path: Path) -> None:
     """A scrape that meets one process shows what the other has flushed, and what its own tallies hold."""
+    folder = tmp_path / "gateway-metrics-0"  # as the supervisor names them
+    folder.mkdir()
     meets_the_second = f"{COUNTING}\nprint(metrics.exposition().decode())"
     for program in (f"{COUNTING}\nflush_tallies()", meets_the_second):
         shown = subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, metrics.FOLDER: str(tmp_path)},
+            env={**os.environ, metrics.FOLDER: str(folder)},
             cwd=Path(__file__).parents[3],
             capture_output=True,
             text=True,

@@ -11,7 +11,7 @@ from storage import costs
 from storage.database.base import Database
 from storage.errors import BudgetSpent
 from storage.submissions import Submission, submit
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import RunningGateway
 
 DONE = {"status": "completed", "Key": "b/a.png", "Id": "1"}

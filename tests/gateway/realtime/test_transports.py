@@ -10,7 +10,7 @@ import pytest
 
 from gateway.realtime import event_stream
 from gateway.settings import Settings
-from tests.conftest import People, Person
+from tests.people import People, Person
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
 
 Body = dict[str, Any]

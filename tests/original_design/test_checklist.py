@@ -9,7 +9,7 @@ from gateway.settings import Settings
 from storage import migrations
 from storage.database.open import open_database
 from storage.database.schema import check_schema
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway, receive, send
 from tests.scripted_n8n import ERROR_IN_WORKFLOW, ScriptedN8n
 

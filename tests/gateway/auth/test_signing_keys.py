@@ -16,7 +16,7 @@ from gateway.auth import signing_keys
 from gateway.auth.signing_keys import KeysUnavailable
 from gateway.auth.tokens import Authenticator, InvalidToken
 from gateway.settings import Settings
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
 from tests.supabase import SupabaseProject, claims, new_key, public_jwk, supabase_project
 
@@ -274,7 +274,7 @@ async def test_without_a_shared_secret_no_token_with_one_is_good(project: Supaba
 
 
 async def test_over_http_and_websocket(settings: Settings, project: SupabaseProject, users_table: str) -> None:
-    from tests.conftest import People
+    from tests.people import People
 
     settings = settings.model_copy(update={"supabase_url": project.url})
     kid = project.publish("ES256")

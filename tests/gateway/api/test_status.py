@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.conftest import Person, parsing_only
+from tests.people import Person, parsing_only
 from tests.running import SECONDS, RunningGateway, eventually
 
 BODY_FIELDS = {

@@ -10,32 +10,31 @@ import pytest
 from gateway.realtime import redis_bus
 from gateway.realtime.bus import Bus, InProcessBus, user_topic
 from gateway.realtime.redis_bus import RedisBus
-from gateway.realtime.update import Update
 from gateway.settings import Settings
-from storage.lifecycle import Status
-from tests.conftest import People
+from tests.gateway.realtime.doubles import Heard, update
+from tests.people import People
 from tests.running import eventually, receive, running_gateway, send
 from tests.servers import Valkey
 
 
-def update(user_id: str, version: int = 1) -> Update:
-    return Update(str(uuid.uuid4()), user_id, version, Status.PENDING, msgspec.Raw(b"{}"))
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
 
 
 @pytest.fixture
-async def bus(backend: str, redis_url: str | None) -> AsyncIterator[Bus]:
+async def bus(backend: str, redis_url: str | None, heard: Heard) -> AsyncIterator[Bus]:
     made: Bus = InProcessBus() if redis_url is None else RedisBus(redis_url)
-    await made.start("tests")
+    await made.start("tests", heard)
     yield made
     await made.stop()
 
 
-async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
-    received: list[Update] = []
-    bus.on_update = received.append
+async def test_only_what_is_listened_to_arrives(bus: Bus, heard: Heard) -> None:
+    received = heard.updates
     ada, eve = str(uuid.uuid4()), str(uuid.uuid4())
     await bus.listen(user_topic(ada))
-    sent = [update(ada), update(eve), update(ada)]
+    sent = [update(user_id=ada), update(user_id=eve), update(user_id=ada)]
     for one in sent:
         bus.publish(one)
 
@@ -45,8 +44,8 @@ async def test_only_what_is_listened_to_arrives(bus: Bus) -> None:
     await eventually(arrived)
     bus.ignore(user_topic(ada))
     await bus.listen("all")
-    last = update(eve)
-    bus.publish(update(ada))
+    last = update(user_id=eve)
+    bus.publish(update(user_id=ada))
     bus.publish(last)
 
     async def all_arrived() -> bool:
@@ -60,13 +59,12 @@ async def test_a_healthy_bus_says_so(bus: Bus) -> None:
     assert bus.healthy
 
 
-async def test_listening_begins_before_listen_returns(bus: Bus) -> None:
-    received: list[Update] = []
-    bus.on_update = received.append
+async def test_listening_begins_before_listen_returns(bus: Bus, heard: Heard) -> None:
+    received = heard.updates
     for _ in range(20):
         user = str(uuid.uuid4())
         await bus.listen(user_topic(user))
-        bus.publish(update(user))
+        bus.publish(update(user_id=user))
 
     async def arrived() -> bool:
         return len(received) == 20
@@ -77,9 +75,9 @@ async def test_listening_begins_before_listen_returns(bus: Bus) -> None:
 async def test_what_waits_to_be_published_is_bounded() -> None:
     bus = RedisBus("redis://127.0.0.1:1")  # nothing listens there, and nothing was started
     for _ in range(redis_bus.MAX_UNSENT + 10):
-        bus.publish(update("ada"))
+        bus.publish(update())
     assert len(bus._publisher._unsent) == redis_bus.MAX_UNSENT
-    first = update("ada", 5)
+    first = update(version=5)
     bus.publish(first)
     bus.publish(msgspec.structs.replace(first, version=4))
     assert bus._publisher._unsent[first.request_id].version == 5

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-WORKFLOWS = Path(__file__).parents[2] / "static" / "n8n"
+WORKFLOWS = Path(__file__).parents[3] / "static" / "n8n"
 
 SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 

@@ -10,13 +10,11 @@ import jwt
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.auth import session_cookie
-from gateway.auth.callback_secrets import CallbackSecrets
-from gateway.auth.session_cookie import cookie_of_project, session_tokens
 from gateway.auth.tokens import Authenticator, ForeignOrigin, InvalidToken, issue_token
 from gateway.settings import Settings
-from tests.conftest import Person
+from tests.people import Person
 from tests.running import RunningGateway
+from tests.session_cookies import cookie
 
 SECRET = "a-secret-of-the-tests-" + "s" * 64
 USER = str(uuid.uuid4())
@@ -89,43 +87,6 @@ async def test_a_little_clock_difference_is_forgiven(authenticator: Authenticato
             await authenticator.user_of_token(early)
 
 
-def cookie(access_token: str, *, form: str = "base64", name: str = "sb-project-auth-token") -> str:
-    session = json.dumps({"access_token": access_token, "expires_at": 1, "user": {"email": "ä@example.com"}})
-    if form == "json":
-        from urllib.parse import quote
-
-        return f"{name}={quote(session)}"
-    encoded = "base64-" + base64.urlsafe_b64encode(session.encode()).rstrip(b"=").decode()
-    if form == "base64":
-        return f"theme=dark; {name}={encoded}; other=1"
-    pieces = [encoded[start : start + 100] for start in range(0, len(encoded), 100)]
-    return "; ".join(f"{name}.{number}={piece}" for number, piece in reversed(list(enumerate(pieces))))
-
-
-@pytest.mark.parametrize("form", ["base64", "json", "chunked"])
-def test_the_session_cookie_in_all_its_forms(form: str) -> None:
-    assert session_tokens(Headers({"cookie": cookie("the.access.token", form=form)}), "") == ["the.access.token"]
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        "",
-        "sb-x-auth-token=",
-        "sb-x-auth-token=base64-%%%",
-        "sb-x-auth-token=base64-" + base64.urlsafe_b64encode(b"\xff\xff").decode(),
-        "sb-x-auth-token=" + "[" * 20_000,
-        "sb-x-auth-token=[1]",
-        'sb-x-auth-token={"access_token":1}',
-        "sb-x-auth-token.1=base64-e30",
-        "sb-x-auth-token-code-verifier=abc",
-        "auth-token=abc",
-    ],
-)
-def test_broken_cookies_are_no_session(broken: str) -> None:
-    assert session_tokens(Headers({"cookie": broken}), "") == []
-
-
 REQUESTS: list[tuple[str, dict[str, str], type[Exception] | None]] = [
     ("POST", {"origin": OWN}, None),
     ("POST", {}, ForeignOrigin),
@@ -137,22 +98,6 @@ REQUESTS: list[tuple[str, dict[str, str], type[Exception] | None]] = [
     ("GET", {"sec-fetch-site": "cross-site"}, ForeignOrigin),
     ("GET", {"origin": "https://evil.example"}, ForeignOrigin),
 ]
-
-
-def test_the_projects_own_session_comes_first() -> None:
-    name = cookie_of_project("https://ours.supabase.co")
-    both = "; ".join((cookie("theirs", name="sb-other-auth-token"), cookie("ours", name="sb-ours-auth-token")))
-    assert session_tokens(Headers({"cookie": both}), name) == ["ours", "theirs"]
-
-
-def test_parts_that_a_longer_session_has_left_behind_are_no_harm() -> None:
-    name, fresh, stale = (
-        "sb-project-auth-token",
-        *(cookie(text).split("; ")[1].partition("=")[2] for text in ("fresh", "stale" * 300)),
-    )
-    parts = f"{name}.0={fresh}; {name}.1={stale[1000:]}; {name}.2=x"
-    assert session_tokens(Headers({"cookie": parts}), "") == ["fresh"]
-    assert session_tokens(Headers({"cookie": f"{name}={fresh}; {name}.0={stale[:900]}"}), "") == ["fresh"]
 
 
 async def test_of_two_projects_on_one_host_the_one_that_verifies_counts(authenticator: Authenticator) -> None:
@@ -212,32 +157,7 @@ async def test_http_answers(gateway: RunningGateway, ada: Person) -> None:
     assert own.status_code == 202
 
 
-def test_the_token_of_a_request_is_what_the_contract_says() -> None:
-    import hashlib
-    import hmac
-
-    request_id = "3FA85F64-5717-4562-B3FC-2C963F66AFA6"
-    digest = hmac.new(b"k" * 40, request_id.lower().encode(), hashlib.sha256).digest()
-    expected = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-    assert CallbackSecrets(Settings.load({"ai_callback_secret": "k" * 40})).token_for(request_id) == expected
-
-
 async def test_issued_tokens_are_good() -> None:
     authenticator = Authenticator(Settings.load({"supabase_jwt_secret": SECRET}))
     user = await authenticator.user_of_token(issue_token(SECRET, USER, admin=True, lifetime=60))
     assert (user.id, user.is_admin) == (USER, True)
-
-
-def test_many_parts_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sends cookies chooses how many parts they have; no credential is needed for that."""
-    looked_at = 0
-
-    def counting(text: str) -> str:
-        nonlocal looked_at
-        looked_at += len(text)
-        return text
-
-    monkeypatch.setattr(session_cookie, "unquote", counting)
-    parts = "; ".join(f"sb-x-auth-token.{number}={'%41' * 200}" for number in range(100))
-    assert session_tokens(Headers({"cookie": parts}), "") == []
-    assert 0 < looked_at < len(parts)

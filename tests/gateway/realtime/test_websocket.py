@@ -17,9 +17,9 @@ from gateway.realtime.update import Update
 from gateway.settings import Settings
 from storage import reads
 from storage.lifecycle import Status
-from tests.conftest import People, Person, parsing_only
-from tests.gateway.test_auth import cookie
+from tests.people import People, Person, parsing_only
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
+from tests.session_cookies import cookie
 
 
 async def closed(websocket: ClientConnection) -> int:

@@ -1,0 +1,45 @@
+"""How many HTTP connections an address and the whole process may hold, from the moment they are accepted.
+
+A connection that becomes a WebSocket leaves this count and enters that of the realtime connections
+(`gateway.realtime.connection_limits`), where users are told apart too. Event streams and long polls count in both.
+"""
+
+from collections import Counter
+
+from gateway.settings import Settings
+
+
+class OpenConnections:
+    """Counts connections.
+
+    Args:
+        per_address: most connections from one network address that is not a trusted proxy's.
+        in_total: most connections of this process.
+    """
+
+    def __init__(self, *, per_address: int, in_total: int) -> None:
+        self._per_address = per_address
+        self._in_total = in_total
+        self._addresses: Counter[str] = Counter()
+        self.held = 0
+        """How many there are."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "OpenConnections":
+        """Within the settings' bounds."""
+        return cls(per_address=settings.http_connections_per_address, in_total=settings.http_connections)
+
+    def take(self, host: str, *, is_proxy: bool) -> bool:
+        """Count one connection from `host` until `release`, if there is room; a proxy's stand for many clients."""
+        if self.held >= self._in_total or (not is_proxy and self._addresses[host] >= self._per_address):
+            return False
+        self._addresses[host] += 1
+        self.held += 1
+        return True
+
+    def release(self, host: str) -> None:
+        """Undo `take`."""
+        self.held -= 1
+        self._addresses[host] -= 1
+        if not self._addresses[host]:
+            del self._addresses[host]

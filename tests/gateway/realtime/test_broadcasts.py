@@ -1,0 +1,83 @@
+"""Deliveries to very many, the memory of what was offered, and leaving once."""
+
+import asyncio
+from typing import cast
+
+import msgspec
+
+from gateway.realtime.broadcasts import SLICE
+from gateway.realtime.bus import InProcessBus
+from gateway.realtime.hub import Hub
+from gateway.realtime.offered import Offered
+from gateway.realtime.subscriber import Subscriber
+from gateway.realtime.update import Update
+from storage.database.base import Database
+from storage.lifecycle import Status
+from storage.public_urls import PublicUrls
+
+
+class Client(Subscriber):
+    """Accepts everything and remembers it."""
+
+    def __init__(self, user_id: str = "ada") -> None:
+        super().__init__(user_id, "websocket")
+        self.mine = self.accepting = True
+        self.seen: list[int] = []
+        self.asked_to_leave: list[float] = []
+
+    def deliver(self, update: Update) -> None:
+        self.seen.append(update.version)
+
+    def leave_within(self, seconds: float) -> None:
+        self.asked_to_leave.append(seconds)
+
+
+def update(version: int, request_id: str = "a") -> Update:
+    return Update(request_id, "ada", version, Status.PROCESSING, msgspec.Raw(b"{}"))
+
+
+def new_hub() -> Hub:
+    return Hub(cast("Database", None), InProcessBus(), PublicUrls("http://a", "http://b"), 3600)
+
+
+async def test_a_broadcast_takes_turns_and_versions_only_rise() -> None:
+    hub = new_hub()
+    clients = [Client() for _ in range(3 * SLICE)]
+    for client in clients:
+        hub.join(client)
+    for version in range(1, 6):
+        hub.deliver(update(version))
+        hub.deliver(update(version, "b"))
+    turns = 0
+    while sum(len(client.seen) for client in clients) < 2 * len(clients):
+        before = sum(len(client.seen) for client in clients)
+        await asyncio.sleep(0)
+        turns += 1
+        assert sum(len(client.seen) for client in clients) - before <= SLICE
+    assert turns >= 6
+    assert all(client.seen == [5, 5] for client in clients), "of each request the newest, once"
+
+
+async def test_an_administrator_is_asked_to_leave_once() -> None:
+    hub = new_hub()
+    client = Client()
+    hub.join(client)
+    hub.join_all(client)
+    hub.drain(10)
+    assert len(client.asked_to_leave) == 1
+
+
+def test_what_was_offered_is_remembered_for_as_long_as_a_reconcile_reads_back() -> None:
+    offered = Offered(3600)
+    offered.add("a", 3)
+    assert offered.has("a", 3)
+    assert offered.has("a", 2)
+    assert not offered.has("a", 4)
+    assert not offered.has("b", 1)
+    offered._began_at -= 3601
+    offered.add("b", 1)
+    assert offered.has("a", 3), "the older half is still there"
+    offered._began_at -= 3601
+    offered.add("b", 2)
+    assert not offered.has("a", 3)
+    assert offered.has("b", 2)
