@@ -21,7 +21,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from storage.database import limits
 from storage.database.batches import Batches
-from storage.database.error_kinds import ErrorKind
+from storage.database.error_kinds import ErrorKind, is_of_settings
 from storage.database.turns import Turns, reserved_of
 from storage.errors import DatabaseContended, DatabaseUnavailable, StatementRefused, StatementTimeout, StorageError
 
@@ -160,7 +160,12 @@ class Database(ABC):
         raise AssertionError("the last try returns or raises")
 
     async def __aenter__(self) -> Self:
-        await self._connect()
+        try:
+            await self._connect()
+        except Exception as error:
+            if self._kind_of(error) in (ErrorKind.PASSING, ErrorKind.CONTENDED) and not is_of_settings(error):
+                raise DatabaseUnavailable(_sentence(error)) from error
+            raise
         return self
 
     async def __aexit__(

@@ -63,6 +63,11 @@ def ends_connection(sqlstate: str | None) -> bool:
     return sqlstate is not None and sqlstate.startswith(_ENDING)
 
 
+def is_of_settings(error: Exception) -> bool:
+    """Whether the user, the password or the database's name is refused: at the start it is the URL that is wrong."""
+    return str(getattr(error, "sqlstate", "")).startswith(("28", "3D"))
+
+
 # https://www.sqlite.org/rescode.html
 _PASSING_IN_SQLITE = {
     sqlite3.SQLITE_BUSY,  # locked by another tool, for longer than we wait

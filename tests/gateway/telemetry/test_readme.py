@@ -31,13 +31,8 @@ def test_every_metric_with_its_type() -> None:
 
 
 def test_every_alert_and_what_to_do() -> None:
-<<<<<<< HEAD
     names = {DATABASE_AWAY, BUS_AWAY, STUCK_REQUESTS, ASSETS_REFUSED, *map(str, Incident)}
-    assert set(table("Alerts", "alert")) == names
-=======
-    names = {DATABASE_AWAY, BUS_AWAY, STUCK_REQUESTS, *map(str, Incident)}
     assert set(quoted("Alerts", "alert")) == names
->>>>>>> main
     for name in names:
         assert re.search(rf"^### `{name}`\n\n\*[A-Z`]", PAGE, re.MULTILINE), name
 
