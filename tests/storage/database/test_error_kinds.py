@@ -154,6 +154,18 @@ async def test_whatever_is_raised_at_connecting(
             await database.one(reading.PING)
 
 
+async def test_at_the_start_a_wrong_url_is_not_waited_for(postgres: Postgres) -> None:
+    tried: list[tuple[str, type[Exception]]] = [
+        (postgres.url("no_such"), asyncpg.InvalidCatalogNameError),
+        (postgres.url("migrated").replace("postgres@", "nobody@"), asyncpg.InvalidAuthorizationSpecificationError),
+        (f"postgresql://u@127.0.0.1:{free_port()}/d", DatabaseUnavailable),
+    ]
+    for url, error in tried:
+        with pytest.raises(error):
+            async with open_database(url):
+                pass
+
+
 async def test_nothing_listens(postgres: Postgres) -> None:
     async with open_database(postgres.url("migrated")) as database:
         database._pool.set_connect_args(f"postgresql://u@127.0.0.1:{free_port()}/d")  # type: ignore[attr-defined]
