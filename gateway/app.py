@@ -17,7 +17,8 @@ from gateway.alerting.database_outage import DatabaseOutage
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
-from gateway.api import callback, generate, health, history, images, metrics, pages, status
+from gateway.api import callback, cancel, generate, health, history, images, metrics, pages, sign_in, status
+from gateway.api.admin import bulk, export
 from gateway.api.admin import requests as admin_requests
 from gateway.api.admin import statistics as admin_statistics
 from gateway.api.application import Application
@@ -31,6 +32,7 @@ from gateway.drain import Drain
 from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.executions import Executions
 from gateway.n8n.recovery import DeadlineSweeper
+from gateway.n8n.stopping import Cancellations
 from gateway.n8n.webhook import Webhook
 from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus, InProcessBus
@@ -138,7 +140,7 @@ async def alerting(state: State, identity: str) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def working(state: State) -> AsyncIterator[None]:
-    """Run the dispatcher, the sweeper and the asset writer."""
+    """Run the dispatcher, the sweeper, the cancellations and the asset writer."""
     settings = state.settings
     dispatcher = Dispatcher(
         settings,
@@ -154,11 +156,13 @@ async def working(state: State) -> AsyncIterator[None]:
     sweeper = DeadlineSweeper(
         state.database, state.announcer, settings.ai_deadline_seconds, executions, attempts=settings.n8n_attempts
     )
-    tasks = (
+    cancellations = Cancellations(state.database, state.announcer, executions)
+    tasks = [
         keep_running(dispatcher.run, "dispatcher"),
         keep_running(sweeper.run, "deadline-sweeper"),
+        keep_running(cancellations.run, "cancellations"),
         keep_running(AssetWriter(state.database).run, "asset-writer"),
-    )
+    ]
     try:
         yield
     finally:
@@ -185,15 +189,19 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
         [
             *extra_routes,
             *generate.routes,
+            *cancel.routes,
             *callback.routes,
             *status.routes,
             *images.routes,
             *history.routes(),
             *admin_statistics.routes(),
+            *bulk.routes,
+            *export.routes,
             *admin_requests.routes,
             *health.routes(),
             *metrics.routes(),
             *documents.routes(),
+            *sign_in.routes,
             *pages.routes,
         ],
         worker=worker,

@@ -3,10 +3,13 @@ import { clearToken, get, storeToken, token } from "./admin/api.js";
 import { showCharts } from "./admin/charts.js";
 import { descendant, element, setAttribute, setText } from "./admin/dom.js";
 import { dateTime } from "./admin/format.js";
-import { currentView, navigate, onNavigate } from "./admin/navigation.js";
+import { currentView, isFiltered, navigate, onNavigate } from "./admin/navigation.js";
+import "./admin/keys.js";
 import * as dialog from "./admin/request-dialog.js";
 import * as table from "./admin/request-table.js";
 import { showStatistics } from "./admin/statistics.js";
+import "./admin/selection.js";
+import "./theme.js";
 import { throttled } from "./admin/throttle.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
 
@@ -44,6 +47,9 @@ let changedAt = -Infinity;
 
 /** @type {ReturnType<typeof setInterval>|null} null while the dashboard is hidden */
 let pollTimer = null;
+
+/** Whether all was read when the dashboard opened, and not again since. */
+let hasJustRead = false;
 
 let unsubscribe = () => {};
 
@@ -91,7 +97,10 @@ async function start() {
   element("dashboard").hidden = false;
   if (pollTimer !== null) clearInterval(pollTimer);
   pollTimer = setInterval(poll, POLL_INTERVAL);
+  hasJustRead = true;
   subscribe();
+  // A link with a filter is a link to the list.
+  if (isFiltered(currentView())) element("requests-title").scrollIntoView({ block: "start" });
   await dialog.showDialog(currentView());
 }
 
@@ -135,15 +144,17 @@ async function attempt(work) {
 
 /** @param {GatewayError} error */
 function askToSignIn(error) {
-  const open = element("detail", HTMLDialogElement);
-  if (open.open) open.close();
-  stop();
-  const hadToken = token() !== null;
+  const [hadToken, wasOpen] = [token() !== null, pollTimer !== null];
   if (error.status === 401) clearToken();
   element("sign-out").hidden = token() === null;
   element("sign-in").hidden = false;
   const invalid = hadToken ? "That token is not valid, or it has expired." : null;
-  setText(element("sign-in-problem"), error.status === 403 ? error.message : invalid);
+  const open = element("detail", HTMLDialogElement);
+  if (open.open) open.close();
+  stop();
+  const ended = wasOpen ? "Your session has ended. Please sign in again." : invalid;
+  const other = "You are signed in, but not as an administrator. Ask whoever runs this gateway for a sign-in link.";
+  setText(element("sign-in-problem"), error.status === 403 ? other : ended);
   element("token").focus();
 }
 
@@ -153,12 +164,18 @@ function subscribe() {
   unsubscribe();
   showConnectionState("connecting");
   unsubscribe = gateway.subscribeAll(applyUpdate, {
-    async onSubscribed() {
+    async onSubscribed(bodies) {
       showConnectionState("live");
+      if (hasJustRead) {
+        hasJustRead = false;
+        for (const body of bodies) table.applyUpdate(body); // what has changed between that and now
+        return;
+      }
       await attempt(table.load);
       changed();
     },
     onDisconnected(code) {
+      hasJustRead = false;
       showConnectionState("reconnecting");
       if (code === UNAUTHORIZED) readStatisticsSoon(); // whether a sign-in is needed, it says
     },

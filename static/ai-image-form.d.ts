@@ -1,6 +1,6 @@
 /** Types of `<ai-image-form>`: product and brand in, a picture out. */
 
-import type { Body } from "./gateway.js";
+import type { Body, Usage } from "./gateway.js";
 
 /** What the form says; `{names}` in braces are filled in. */
 export interface AiImageFormTexts {
@@ -39,6 +39,8 @@ export interface AiImageFormTexts {
   /** `{duration}` */
   usually: string;
   usuallyUnknown: string;
+  /** `{duration}` */
+  left: string;
   longer: string;
   completed: string;
   completedIntro: string;
@@ -48,6 +50,11 @@ export interface AiImageFormTexts {
   download: string;
   open: string;
   another: string;
+  cancel: string;
+  canceling: string;
+  canceled: string;
+  canceledIntro: string;
+  cancelProblem: string;
   failed: string;
   failedIntro: string;
   retry: string;
@@ -56,6 +63,8 @@ export interface AiImageFormTexts {
   offlineSubmitting: string;
   offlineRunning: string;
   reconnecting: string;
+  /** `{quota}` */
+  limitReached: string;
   unreachable: string;
   signedOut: string;
   /** `{time}`, `{countdown}` */
@@ -68,6 +77,8 @@ export interface AiImageFormTexts {
   /** `{name}`, as in those below */
   recentPending: string;
   recentFailed: string;
+  recentCanceled: string;
+  announceCanceled: string;
   announceDone: string;
   announceFailed: string;
 }
@@ -84,8 +95,12 @@ export interface AiImageFormEventMap {
   "ai-image-submitted": CustomEvent<Body>;
   /** A request was completed. Once for each request. */
   "ai-image-success": CustomEvent<Body>;
-  /** A request failed, once for each; or a submission was refused. */
+  /** A request failed or was canceled (`canceled`), once for each; or a submission was refused. */
   "ai-image-error": CustomEvent<AiImageError>;
+  /** One of the user's requests has changed or has come, wherever it was submitted. */
+  "ai-image-update": CustomEvent<Body>;
+  /** What was spent and is left of the limits, whenever it was read. */
+  "ai-image-usage": CustomEvent<Usage>;
 }
 
 /**

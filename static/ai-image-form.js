@@ -5,7 +5,7 @@
 //
 // This file holds who is here and what they do; what runs is in ai-image-form/requests.js, and what is seen in view.js.
 import { Refusals } from "./ai-image-form/refusals.js";
-import { isFinal, Requests } from "./ai-image-form/requests.js";
+import { isCanceled, isFinal, Requests } from "./ai-image-form/requests.js";
 import { styleSheet } from "./ai-image-form/stylesheet.js";
 import { fill, TEXTS } from "./ai-image-form/texts.js";
 import { User } from "./ai-image-form/user.js";
@@ -20,6 +20,12 @@ const RECENT_COUNT = 8;
 
 /** Milliseconds until the past is read again when it could not be read. */
 const READ_RETRY_DELAY = 5000;
+
+/** Milliseconds that a page's own scripts are waited for. */
+const SCRIPTS_DELAY = 200;
+
+/** Milliseconds for which changes are gathered before the usage is read again. */
+const USAGE_DELAY = 300;
 
 /** Refusals that name an organization problem: the choice must be offered anew. */
 const ORGANIZATION_CODES = new Set(["organization_required", "not_a_member"]);
@@ -40,6 +46,8 @@ class AiImageForm extends Base {
   #isSignedOut = false;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #usageTimer;
 
   // What is one user's, and forgotten with them.
   /** @type {User|null} null: not known yet */
@@ -49,10 +57,13 @@ class AiImageForm extends Base {
   #refusals = new Refusals();
   /** @type {Usage|null} */
   #usage = null;
+  #usageReadAt = 0;
   /** @type {string|null} the id of the request that is shown; null: the form */
   #shown = null;
   /** @type {object|null} stands for the submission that waits for its answer */
   #submission = null;
+  /** @type {{ requestId: string, problem: string|null }|null} the last request that was to be canceled */
+  #cancellation = null;
   #hasRead = false; // whether the past could be read
 
   // -- the public side ------------------------------------------------------------------------------------------------
@@ -91,7 +102,7 @@ class AiImageForm extends Base {
     if (this.#gateway) return;
     this.#attach();
     this.#start();
-    this.#read();
+    this.#readFirst();
   }
 
   /** Whoever only moves the element puts it back at once; then nothing is interrupted. */
@@ -136,10 +147,11 @@ class AiImageForm extends Base {
     const hadFocus = Boolean(this.shadowRoot?.activeElement);
     if (wasStarted) this.#stop();
     this.#user?.lastShown.clearAnonymous();
+    this.#user?.draft.clearAnonymous();
     this.#view = this.#newView();
     this.#requests = this.#newRequests();
     this.#refusals = new Refusals();
-    this.#user = this.#usage = this.#shown = this.#submission = null;
+    this.#user = this.#usage = this.#shown = this.#submission = this.#cancellation = null;
     this.#isSignedOut = this.#hasRead = false;
     if (this.shadowRoot) this.#attach();
     if (!wasStarted) return;
@@ -150,10 +162,11 @@ class AiImageForm extends Base {
   #newView() {
     return new View({
       onSubmit: (values) => this.#submit(values),
-      onInput: () => this.#render(),
+      onInput: () => this.#keepDraft(),
       onAnother: () => this.#another(),
       onRetry: () => this.#retry(),
       onEdit: () => this.#editShown(),
+      onCancel: () => this.#cancel(),
       onChoose: (requestId) => this.#choose(requestId),
     });
   }
@@ -161,7 +174,7 @@ class AiImageForm extends Base {
   #newRequests() {
     /** @type {Requests} */
     const requests = new Requests({
-      onChange: () => this.#render(),
+      onChange: (body, isNew) => requests === this.#requests && this.#change(body, isNew),
       onAccepted: (body) => requests === this.#requests && this.#dispatch("ai-image-submitted", body),
       onFinal: (body) => requests === this.#requests && this.#finish(body),
       onSignedOut: () => requests === this.#requests && this.#signOut(),
@@ -198,6 +211,8 @@ class AiImageForm extends Base {
     removeEventListener("online", this.#wake);
     document.removeEventListener("visibilitychange", this.#wake);
     clearTimeout(this.#timer);
+    clearTimeout(this.#usageTimer);
+    this.#usageTimer = undefined;
     this.#gateway = null; // first: whatever the client still says is not for us
     this.#requests.stop();
     this.#connection = "idle";
@@ -250,6 +265,22 @@ class AiImageForm extends Base {
 
   // -- what the gateway knows -----------------------------------------------------------------------------------------
 
+  /** Read once the page's own scripts have had their turn: `getToken` is set by one of them, a moment later. */
+  #readFirst() {
+    const gateway = this.#gateway;
+    let isDue = true;
+    const read = () => {
+      if (isDue && gateway === this.#gateway) this.#read();
+      isDue = false;
+    };
+    if (this.#getToken !== null) read();
+    else if (document.readyState === "complete") setTimeout(read);
+    else {
+      document.addEventListener("DOMContentLoaded", read, { once: true });
+      setTimeout(read, SCRIPTS_DELAY); // that event may be past
+    }
+  }
+
   #read() {
     if (!this.#gateway) return;
     void this.#restore();
@@ -270,6 +301,8 @@ class AiImageForm extends Base {
       if (gateway !== this.#gateway) return;
       this.#hasRead = true;
       this.#isSignedOut = false;
+      this.#requests.follow();
+      this.#restoreDraft();
       this.#render();
       await this.#restoreShown();
     } catch (error) {
@@ -279,6 +312,20 @@ class AiImageForm extends Base {
       else if (status === 404) this.#user?.lastShown.set(null);
       else this.#readIn(READ_RETRY_DELAY);
     }
+  }
+
+  /** Bring back what was typed before a reload; who types already is not interrupted. */
+  #restoreDraft() {
+    const typed = this.#user?.draft.get();
+    const { product, brand } = this.#view.form.values();
+    if (!typed || product || brand || !(typed.product || typed.brand)) return;
+    this.#view.form.reset(typed);
+    this.#render();
+  }
+
+  #keepDraft() {
+    this.#user?.draft.set(this.#view.form.values());
+    this.#render();
   }
 
   async #restoreShown() {
@@ -297,6 +344,8 @@ class AiImageForm extends Base {
       const usage = await gateway?.usage();
       if (!usage || gateway !== this.#gateway) return;
       this.#usage = usage;
+      this.#usageReadAt = Date.now();
+      this.#dispatch("ai-image-usage", usage);
       this.#render();
     } catch {
       // It only adorns: the usual time, and the choice of organizations, for which a refusal asks again.
@@ -332,6 +381,7 @@ class AiImageForm extends Base {
       acceptedId = requestId;
       this.#release(submission);
       this.#view.form.reset();
+      this.#user?.draft.set({ product: "", brand: "" });
       this.#show(requestId, { focus: true });
     };
     try {
@@ -390,6 +440,22 @@ class AiImageForm extends Base {
     if (body) this.#edit(body);
   }
 
+  async #cancel() {
+    const requestId = this.#shown;
+    if (requestId === null) return;
+    /** @type {{ requestId: string, problem: string|null }} */
+    const cancellation = (this.#cancellation = { requestId, problem: null });
+    this.#render();
+    try {
+      await this.#requests.cancel(requestId);
+    } catch (error) {
+      if (cancellation !== this.#cancellation) return;
+      if (error instanceof GatewayError && error.status === 401) this.#signOut();
+      else cancellation.problem = this.#texts.cancelProblem;
+      this.#render();
+    }
+  }
+
   /** @param {Values} values */
   #edit({ product, brand }) {
     this.#view.form.reset({ product, brand });
@@ -414,6 +480,26 @@ class AiImageForm extends Base {
   // -- what happens ---------------------------------------------------------------------------------------------------
 
   /**
+   * A request is newer than it was known, wherever it was submitted.
+   * @param {Body} body
+   * @param {boolean} isNew whether it was not known at all
+   */
+  #change(body, isNew) {
+    this.#render();
+    if (!this.#hasRead) return; // the past is no news
+    if (isNew || isFinal(body)) this.#readUsageSoon();
+    this.#dispatch("ai-image-update", body);
+  }
+
+  /** What is left of the limits has changed, perhaps by several requests at once. */
+  #readUsageSoon() {
+    this.#usageTimer ??= setTimeout(() => {
+      this.#usageTimer = undefined;
+      void this.#readUsage();
+    }, USAGE_DELAY);
+  }
+
+  /**
    * A request came to its end.
    * @param {Body} body
    */
@@ -421,8 +507,8 @@ class AiImageForm extends Base {
     const { status, product, brand, errorMessage, errorCode } = body;
     const texts = this.#texts;
     const name = fill(texts.alt, { product, brand });
-    this.#view.announce(fill(status === "completed" ? texts.announceDone : texts.announceFailed, { name }));
-    void this.#readUsage();
+    const failed = isCanceled(body) ? texts.announceCanceled : texts.announceFailed;
+    this.#view.announce(fill(status === "completed" ? texts.announceDone : failed, { name }));
     if (status === "completed") {
       this.#dispatch("ai-image-success", body);
     } else {
@@ -432,8 +518,8 @@ class AiImageForm extends Base {
   }
 
   /**
-   * @param {"ai-image-submitted"|"ai-image-success"|"ai-image-error"} type
-   * @param {Body|AiImageError} detail
+   * @param {"ai-image-submitted"|"ai-image-success"|"ai-image-error"|"ai-image-update"|"ai-image-usage"} type
+   * @param {Body|AiImageError|Usage} detail
    */
   #dispatch(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
@@ -444,7 +530,8 @@ class AiImageForm extends Base {
   #render = () => {
     if (!this.#gateway) return;
     const shown = this.#shownBody();
-    const refusal = this.#refusals.get(this.#organizationId());
+    const cancellation = this.#cancellation?.requestId === this.#shown ? this.#cancellation : null;
+    const refusal = this.#refusals.get(this.#organizationId()) ?? this.#spentLimit();
     this.#view.update({
       texts: this.#texts,
       language: this.#language(),
@@ -456,11 +543,26 @@ class AiImageForm extends Base {
       shown,
       elapsed: shown && this.#requests.elapsed(shown),
       typical: this.#usage?.typicalSeconds ?? null,
+      isCanceling: cancellation !== null && cancellation.problem === null,
+      cancelProblem: cancellation?.problem ?? null,
       recent: this.#requests.recent(RECENT_COUNT),
     });
     clearTimeout(this.#timer);
     if (refusal?.until || (shown && !isFinal(shown))) this.#timer = setTimeout(this.#render, 1000);
   };
+
+  /**
+   * That the hour's limit is used up, told before anybody submits in vain.
+   * @returns {import("./ai-image-form/refusals.js").Refusal|null}
+   */
+  #spentLimit() {
+    const limit = this.#usage?.limit;
+    if (!limit || limit.remaining > 0) return null;
+    const until = this.#usageReadAt + limit.resetSeconds * 1000;
+    if (until <= Date.now()) return null;
+    const message = fill(this.#texts.limitReached, { quota: limit.quota });
+    return { message, code: "rate_limited", until };
+  }
 
   /** The Body of the request that is shown; null while the form is. */
   #shownBody() {

@@ -90,7 +90,8 @@ export interface GatewayOptions {
   onExpiring?: (expiresAt: string) => void;
 }
 
-export interface AllListeners {
+/** A scope: all of one's own requests, or everybody's. */
+export interface ScopeListeners {
   /**
    * Every change from now on is told; what changed before has to be read, for instance from the at most 100 requests
    * that are given, unfinished ones first. Called again after each disconnection.
@@ -98,7 +99,7 @@ export interface AllListeners {
   onSubscribed?: (requests: Body[]) => void;
   /** Nothing is told until `onSubscribed`: the WebSocket is lost and tried again. `code` is its close code, or 0. */
   onDisconnected?: (code: number) => void;
-  /** Called once if not all requests can be watched at all: `forbidden`, or `connection_refused` by a close code. */
+  /** Called once if the scope cannot be watched at all: `forbidden`, or `connection_refused` by a close code. */
   onError?: (error: GatewayError) => void;
 }
 
@@ -112,10 +113,21 @@ export class GatewayClient {
   generate(
     product: string,
     brand: string,
-    options?: { organizationId?: string; idempotencyKey?: string },
+    options?: {
+      organizationId?: string;
+      idempotencyKey?: string;
+      /** Seconds after which the gateway cancels the request, if it has not ended. */
+      cancelAfter?: number;
+    },
   ): Promise<Submitted | Body>;
   /** The request as it is now. */
   status(requestId: string): Promise<Body>;
+  /**
+   * Cancel an unfinished request, as its owner or an administrator. What was not sent to the workflow never is; a
+   * picture that comes all the same still wins. A repeat answers the same; one that has ended otherwise is a 409.
+   * @returns the request, `failed` with the code `canceled`
+   */
+  cancel(requestId: string): Promise<Body>;
   /** A page of one's own requests, newest first. */
   requests(options?: {
     status?: Status;
@@ -135,11 +147,18 @@ export class GatewayClient {
    */
   subscribe(requestId: string, onUpdate: (body: Body) => void, onError?: (error: GatewayError) => void): () => void;
   /**
+   * Watch all of one's own requests, over the WebSocket alone: also those that another tab, device or program submits.
+   * A client watches its own or all, not both.
+   * @param onUpdate called with each Body that arrives; of one request, the one with the highest version is the newest
+   * @returns stops watching
+   */
+  subscribeMine(onUpdate: (body: Body) => void, listeners?: ScopeListeners): () => void;
+  /**
    * Watch everybody's requests, as an administrator, over the WebSocket alone.
    * @param onUpdate called with each Body that arrives; of one request, the one with the highest version is the newest
    * @returns stops watching
    */
-  subscribeAll(onUpdate: (body: Body) => void, listeners?: AllListeners): () => void;
+  subscribeAll(onUpdate: (body: Body) => void, listeners?: ScopeListeners): () => void;
   /** Stop everything. */
   close(): void;
 }

@@ -9,7 +9,7 @@
 //
 // What is public is declared and described in gateway.d.ts.
 
-/** @import { AllListeners, Body, GatewayOptions, Submitted } from "./gateway.d.ts" */
+/** @import { Body, GatewayOptions, ScopeListeners, Submitted } from "./gateway.d.ts" */
 /** @typedef {import("./gateway.d.ts").GatewayClient} Declared */
 /** @typedef {import("./gateway.d.ts").GatewayError} DeclaredError */
 
@@ -59,8 +59,8 @@ const TOKEN_LAST_ATTEMPT = 10_000;
 /** Warnings that follow each other faster are answered together. */
 const TOKEN_DEBOUNCE = 5_000;
 
-/** The `ref` by which the answers to a subscription to everything are told from others. */
-const ALL = "all";
+/** The `ref` by which the answers to a subscription to a scope are told from others. */
+const SCOPE = "scope";
 
 /**
  * A refusal: `code` is the gateway's word for it, `status` the HTTP status, `retryAfter` seconds or null.
@@ -97,8 +97,10 @@ export class GatewayClient {
   #onExpiring;
   /** @type {Map<string, Subscription>} by request id */
   #subscriptions = new Map();
-  /** @type {Set<Required<AllListeners> & { onUpdate: (body: Body) => void }>} of every request */
-  #allListeners = new Set();
+  /** @type {"mine"|"all"|null} what `#scopeListeners` follow; null while there are none */
+  #scope = null;
+  /** @type {Set<Required<ScopeListeners> & { onUpdate: (body: Body) => void }>} */
+  #scopeListeners = new Set();
   /** @type {WebSocket|null} */
   #socket = null;
   #live = false;
@@ -126,15 +128,18 @@ export class GatewayClient {
    * A gateway in sync mode answers with the whole Body, at once final in most cases; one that failed is an answer too.
    * @type {Declared["generate"]}
    */
-  async generate(product, brand, { organizationId, idempotencyKey = newKey() } = {}) {
+  async generate(product, brand, { organizationId, idempotencyKey = newKey(), cancelAfter } = {}) {
     const body = { Product: product, "Your Brand": brand, ...(organizationId && { organizationId }) };
+    /** @type {Record<string, string>} */
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
+    if (cancelAfter !== undefined) headers["Cancel-After"] = String(cancelAfter);
     const began = Date.now();
     for (let attempt = 1; ; attempt++) {
       try {
         /** @type {Submitted|Body} */
         const answer = await this.#fetch("/api/ai-generate", {
           method: "POST",
-          headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
+          headers,
           body: JSON.stringify(body),
           timeout: SUBMIT_TIMEOUT,
         });
@@ -156,6 +161,14 @@ export class GatewayClient {
    */
   status(requestId) {
     return this.#fetch(statusPath(requestId));
+  }
+
+  /**
+   * Cancel an unfinished request; a repeat answers the same.
+   * @type {Declared["cancel"]}
+   */
+  cancel(requestId) {
+    return this.#fetch(`/api/ai-requests/${encodeURIComponent(requestId)}/cancel`, { method: "POST" });
   }
 
   /**
@@ -205,18 +218,39 @@ export class GatewayClient {
   }
 
   /**
+   * Watch all of one's own requests, also those that another tab, device or program submits.
+   * @type {Declared["subscribeMine"]}
+   */
+  subscribeMine(onUpdate, listeners = {}) {
+    return this.#subscribeScope("mine", onUpdate, listeners);
+  }
+
+  /**
    * Watch everybody's requests, as an administrator.
    * @type {Declared["subscribeAll"]}
    */
-  subscribeAll(onUpdate, { onSubscribed = ignore, onDisconnected = ignore, onError = ignore } = {}) {
+  subscribeAll(onUpdate, listeners = {}) {
+    return this.#subscribeScope("all", onUpdate, listeners);
+  }
+
+  /**
+   * @param {"mine"|"all"} scope
+   * @param {(body: Body) => void} onUpdate
+   * @param {ScopeListeners} listeners
+   */
+  #subscribeScope(scope, onUpdate, { onSubscribed = ignore, onDisconnected = ignore, onError = ignore }) {
+    // An update does not say by which subscription it came.
+    if (this.#scope !== null && this.#scope !== scope) throw new Error("One client watches its own requests, or all.");
     const listener = { onUpdate, onSubscribed, onDisconnected, onError };
-    this.#allListeners.add(listener);
-    if (this.#live) this.#send({ type: "subscribe", scope: "all", ref: ALL });
+    this.#scope = scope;
+    this.#scopeListeners.add(listener);
+    if (this.#live) this.#send({ type: "subscribe", scope, ref: SCOPE });
     else this.#connect();
     return () => {
-      if (!this.#allListeners.delete(listener) || this.#allListeners.size > 0) return;
+      if (!this.#scopeListeners.delete(listener) || this.#scopeListeners.size > 0) return;
+      this.#scope = null;
       if (this.#isIdle) this.#disconnect();
-      else if (this.#live) this.#send({ type: "unsubscribe", scope: "all" });
+      else if (this.#live) this.#send({ type: "unsubscribe", scope });
     };
   }
 
@@ -226,7 +260,8 @@ export class GatewayClient {
     globalThis.removeEventListener?.("online", this.#online);
     globalThis.removeEventListener?.("offline", this.#offline);
     this.#subscriptions.clear();
-    this.#allListeners.clear();
+    this.#scope = null;
+    this.#scopeListeners.clear();
     this.#disconnect();
   }
 
@@ -255,12 +290,13 @@ export class GatewayClient {
   }
 
   /**
-   * Not all requests can be watched.
+   * The scope cannot be watched.
    * @param {GatewayError} error
    */
-  #rejectAll(error) {
-    const listeners = [...this.#allListeners];
-    this.#allListeners.clear();
+  #rejectScope(error) {
+    const listeners = [...this.#scopeListeners];
+    this.#scope = null;
+    this.#scopeListeners.clear();
     for (const { onError } of listeners) notify(onError, error);
     if (this.#isIdle) this.#disconnect();
   }
@@ -273,7 +309,7 @@ export class GatewayClient {
   }
 
   get #isIdle() {
-    return this.#subscriptions.size === 0 && this.#allListeners.size === 0;
+    return this.#subscriptions.size === 0 && this.#scopeListeners.size === 0;
   }
 
   /** Nobody watches anything: keep no connection. */
@@ -320,16 +356,16 @@ export class GatewayClient {
         for (const id of message.missing) {
           this.#reject(id, new GatewayError(404, "not_found", "Request not found"));
         }
-        if (message.ref !== ALL) break;
-        for (const { onSubscribed } of [...this.#allListeners]) notify(onSubscribed, message.requests);
+        if (message.ref !== SCOPE) break;
+        for (const { onSubscribed } of [...this.#scopeListeners]) notify(onSubscribed, message.requests);
         break;
       case "update":
         this.#apply(message.request);
-        for (const { onUpdate } of [...this.#allListeners]) notify(onUpdate, message.request);
+        for (const { onUpdate } of [...this.#scopeListeners]) notify(onUpdate, message.request);
         break;
       case "error":
-        if (message.ref === ALL && message.code === "forbidden") {
-          this.#rejectAll(new GatewayError(403, message.code, message.error));
+        if (message.ref === SCOPE && message.code === "forbidden") {
+          this.#rejectScope(new GatewayError(403, message.code, message.error));
           break;
         }
         // A refused subscription (the database was away for a moment): begin anew, and poll meanwhile.
@@ -377,7 +413,7 @@ export class GatewayClient {
     this.#cancel("connect");
     this.#live = true;
     this.#onState("live");
-    if (this.#allListeners.size > 0) this.#send({ type: "subscribe", scope: "all", ref: ALL });
+    if (this.#scope !== null) this.#send({ type: "subscribe", scope: this.#scope, ref: SCOPE });
     const ids = [...this.#subscriptions.keys()];
     for (let start = 0; start < ids.length; start += 100) {
       this.#send({ type: "subscribe", requestIds: ids.slice(start, start + 100) });
@@ -412,14 +448,14 @@ export class GatewayClient {
     this.#onState("polling");
     for (const id of this.#subscriptions.keys()) void this.#poll(id);
     if (PERMANENT.has(code)) {
-      this.#rejectAll(new GatewayError(0, "connection_refused", `The gateway refuses this connection (${code}).`));
+      this.#rejectScope(new GatewayError(0, "connection_refused", `The gateway refuses this connection (${code}).`));
       return;
     }
     // Full jitter: after a restart, clients spread over the whole window instead of coming back as one wave.
     this.#failures += 1;
     const longest = Math.min(MAX_DELAY, 500 * 2 ** Math.min(this.#failures, 10));
     this.#after("reconnect", delay ?? Math.random() * longest, () => this.#connect());
-    for (const { onDisconnected } of [...this.#allListeners]) notify(onDisconnected, code);
+    for (const { onDisconnected } of [...this.#scopeListeners]) notify(onDisconnected, code);
   }
 
   /** The network is back: do not wait for the next attempt. */

@@ -13,6 +13,7 @@ from storage.events import record
 from storage.lifecycle import Status
 from storage.listing import Page, Position, page_of
 from storage.queries import lists, reading
+from storage.queries.rows import OPEN
 from storage.request import Request
 from storage.submissions import New, Submission, create
 from storage.times import instant, instant_or_none
@@ -50,15 +51,44 @@ async def requests_of_everyone(
 
     Args:
         database: where they are.
-        filters: values by the names of `queries.lists.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds.
+        filters: values by the names of `queries.lists.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds, and ``text``
+            takes `users` and `organizations` too, whose names match.
         after: where the page begins.
         limit: its length.
     """
-    names = {"stuck" if name == "minus_stuck" else name for name in filters}
-    rows = await database.all(
-        lists.list_of_everyone(names), before=after.created_at, before_id=after.id, limit=limit, **filters
-    )
+    query = lists.list_of_everyone(_names(filters))
+    rows = await database.all(query, before=after.created_at, before_id=after.id, limit=limit, **_values(filters))
     return page_of([Request.from_row(row) for row in rows], limit)
+
+
+async def newer_of_everyone(
+    database: Database, filters: dict[str, object], before: Position, limit: int
+) -> Page[Request] | None:
+    """The page that ends where another one, which begins at `before`, begins; None if that would not be a whole one."""
+    query = lists.newer_of_everyone(_names(filters))
+    rows = await database.all(query, after=before.created_at, after_id=before.id, limit=limit, **_values(filters))
+    return page_of([Request.from_row(row) for row in reversed(rows)], limit) if len(rows) == limit else None
+
+
+async def count(database: Database, filters: dict[str, object], most: int) -> int:
+    """How many requests there are with these filters; `most` stands for all that are more."""
+    row = await database.one(lists.count_of_everyone(_names(filters)), limit=most, **_values(filters))
+    assert row is not None, "an aggregate returns a row"  # noqa: S101
+    return int(row["requests"])
+
+
+async def selected(database: Database, filters: dict[str, object], most: int, *, failed: bool) -> list[str]:
+    """The ids of at most `most` requests with these filters that have failed, or that are unfinished; oldest first."""
+    query = lists.ids_of_everyone(_names(filters), "status = 'failed'" if failed else OPEN)
+    return [str(row["id"]) for row in await database.all(query, limit=most, **_values(filters))]
+
+
+def _names(filters: dict[str, object]) -> set[str]:
+    return {"stuck" if name == "minus_stuck" else name for name in filters} & set(lists.FILTERS)
+
+
+def _values(filters: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in filters.items() if name != "open"}
 
 
 def like(text: str) -> str:

@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 A request has one of four statuses. Something happens to it (an `Event`): n8n accepts it, reports progress,
-delivers, or fails; the gateway gives up; an administrator ends it. `TRANSITIONS` lists every change that an
-event may make; whatever is not listed changes nothing.
+delivers, or fails; the gateway gives up; an administrator ends it; it is canceled. `TRANSITIONS` lists every change
+that an event may make; whatever is not listed changes nothing.
 
 Three rules can be read off the table:
 
@@ -45,6 +45,7 @@ class Event(StrEnum):
     EXHAUSTED = "exhausted"
     DEADLINE_PASSED = "deadline_passed"
     FAILED_BY_ADMIN = "failed_by_admin"
+    CANCELED = "canceled"
 
 
 _OPEN = (Status.PENDING, Status.PROCESSING)
@@ -58,7 +59,7 @@ TRANSITIONS: tuple[tuple[Status, Event, Status], ...] = (
     (Status.PENDING, Event.EXHAUSTED, Status.FAILED),
     *(
         (status, event, Status.FAILED)
-        for event in (Event.FAILED, Event.DEADLINE_PASSED, Event.FAILED_BY_ADMIN)
+        for event in (Event.FAILED, Event.DEADLINE_PASSED, Event.FAILED_BY_ADMIN, Event.CANCELED)
         for status in _OPEN
     ),
 )
@@ -69,6 +70,7 @@ ERROR_CODES: dict[Event, str] = {
     Event.EXHAUSTED: "dispatch_exhausted",
     Event.DEADLINE_PASSED: "deadline",
     Event.FAILED_BY_ADMIN: "failed_by_admin",
+    Event.CANCELED: "canceled",
 }
 """The public `errorCode` that each failing event leaves on the request."""
 

@@ -50,6 +50,8 @@ class Submission:
     organization_id: str | None = None
     idempotency_key: str | None = None
     retry_of: str | None = None
+    cancel_after: int | None = None
+    """Seconds after which it is canceled by itself, if it has not ended."""
     metadata: dict[str, str] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
@@ -159,6 +161,7 @@ async def create(
                 "picture_token": str(uuid.uuid4()),
                 "cost_estimate": estimate,
                 "deadline": deadline_seconds,
+                "cancel_after": new.submission.cancel_after,
                 **event_values("submitted", new.actor, {"retryOf": new.submission.retry_of}),
             }
             for new in each

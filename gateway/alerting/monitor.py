@@ -87,10 +87,8 @@ class AlertMonitor:
         metrics.QUEUE_AGE.set(queue.oldest_seconds)
         if queue.stuck:
             minutes = round(self._stuck_after_seconds / 60, 1)
-            await self._raise(
-                STUCK_REQUESTS,
-                f"{queue.stuck} request(s) have been in processing for more than {minutes:g} minutes.",
-            )
+            requests = "1 request has" if queue.stuck == 1 else f"{queue.stuck} requests have"
+            await self._raise(STUCK_REQUESTS, f"{requests} been in processing for more than {minutes:g} minutes.")
 
     async def _evaluate_library(self) -> None:
         owed = await owed_assets.outstanding(self._database)

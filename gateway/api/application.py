@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from gateway.api.errors import answer_to
+from gateway.api.pages import missing_page
 from gateway.api.security_headers import SecurityHeaders
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -86,7 +87,7 @@ class Application:
         except Exception as error:
             if started:
                 raise  # the server cuts the connection: nothing else says that the answer is not whole
-            response = answer_to(request, error)
+            response = missing_page(request, error) or answer_to(request, error)
             await response(scope, receive, complete)
             error.__traceback__ = None  # it holds this frame, which holds the error
 

@@ -46,6 +46,9 @@ MESSAGE = "AI image generation started. This may take 30-60 seconds."
 MAX_KEY = 255
 """Longest Idempotency-Key in characters."""
 
+MAX_CANCEL_AFTER = 24 * 3600
+"""Longest Cancel-After in seconds."""
+
 # W3C Trace Context, section 3.2: version 00, trace id, parent id, flags.
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
@@ -59,7 +62,13 @@ _SUBMISSION: Schema = {
             "header",
             "For 24 hours, the same key and body mean the same request.",
             {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
-        )
+        ),
+        parameter(
+            "Cancel-After",
+            "header",
+            "Seconds after which the request is canceled by itself, if it has not ended.",
+            {"type": "integer", "minimum": 1, "maximum": MAX_CANCEL_AFTER},
+        ),
     ],
     "requestBody": json_body(
         {
@@ -176,6 +185,7 @@ async def _parse(request: Request, user: User) -> Submission:
     key = request.headers.get("idempotency-key")
     if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
         raise ApiError(400, "invalid_idempotency_key", f"The Idempotency-Key must have 1 to {MAX_KEY} characters.")
+    cancel_after = _cancel_after(request)
     body = await read_json_object(request)
     fields = {}
     for name in ("Product", "Your Brand"):
@@ -192,8 +202,24 @@ async def _parse(request: Request, user: User) -> Submission:
         brand=fields["Your Brand"],
         organization_id=None if organization is None else parse_id(organization),
         idempotency_key=key,
+        cancel_after=cancel_after,
         metadata={"traceId": trace[1]} if trace else {},
     )
+
+
+def _cancel_after(request: Request) -> int | None:
+    """Seconds after which the request is to be canceled by itself.
+
+    Raises:
+        ApiError: 400.
+    """
+    text = request.headers.get("cancel-after")
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) <= MAX_CANCEL_AFTER:
+        sentence = f"Cancel-After must be a whole number of seconds from 1 to {MAX_CANCEL_AFTER}."
+        raise ApiError(400, "invalid_cancel_after", sentence)
+    return int(text)
 
 
 async def submit_for(state: State, user: User, submission: Submission) -> Submitted:

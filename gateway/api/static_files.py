@@ -55,17 +55,17 @@ class StaticFile:
             "etag": self._etag,
         }
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request, status: int = 200) -> Response:
         """The file, compressed where that is understood; 304 for who has it."""
-        if matches(request.headers.get("if-none-match"), self._etag):
+        if status == 200 and matches(request.headers.get("if-none-match"), self._etag):
             return Response(status_code=304, headers=self._headers)
         if len(self._content) < WORTH_COMPRESSING or not accepts_gzip(request.headers.get("accept-encoding", "")):
-            return Response(self._content, headers=self._headers)
+            return Response(self._content, status, headers=self._headers)
         if self._compressed is None:
             self._compressed = gzip.compress(self._content, mtime=0)
         # Another representation, so another strong validator (RFC 9110, section 8.8.3.3).
         encoded = {"content-encoding": "gzip", "etag": f"W/{self._etag}"}
-        return Response(self._compressed, headers=self._headers | encoded)
+        return Response(self._compressed, status, headers=self._headers | encoded)
 
 
 class StaticFiles:
@@ -89,7 +89,7 @@ class StaticFiles:
             self._files[path] = StaticFile(path, unversioned, ASK_EACH_TIME)
             self._files[f"{self.version}/{path}"] = StaticFile(path, content, FOREVER)
 
-    def answer(self, request: Request, path: str) -> Response:
+    def answer(self, request: Request, path: str, status: int = 200) -> Response:
         """The file at `path` below ``/static/``.
 
         Raises:
@@ -97,7 +97,7 @@ class StaticFiles:
         """
         if (found := self._files.get(path)) is None:
             raise not_found("File")
-        return found.answer(request)
+        return found.answer(request, status)
 
     def _handing_on(self, path: str, content: bytes) -> bytes:
         up = "../" * path.count("/") or "./"

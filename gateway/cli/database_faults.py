@@ -6,7 +6,7 @@ import asyncpg
 from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 from gateway.cli.reasons import causes, first_line, reason_of
-from storage.errors import StorageError
+from storage.errors import DatabaseBusy, StorageError
 
 FULL = ("max clients", "maxclients", "no more connections", "query_wait_timeout", "remaining connection slots")
 """What poolers (Supabase's, PgBouncer) and PostgreSQL say when every connection is taken."""
@@ -16,6 +16,8 @@ _NO_TABLES = "has no gateway tables: run `gateway migrate`"
 
 def explain(error: BaseException) -> str:
     """What went wrong with the database and what helps, in a sentence without a full stop."""
+    if isinstance(error, DatabaseBusy):
+        return first_line(error)  # it comes from a lock's timeout, which says nothing
     chain = list(causes(error))
     for cause in reversed(chain):  # what happened first says most
         sentence = _of_postgres(cause) or reason_of(cause) or _of_a_file(cause)

@@ -51,7 +51,16 @@ MAX_KNOWN = 10_000
 
 
 class ExecutionsUnavailable(Exception):
-    """n8n does not answer, or does not let us ask."""
+    """n8n does not answer, or does not let us ask.
+
+    Args:
+        reason: the sentence for logs and timelines.
+        is_passing: whether asking again may help.
+    """
+
+    def __init__(self, reason: str, *, is_passing: bool = True) -> None:
+        super().__init__(reason)
+        self.is_passing = is_passing
 
 
 class Executions:
@@ -115,6 +124,26 @@ class Executions:
             raise ExecutionsUnavailable(f"an answer of an unexpected form ({type(error).__name__})") from error
         await self._examine(search)
         return search.findings()
+
+    async def stop(self, execution_id: str) -> None:
+        """Stop a running execution, one that `of_requests` has just found.
+
+        Raises:
+            ExecutionsUnavailable: it was not stopped.
+        """
+        until = time.monotonic() + ASK_SECONDS
+        try:
+            status, _ = await ask(self._http, "POST", f"/executions/{execution_id}/stop", most=MAX_ANSWER, until=until)
+        except UnusableAnswer as error:
+            raise ExecutionsUnavailable(str(error)) from error
+        finally:
+            metrics.N8N_API_CALLS.labels("stop").inc()
+        if status in (404, 405):  # the execution was there a moment ago, so it is the way to stop it that is not
+            raise ExecutionsUnavailable("this n8n cannot stop executions (2.10 and newer can)", is_passing=False)
+        if status in (401, 403):
+            raise ExecutionsUnavailable("N8N_API_KEY may not stop executions", is_passing=False)
+        if status != 200:
+            raise ExecutionsUnavailable(f"n8n's API answered {status}")
 
     async def _list(self, search: Search) -> None:
         """Fill `search` with the executions that may have begun with one of its POSTs."""

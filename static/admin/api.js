@@ -30,19 +30,19 @@ export function clearToken() {
  * @returns {Promise<T>}
  */
 export async function get(path, parameters = {}) {
-  const response = await request(`${path}${query(parameters)}`);
+  const response = await request(`/api/admin/${path}${query(parameters)}`);
   /** @type {unknown} */
   const answer = await response.json();
   return /** @type {T} */ (answer);
 }
 
 /**
- * A picture of `/api/admin/…`.
+ * A file of `/api/admin/…`.
  * @param {string} path
  * @param {Parameters} [parameters]
  */
-export async function getPicture(path, parameters = {}) {
-  const response = await request(`${path}${query(parameters)}`);
+export async function getFile(path, parameters = {}) {
+  const response = await request(`/api/admin/${path}${query(parameters)}`);
   return response.blob();
 }
 
@@ -52,21 +52,31 @@ export async function getPicture(path, parameters = {}) {
  * @param {Record<string, unknown>} [content]
  * @returns {Promise<T>}
  */
-export async function post(path, content = {}) {
+export function post(path, content = {}) {
+  return postTo(`/api/admin/${path}`, content);
+}
+
+/**
+ * @template T
+ * @param {string} url
+ * @param {Record<string, unknown>} [content]
+ * @returns {Promise<T>}
+ */
+export async function postTo(url, content = {}) {
   const headers = { "Content-Type": "application/json" };
-  const response = await request(path, { method: "POST", headers, body: JSON.stringify(content) });
+  const response = await request(url, { method: "POST", headers, body: JSON.stringify(content) });
   /** @type {unknown} */
   const answer = await response.json();
   return /** @type {T} */ (answer);
 }
 
 /**
- * @param {string} path
+ * @param {string} url
  * @param {{ method?: string, headers?: Record<string, string>, body?: string }} [options]
  */
-async function request(path, { headers = {}, ...options } = {}) {
+async function request(url, { headers = {}, ...options } = {}) {
   const bearer = token();
-  const response = await fetch(`/api/admin/${path}`, {
+  const response = await fetch(url, {
     ...options,
     signal: AbortSignal.timeout(TIMEOUT),
     headers: { ...headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) },

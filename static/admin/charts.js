@@ -1,5 +1,5 @@
 // The charts, each with its numbers as a table. The server draws them; a fetched picture carries the credential.
-import { getPicture } from "./api.js";
+import { getFile } from "./api.js";
 import { descendant, element, h, row, scrollRegion, setAttribute, setText, table } from "./dom.js";
 import { alignedMoney, count, counted, lastDays, money } from "./format.js";
 
@@ -103,7 +103,7 @@ async function showChart(chart, statistics) {
   if (drawn.get(chart.name) === content) return;
   const filled = spans.filter((span) => Number(span[chart.measure]) > 0);
   const parameters = { days: statistics.days, width };
-  const picture = filled.length ? await getPicture(`charts/${chart.name}.svg`, parameters) : null;
+  const picture = filled.length ? await getFile(`charts/${chart.name}.svg`, parameters) : null;
   drawn.set(chart.name, content);
   const title = chart.title(statistics);
   setText(descendant(figure, "figcaption", HTMLElement), title);

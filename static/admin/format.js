@@ -77,6 +77,19 @@ export function dateTime(iso) {
 }
 
 /**
+ * “12 min ago”; what is older than a day has its date.
+ * @param {string} iso
+ */
+export function ago(iso) {
+  const seconds = (Date.now() - Date.parse(iso)) / 1000;
+  if (seconds < 5) return "just now";
+  return seconds < 24 * 3600 ? `${duration(Math.round(seconds))} ago` : dateTime(iso);
+}
+
+/** The reader's time zone, by its name. */
+export const TIME_ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/**
  * Seconds from submission to the end; null while there is none.
  * @param {{ createdAt: string, completedAt: string|null }} request
  */

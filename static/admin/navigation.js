@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 /** @import { Filter, View, ViewChanges } from "./types.d.ts" */
 
 /** @type {Filter[]} */
-const FILTERS = ["status", "q", "organizationId", "userId", "since", "until"];
+const FILTERS = ["status", "q", "organizationId", "userId", "errorCode", "since", "until"];
 
 /** @type {Set<(view: View) => void>} */
 const listeners = new Set();
@@ -44,7 +44,15 @@ export function navigate(changes) {
  * @returns {ViewChanges}
  */
 export function withoutFilters() {
-  return Object.fromEntries([...FILTERS, "cursor"].map((name) => [name, null]));
+  return Object.fromEntries([...FILTERS, "cursor", "newer"].map((name) => [name, null]));
+}
+
+/**
+ * Whether a view is one of chosen requests.
+ * @param {View} view
+ */
+export function isFiltered(view) {
+  return FILTERS.some((name) => view[name]);
 }
 
 /** @param {(view: View) => void} listener */

@@ -1,6 +1,6 @@
 // One request in a dialog: what it is, what happened to it, and what can be done about it.
 import { GatewayError } from "../gateway.js";
-import { get, post } from "./api.js";
+import { get, post, postTo } from "./api.js";
 import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText } from "./dom.js";
 import { counted, dateTime, duration, money, secondsTaken } from "./format.js";
 import { currentView, link, navigate } from "./navigation.js";
@@ -31,8 +31,10 @@ const reloadSoon = throttled(1000, () => load().catch(() => {})); // the next ch
 dialog.addEventListener("close", () => {
   if (currentView().request) navigate({ request: null });
 });
+image.addEventListener("error", () => (picture.hidden = true));
 element("close").addEventListener("click", () => dialog.close());
 element("retry").addEventListener("click", retry);
+element("cancel").addEventListener("click", cancel);
 element("fail").addEventListener("click", () => showFailForm(Boolean(failForm.hidden)));
 element("keep").addEventListener("click", () => showFailForm(false));
 failForm.addEventListener("submit", (event) => {
@@ -66,7 +68,7 @@ export async function showDialog(view) {
   try {
     await load();
   } catch (error) {
-    if (id === shownId) setText(element("detail-problem"), messageOf(error));
+    if (id === shownId) showProblem(id, error);
   }
 }
 
@@ -104,7 +106,7 @@ function showPreview(request) {
   showTitle(request);
   showPicture(request);
   showFacts([statusFact(request), submittedFact(request)]);
-  for (const id of ["retry", "fail"]) offer(element(id), false);
+  for (const id of ["retry", "cancel", "fail"]) offer(element(id), false);
   showTimeline([]);
 }
 
@@ -118,6 +120,7 @@ function showDetails(shown) {
   offer(element("retry"), request.status === "failed");
   const canFail = request.status === "pending" || request.status === "processing";
   if (!canFail) showFailForm(false);
+  offer(element("cancel"), canFail);
   offer(element("fail"), canFail);
 }
 
@@ -133,9 +136,11 @@ function showFacts(facts) {
 
 /** @param {AdminRequest} request */
 function showPicture({ publicUrl, product, brand }) {
-  picture.hidden = !publicUrl;
   setAttribute(picture, "href", publicUrl);
-  setAttribute(image, "src", publicUrl);
+  if (image.getAttribute("src") !== publicUrl) {
+    picture.hidden = !publicUrl;
+    setAttribute(image, "src", publicUrl);
+  }
   image.alt = publicUrl ? `${product} – ${brand}` : "";
 }
 
@@ -155,9 +160,10 @@ function factsOf({ request, costEstimate, sentAt, deadlineAt }) {
   facts.push(
     ["Took", duration(secondsTaken(request))],
     ["Cost", costEstimate === null ? cost : `${cost}, estimated ${money(costEstimate)}`],
-    ["Organization", filterLink("organizationId", organizationId)],
-    ["User", filterLink("userId", userId)],
-    ["Request", h("code", {}, request.requestId)],
+    ["Organization", filterLink("organizationId", organizationId, request.organizationName)],
+    ["User", filterLink("userId", userId, request.userEmail)],
+    ["Request", h("span", {}, h("code", {}, request.requestId), copyButton("Copy id", request.requestId))],
+    ["As curl", copyButton("Copy as curl", curlOf(request.requestId))],
     ["n8n execution", executionId ? foreign(executionId) : "–"],
   );
   if (retryOf) facts.push(["Retry of", link({ request: retryOf }, h("code", {}, retryOf))]);
@@ -186,9 +192,29 @@ function submittedFact({ createdAt }) {
  * An id that leads to its requests.
  * @param {"organizationId"|"userId"} parameter
  * @param {string} id
+ * @param {string|null} name
  */
-function filterLink(parameter, id) {
-  return link({ [parameter]: id, cursor: null, request: null }, h("code", {}, id));
+function filterLink(parameter, id, name) {
+  const anchor = link({ [parameter]: id, cursor: null, newer: null, request: null }, h("code", {}, id));
+  return name === null ? anchor : h("span", {}, foreign(name), " ", anchor);
+}
+
+/** @param {string} id */
+function curlOf(id) {
+  return `curl -H "Authorization: Bearer $TOKEN" "${location.origin}/api/admin/requests/${id}"`;
+}
+
+/**
+ * @param {string} label
+ * @param {string} text
+ */
+function copyButton(label, text) {
+  const button = h("button", { type: "button", class: "quiet copy" }, label);
+  button.addEventListener("click", () => {
+    const copied = () => setText(element("result"), "Copied.");
+    navigator.clipboard.writeText(text).then(copied, () => setText(element("result"), text));
+  });
+  return button;
 }
 
 /** @param {TimelineEvent[]} events */
@@ -227,6 +253,13 @@ async function retry() {
   });
 }
 
+async function cancel() {
+  await act(element("cancel"), async (path) => {
+    await postTo(`/api/ai-${path}/cancel`);
+    return ["Canceled."];
+  });
+}
+
 /** @param {string} text */
 async function fail(text) {
   await act(descendant(failForm, "[type=submit]", HTMLButtonElement), async (path) => {
@@ -257,7 +290,14 @@ async function act(button, action) {
   reloadSoon();
 }
 
-/** @param {unknown} error */
-function messageOf(error) {
-  return error instanceof Error ? error.message : String(error);
+/**
+ * @param {string} id
+ * @param {unknown} error
+ */
+function showProblem(id, error) {
+  const isUnknown = error instanceof GatewayError && error.status === 404;
+  if (isUnknown) setText(element("detail-title"), "No such request");
+  const message = error instanceof GatewayError ? error.message : "The gateway cannot be reached.";
+  const unknown = `There is no request “${id}”. The link may be cut off, or of another gateway.`;
+  setText(element("detail-problem"), isUnknown ? unknown : message);
 }

@@ -2,16 +2,22 @@
 import { GatewayError } from "../gateway.js";
 import { get } from "./api.js";
 import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText } from "./dom.js";
-import { counted, dateTime, duration, fieldValueOf, money, secondsTaken, shortId, timeOfField } from "./format.js";
+import { ago, count, counted, duration, fieldValueOf, money, secondsTaken, shortId, timeOfField, TIME_ZONE } from "./format.js";
 import { link, navigate, withoutFilters } from "./navigation.js";
 import { throttled } from "./throttle.js";
 
 /** @import { Body } from "../gateway.js" */
 /** @import { AdminRequest, Filter, RequestPage, View, ViewChanges } from "./types.d.ts" */
 
-/** @typedef {Record<Filter | "cursor", string>} Query what is asked for; "" for no matter which */
+/** @typedef {Record<Filter | "cursor" | "newer" | "limit", string>} Query what is asked for; "" for no matter which */
 
-const PAGE_SIZE = 25;
+const PAGE_SIZE = "25";
+
+/** So many requests are counted at most. */
+const MAX_COUNTED = 10_000;
+
+/** How often what says “ago” is written anew, in milliseconds. */
+const TICK = 5000;
 
 const form = element("filters", HTMLFormElement);
 
@@ -20,6 +26,7 @@ const fields = {
   q: descendant(form, "[name=q]", HTMLInputElement),
   organizationId: descendant(form, "[name=organizationId]", HTMLInputElement),
   userId: descendant(form, "[name=userId]", HTMLInputElement),
+  errorCode: descendant(form, "[name=errorCode]", HTMLInputElement),
   since: descendant(form, "[name=since]", HTMLInputElement),
   until: descendant(form, "[name=until]", HTMLInputElement),
 };
@@ -33,6 +40,9 @@ const elsewhere = new Set();
 /** @type {Query|null} null: nothing was asked for yet */
 let query = null;
 
+/** @type {Query|null} what the rows are of */
+let shownQuery = null;
+
 /** @type {string|null} the cursor of the page after this one; null on the last page */
 let nextCursor = null;
 
@@ -44,21 +54,32 @@ const reloadSoon = throttled(1000, () => load().catch(() => {})); // the next ch
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const { status, q, organizationId, userId, since, until } = fields;
+  const { status, q, organizationId, userId, errorCode, since, until } = fields;
   navigate({
     status: status.value,
     q: q.value,
     organizationId: organizationId.value,
     userId: userId.value,
+    errorCode: errorCode.value,
     since: timeOfField(since.value),
     until: timeOfField(until.value),
     cursor: null,
+    newer: null,
   });
 });
 fields.status.addEventListener("change", () => form.requestSubmit());
 element("clear").addEventListener("click", () => navigate(withoutFilters()));
-element("older").addEventListener("click", () => turnPage({ cursor: nextCursor }));
-element("newest").addEventListener("click", () => turnPage({ cursor: null }));
+element("older").addEventListener("click", () => turnPage({ cursor: nextCursor, newer: null }));
+element("newer").addEventListener("click", () => turnPage({ cursor: null, newer: [...rows.keys()][0] ?? null }));
+element("newest").addEventListener("click", () => turnPage({ cursor: null, newer: null }));
+element("page-size", HTMLSelectElement).addEventListener("change", ({ target }) => {
+  const { value } = /** @type {HTMLSelectElement} */ (target);
+  turnPage({ limit: value === PAGE_SIZE ? null : value, cursor: null, newer: null });
+});
+setText(element("submitted-column"), `Submitted (${TIME_ZONE})`);
+setInterval(() => {
+  if (!document.hidden) for (const { request, element: row } of rows.values()) showTimes(request, row);
+}, TICK);
 
 /** @param {ViewChanges} changes */
 function turnPage(changes) {
@@ -72,8 +93,9 @@ function turnPage(changes) {
  * @param {View} view
  */
 export async function showTable(view) {
-  const { status = "", q = "", organizationId = "", userId = "", since = "", until = "", cursor = "" } = view;
-  const asked = { status, q, organizationId, userId, since, until, cursor };
+  const { status = "", q = "", organizationId = "", userId = "", errorCode = "", since = "", until = "" } = view;
+  const { cursor = "", newer = "", limit = PAGE_SIZE } = view;
+  const asked = { status, q, organizationId, userId, errorCode, since, until, cursor, newer, limit };
   if (JSON.stringify(asked) === JSON.stringify(query)) return;
   query = asked;
   elsewhere.clear();
@@ -81,9 +103,11 @@ export async function showTable(view) {
   fields.q.value = q;
   fields.organizationId.value = organizationId;
   fields.userId.value = userId;
+  fields.errorCode.value = errorCode;
+  element("page-size", HTMLSelectElement).value = limit;
   fields.since.value = fieldValueOf(since);
   fields.until.value = fieldValueOf(until);
-  if (organizationId || userId || since || until) element("more-filters", HTMLDetailsElement).open = true;
+  if (organizationId || userId || errorCode || since || until) element("more-filters", HTMLDetailsElement).open = true;
   await load();
 }
 
@@ -92,7 +116,7 @@ export async function load() {
   const asked = query;
   try {
     /** @type {RequestPage} */
-    const page = await get("requests", { ...asked, limit: PAGE_SIZE });
+    const page = await get("requests", { ...asked });
     if (asked !== query) return; // something else is looked at by now
     isBehind = false;
     setText(element("list-problem"), null);
@@ -100,9 +124,12 @@ export async function load() {
   } catch (error) {
     if (asked !== query) return;
     isBehind = !(error instanceof GatewayError && error.status === 400);
-    if (isBehind) throw error;
+    if (isBehind) {
+      if (asked !== shownQuery) showNothing("The requests could not be loaded; it is tried again.");
+      throw error;
+    }
     setText(element("list-problem"), /** @type {GatewayError} */ (error).message);
-    showPage({ requests: [], nextCursor: null });
+    showPage({ requests: [], nextCursor: null, total: 0 });
   }
 }
 
@@ -126,14 +153,15 @@ export function applyUpdate(body) {
 }
 
 /**
- * Whether the filters may let a request in: its user and organization are not known here.
+ * Whether the filters may let a request in: who is behind it, which a search finds too, is not known here.
  * @param {Body} body
  * @param {Query} asked
  */
-function mayMatch({ status, product, brand, createdAt }, asked) {
+function mayMatch({ status, errorCode, createdAt }, asked) {
+  const isOpen = status === "pending" || status === "processing";
   const wanted = asked.status === "stuck" ? "processing" : asked.status;
-  if (wanted && status !== wanted) return false;
-  if (!`${product} ${brand}`.toLowerCase().includes(asked.q.trim().toLowerCase())) return false;
+  if (wanted === "unfinished" ? !isOpen : wanted && status !== wanted) return false;
+  if (asked.errorCode && errorCode !== asked.errorCode) return false;
   const created = Date.parse(createdAt);
   const isEarly = asked.since && created < Date.parse(asked.since);
   const isLate = asked.until && created >= Date.parse(asked.until);
@@ -145,17 +173,31 @@ function mayMatch({ status, product, brand, createdAt }, asked) {
  * @param {Body} body
  * @param {Query} asked
  */
-function isWithinPage({ createdAt }, { cursor }) {
+function isWithinPage({ createdAt }, { cursor, newer }) {
   const shown = [...rows.values()];
   const [newest, oldest] = [shown.at(0), shown.at(-1)];
   if (!newest || !oldest) return !cursor;
-  if (cursor && createdAt > newest.request.createdAt) return false;
+  if ((cursor || newer) && createdAt > newest.request.createdAt) return false;
   return nextCursor === null || createdAt >= oldest.request.createdAt;
 }
 
+/**
+ * Take the rows away, which are of another question than the one that is asked.
+ * @param {string} text
+ */
+function showNothing(text) {
+  rows.clear();
+  nextCursor = null;
+  const [body] = element("requests", HTMLTableElement).tBodies;
+  setChildren(body, [h("tr", {}, h("td", { class: "placeholder", colspan: 7 }, text))]);
+  setText(element("found"), null);
+  showPageButtons();
+}
+
 /** @param {RequestPage} page */
-function showPage({ requests, nextCursor: next }) {
+function showPage({ requests, nextCursor: next, total }) {
   nextCursor = next;
+  shownQuery = query;
   const before = new Map(rows);
   rows.clear();
   for (const request of requests) {
@@ -164,19 +206,23 @@ function showPage({ requests, nextCursor: next }) {
     const isNewer = shown && shown.request.version > request.version;
     showRow(isNewer ? { ...request, ...shown.request } : request, shown?.element ?? emptyRow(request));
   }
-  const isFiltered = Object.values(query ?? {}).some(Boolean);
+  const isFiltered = query !== null && Object.entries(query).some(([name, value]) => name !== "limit" && value);
   const shown = [...rows.values()].map((row) => row.element);
   const [body] = element("requests", HTMLTableElement).tBodies;
   setChildren(body, shown.length ? shown : [placeholderRow(isFiltered)]);
   const none = isFiltered ? "No request matches" : "No requests yet";
-  setText(element("found"), shown.length ? pageTitle(shown.length) : none);
+  setText(element("found"), shown.length ? pageTitle(shown.length, total) : none);
   showPageButtons();
 }
 
-/** @param {number} number of requests on this page */
-function pageTitle(number) {
-  if (query?.cursor) return counted(number, "older request");
-  return nextCursor === null ? counted(number, "request") : `Newest ${counted(number, "request")}`;
+/**
+ * @param {number} number of requests on this page
+ * @param {number} total of all pages
+ */
+function pageTitle(number, total) {
+  if (number === total) return counted(total, "request");
+  const all = total >= MAX_COUNTED ? `more than ${count(total)}` : count(total);
+  return `${number} of ${all} requests`;
 }
 
 /**
@@ -198,18 +244,19 @@ function clearFilters() {
 /** Offer what there is of other pages; focus on a button that goes is not lost. */
 function showPageButtons() {
   const pages = element("pages");
-  const [isFirst, isLast] = [!query?.cursor, nextCursor === null];
+  const [isFirst, isLast] = [!query?.cursor && !query?.newer, nextCursor === null];
   if (isFirst && isLast && pages.contains(document.activeElement)) element("requests-title").focus();
   pages.hidden = isFirst && isLast;
-  element("newest", HTMLButtonElement).disabled = isFirst;
+  element("newest", HTMLButtonElement).disabled = element("newer", HTMLButtonElement).disabled = isFirst;
   element("older", HTMLButtonElement).disabled = isLast;
 }
 
 /** @param {AdminRequest} request */
-function emptyRow({ requestId, product, brand, createdAt, organizationId, userId, retryOf }) {
+function emptyRow({ requestId, product, brand, createdAt, retryOf, ...request }) {
+  const { organizationId, organizationName, userId, userEmail } = request;
   const name = link({ request: requestId }, foreign(product));
   setAttribute(name, "data-request", requestId);
-  const submitted = h("time", { datetime: createdAt, title: new Date(createdAt).toString() }, dateTime(createdAt));
+  const submitted = h("time", { datetime: createdAt, title: new Date(createdAt).toString() }, ago(createdAt));
   return h(
     "tr",
     {},
@@ -218,20 +265,22 @@ function emptyRow({ requestId, product, brand, createdAt, organizationId, userId
     h("td", {}, submitted),
     h("td"),
     h("td"),
-    h("td", {}, idLink("organizationId", organizationId, "organization")),
-    h("td", {}, idLink("userId", userId, "user")),
+    h("td", {}, idLink("organizationId", organizationId, organizationName, "organization")),
+    h("td", {}, idLink("userId", userId, userEmail, "user")),
   );
 }
 
 /**
  * @param {"organizationId"|"userId"} parameter
  * @param {string} id
+ * @param {string|null} name
  * @param {string} noun
  */
-function idLink(parameter, id, noun) {
-  const anchor = link({ [parameter]: id, cursor: null }, shortId(id));
-  setAttribute(anchor, "title", id);
-  setAttribute(anchor, "aria-label", `${shortId(id)}: only this ${noun}'s requests`);
+function idLink(parameter, id, name, noun) {
+  const anchor = link({ [parameter]: id, cursor: null, newer: null }, name === null ? shortId(id) : foreign(name));
+  setAttribute(anchor, "title", name === null ? id : `${name} (${id})`);
+  setAttribute(anchor, "class", name === null ? null : "name");
+  setAttribute(anchor, "aria-label", `${name ?? shortId(id)}: only this ${noun}'s requests`);
   return anchor;
 }
 
@@ -242,11 +291,37 @@ function idLink(parameter, id, noun) {
  */
 function showRow(request, row) {
   rows.set(request.requestId, { request, element: row });
-  const [, status, , time, cost] = row.cells;
-  const seconds = secondsTaken(request);
+  const [, status, , , cost] = row.cells;
   status.replaceChildren(...statusParts(request));
-  time.textContent = seconds === null ? "" : duration(seconds);
+  showTimes(request, row);
   cost.textContent = request.cost === null ? "" : money(request.cost);
+}
+
+/** Seconds after which a request in processing is stuck; set by the statistics. */
+let stuckAfter = Infinity;
+
+/** @param {number} seconds */
+export function setStuckAfter(seconds) {
+  stuckAfter = seconds;
+  for (const { request, element: row } of rows.values()) showTimes(request, row);
+}
+
+/**
+ * Show what changes by itself: how long ago, for how long, and whether that is too long.
+ * @param {AdminRequest} request
+ * @param {HTMLTableRowElement} row
+ */
+function showTimes(request, row) {
+  const [, , submitted, time] = row.cells;
+  const { status, createdAt } = request;
+  const isOpen = status === "pending" || status === "processing";
+  const elapsed = Math.max(0, (Date.now() - Date.parse(createdAt)) / 1000);
+  const isStuck = status === "processing" && elapsed > stuckAfter;
+  setText(descendant(submitted, "time", HTMLElement), ago(createdAt));
+  time.textContent = duration(isOpen ? Math.round(elapsed) : secondsTaken(request));
+  setAttribute(time, "class", isOpen ? "running" : null);
+  setAttribute(row, "data-stuck", isStuck);
+  setAttribute(time, "title", isStuck ? "Stuck: in processing for too long" : null);
 }
 
 /**

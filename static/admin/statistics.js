@@ -12,11 +12,12 @@ import {
   sentenceCase,
   shortId,
 } from "./format.js";
-import { link } from "./navigation.js";
+import { link, withoutFilters } from "./navigation.js";
+import { setStuckAfter } from "./request-table.js";
 
-/** @import { Alert, Share, Statistics } from "./types.d.ts" */
+/** @import { Alert, Share, Statistics, ViewChanges } from "./types.d.ts" */
 
-/** @typedef {{ name: string, value: string, note: string, isWorrying?: boolean }} Tile */
+/** @typedef {{ name: string, value: string, note: string, isWorrying?: boolean, leadsTo?: ViewChanges }} Tile */
 
 /** Seconds after which a request that was not sent yet is worth a look. */
 const LONG_WAIT_SECONDS = 60;
@@ -26,6 +27,7 @@ const activeAlerts = new Map();
 
 /** @param {Statistics} statistics */
 export function showStatistics(statistics) {
+  setStuckAfter(statistics.stuckAfterSeconds);
   showAlerts(statistics.alerts);
   showTiles(element("now"), tilesOfNow(statistics));
   showTiles(element("numbers"), tilesOfDays(statistics));
@@ -80,12 +82,19 @@ function tilesOfNow({ queue, connections, processes, callbackFailures, dispatchF
   const failed = `${counted(callbackFailures, "callback")}, ${counted(dispatchFailures, "dispatch", "dispatches")}`;
   const isLate = queue.oldestSeconds > LONG_WAIT_SECONDS;
   return [
-    { name: "Waiting", value: count(queue.waiting), note: oldest, isWorrying: isLate },
-    { name: "Sending", value: count(queue.sending), note: "to n8n, or in doubt" },
-    { name: "Processing", value: count(queue.processing), note: "at n8n" },
-    { name: "Stuck", value: count(queue.stuck), note: "in processing for too long", isWorrying: queue.stuck > 0 },
-    { name: "Failures in 24 h", value: count(failures), note: failed, isWorrying: failures > 0 },
-    { name: "Connections", value: count(connections), note: `open, in ${counted(processes, "process", "processes")}` },
+    { name: "Waiting", value: count(queue.waiting), note: oldest, isWorrying: isLate, leadsTo: { status: "pending" } },
+    { name: "Sending", value: count(queue.sending), note: "to n8n, or in doubt", leadsTo: { status: "pending" } },
+    { name: "Processing", value: count(queue.processing), note: "at n8n", leadsTo: { status: "processing" } },
+    {
+      name: "Stuck",
+      value: count(queue.stuck),
+      note: "in processing for too long",
+      isWorrying: queue.stuck > 0,
+      leadsTo: { status: "stuck" },
+    },
+    { name: "Failed calls, 24 h", value: count(failures), note: failed, isWorrying: failures > 0 },
+    // They are counted every few seconds; the dashboard's own is there already.
+    { name: "Connections", value: count(Math.max(connections, isLive() ? 1 : 0)), note: `open, in ${counted(processes, "process", "processes")}` },
   ];
 }
 
@@ -93,12 +102,14 @@ function tilesOfNow({ queue, connections, processes, callbackFailures, dispatchF
  * @param {Statistics} statistics
  * @returns {Tile[]}
  */
-function tilesOfDays({ totals, successRate, seconds }) {
+function tilesOfDays({ days, totals, successRate, seconds }) {
+  const since = new Date(Date.now() - days * 86_400_000).toISOString();
   const mean = seconds.mean == null ? "no picture yet" : `${duration(seconds.mean)} on average`;
   const ended = `${count(totals.completed)} of ${count(totals.completed + totals.failed)} that ended`;
   return [
-    { name: "Success rate", value: percent(successRate), note: ended },
-    { name: "Requests", value: count(totals.requests), note: `${count(totals.failed)} failed` },
+    { name: "Success rate", value: percent(successRate), note: ended, leadsTo: { status: "completed", since } },
+    { name: "Requests", value: count(totals.requests), note: "submitted", leadsTo: { since } },
+    { name: "Failed", value: count(totals.failed), note: "requests", leadsTo: { status: "failed", since } },
     { name: "Cost", value: money(totals.cost), note: "in all" },
     { name: "Median time", value: duration(seconds.p50), note: mean },
     { name: "95th percentile", value: duration(seconds.p95), note: "from submission to picture" },
@@ -110,8 +121,10 @@ function tilesOfDays({ totals, successRate, seconds }) {
  * @param {Tile[]} tiles
  */
 function showTiles(list, tiles) {
-  tiles.forEach(({ name, value, note, isWorrying }, at) => {
-    const tile = list.children[at] ?? list.appendChild(h("div", {}, h("dt", {}, name), h("dd"), h("dd")));
+  tiles.forEach(({ name, value, note, isWorrying, leadsTo }, at) => {
+    const tile = list.children[at] ?? list.appendChild(h("div", {}, h("dt"), h("dd"), h("dd")));
+    const label = leadsTo ? link({ ...withoutFilters(), ...leadsTo }, name) : name;
+    if (tile.children[0].textContent !== name || leadsTo?.since) tile.children[0].replaceChildren(label);
     const [number, remark] = tile.querySelectorAll("dd");
     setText(number, value);
     setText(remark, note);
@@ -120,10 +133,14 @@ function showTiles(list, tiles) {
   });
 }
 
+function isLive() {
+  return element("live").dataset.state === "live";
+}
+
 /** @param {Statistics} statistics */
 function shareTables({ byOrganization, byUser, errors }) {
   const byCode = Object.entries(errors).sort(([, one], [, other]) => other - one);
-  const errorRows = byCode.map(([code, requests]) => row(sentenceCase(code), count(requests)));
+  const errorRows = byCode.map(([code, requests]) => row(link({ ...withoutFilters(), errorCode: code }, sentenceCase(code)), count(requests)));
   return [
     costTable("Costs by organization", "Organization", byOrganization, "organizationId"),
     costTable("Costs by user", "User", byUser, "userId"),
@@ -139,10 +156,10 @@ function shareTables({ byOrganization, byUser, errors }) {
  */
 function costTable(title, noun, shares, parameter) {
   const amounts = alignedMoney(shares.map((share) => share.cost));
-  const rows = shares.map(({ [parameter]: id = "", requests }, at) => {
-    const filter = link({ [parameter]: id, cursor: null }, shortId(id));
-    setAttribute(filter, "title", id);
-    setAttribute(filter, "aria-label", `${shortId(id)}: show the requests of this ${noun.toLowerCase()}`);
+  const rows = shares.map(({ [parameter]: id = "", name, requests }, at) => {
+    const filter = link({ [parameter]: id, cursor: null, newer: null }, name ?? shortId(id));
+    setAttribute(filter, "title", name === null ? id : `${name} (${id})`);
+    setAttribute(filter, "aria-label", `${name ?? shortId(id)}: show the requests of this ${noun.toLowerCase()}`);
     return row(filter, count(requests), amounts[at]);
   });
   return titledTable(title, [noun, "Requests", "Cost"], rows);

@@ -22,12 +22,15 @@ const KINDS = {
   exhausted: "Given up: n8n never took it",
   deadline_passed: "Failed: no result in time",
   failed_by_admin: "Marked as failed by an administrator",
+  canceled: "Canceled",
+  stopped: "Stopped at n8n",
+  not_stopped: "Not stopped at n8n",
   retried: "Submitted again by an administrator",
   delivered: "Seen by a client",
 };
 
-const ERRORS = new Set(["failed", "refused", "exhausted", "deadline_passed", "failed_by_admin"]);
-const DOUBTS = new Set(["send_again", "in_doubt"]);
+const ERRORS = new Set(["failed", "refused", "exhausted", "deadline_passed", "failed_by_admin", "canceled"]);
+const DOUBTS = new Set(["send_again", "in_doubt", "not_stopped"]);
 
 /** @type {Record<string, (value: unknown) => Node|string>} */
 const DETAILS = {
@@ -48,14 +51,16 @@ const DETAILS = {
  * @param {TimelineEvent[]} events
  */
 export function timelineRows(events) {
-  return runsOf(events).map((run) => {
+  return runsOf(events).map((run, number, runs) => {
     const { kind, at, actor, detail } = run.first;
+    const before = runs[number - 1]?.last.at;
+    const since = before === undefined ? "" : `+${duration((Date.parse(at) - Date.parse(before)) / 1000)}`;
     const level = ERRORS.has(kind) ? "error" : DOUBTS.has(kind) ? "doubt" : null;
     const time = h("time", { datetime: at, title: at }, dateTime(at));
     return h(
       "tr",
       { "data-level": level },
-      h("th", { scope: "row" }, time),
+      h("th", { scope: "row" }, time, h("small", {}, since)),
       h("td", {}, KINDS[kind] ?? sentenceCase(kind)),
       h("td", {}, ...(run.count > 1 ? [progressOf(run)] : detailsOf(detail))),
       h("td", {}, actorName(actor)),

@@ -6,6 +6,9 @@ import type { Body, Status } from "../gateway.js";
 export interface AdminRequest extends Body {
   userId: string;
   organizationId: string;
+  /** Where the database has them. */
+  userEmail: string | null;
+  organizationName: string | null;
   executionId: string | null;
   retryOf: string | null;
   attempts: number;
@@ -14,6 +17,8 @@ export interface AdminRequest extends Body {
 export interface RequestPage {
   requests: AdminRequest[];
   nextCursor: string | null;
+  /** With these filters; so many are counted at most. */
+  total: number;
 }
 
 /** Something that happened to a request. */
@@ -51,6 +56,7 @@ export interface Alert {
 export interface Share {
   userId?: string;
   organizationId?: string;
+  name: string | null;
   requests: number;
   cost: string;
 }
@@ -58,6 +64,7 @@ export interface Share {
 export interface Statistics {
   days: number;
   queue: { waiting: number; sending: number; processing: number; stuck: number; oldestSeconds: number };
+  stuckAfterSeconds: number;
   connections: number;
   processes: number;
   callbackFailures: number;
@@ -75,10 +82,10 @@ export interface Statistics {
   byOrganization: Share[];
 }
 
-export type Filter = "status" | "q" | "organizationId" | "userId" | "since" | "until";
+export type Filter = "status" | "q" | "organizationId" | "userId" | "errorCode" | "since" | "until";
 
 /** The parameters of the page's URL that say what is looked at. */
-export type View = Partial<Record<Filter | "days" | "cursor" | "request", string>>;
+export type View = Partial<Record<Filter | "days" | "cursor" | "newer" | "limit" | "request", string>>;
 
 /** Parameters that are to be set; null takes one away. */
 export type ViewChanges = { [Name in keyof View]: string | null };

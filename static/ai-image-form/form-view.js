@@ -10,6 +10,9 @@ import { fill, TEXTS } from "./texts.js";
 /** Longest product or brand in characters, after trimming: the gateway's rule. */
 const MAX_LENGTH = 200;
 
+/** The id of what is wrong with the form as a whole. */
+const ERROR_ID = "form-error";
+
 export class FormView {
   #product;
   #brand;
@@ -28,7 +31,7 @@ export class FormView {
     this.#brand = new Field("brand", textInput({ autocomplete: "organization", enterkeyhint: "send" }));
     this.#organization = new Field("organization", h("select", { part: "input" }));
     this.#fields = [this.#product, this.#brand, this.#organization];
-    this.error = h("p", { part: "error", class: "error", role: "alert", hidden: true });
+    this.error = h("p", { part: "error", class: "error", id: ERROR_ID, role: "alert", hidden: true });
     this.retryAfter = h("span", { "aria-live": "off" }); // heard with the error, not again each minute
     this.notice = h("p", { part: "notice", class: "notice", role: "status", hidden: true });
     this.button = h("button", { part: "button", type: "submit" });
@@ -86,7 +89,9 @@ export class FormView {
     // Not `disabled`: that would throw the keyboard's focus away.
     setAttribute(this.button, "aria-disabled", isSubmitting || retryAfter ? "true" : null);
     setAttribute(this.button, "aria-busy", isSubmitting ? "true" : null);
-    for (const field of this.#fields) field.showError(this.#hasSubmitted ? field.errorIn(texts) : null);
+    // Both empty is one mistake: the sentence above says it, and the fields only show where.
+    const isTold = this.#hasSubmitted && !error && this.#isEmpty();
+    for (const field of this.#fields) field.showError(this.#hasSubmitted ? field.errorIn(texts) : null, isTold);
   }
 
   /** @param {string|null} error */
@@ -143,7 +148,6 @@ class Field {
     setAttribute(input, "id", name);
     setAttribute(input, "name", name);
     setAttribute(input, "aria-required", "true");
-    setAttribute(input, "aria-describedby", `${name}-error ${name}-hint`);
     this.label = h("label", { part: "label", for: name });
     this.hint = h("p", { part: "hint", class: "hint", id: `${name}-hint` });
     this.error = h("p", { part: "field-error", class: "field-error", id: `${name}-error`, hidden: true });
@@ -172,9 +176,13 @@ class Field {
     return isTooLong ? fill(texts.tooLong, { most: MAX_LENGTH, length }) : null;
   }
 
-  /** @param {string|null} error */
-  showError(error) {
-    setText(this.error, error);
+  /**
+   * @param {string|null} error
+   * @param {boolean} isTold whether another sentence says it
+   */
+  showError(error, isTold) {
+    setText(this.error, isTold ? null : error);
+    setAttribute(this.input, "aria-describedby", `${isTold ? ERROR_ID : this.error.id} ${this.hint.id}`);
     setAttribute(this.input, "aria-invalid", error ? "true" : null);
   }
 }

@@ -1,6 +1,6 @@
 // The recent requests side by side: running ones with their progress, pictures, failures. Choosing one shows it.
 import { h, setAttribute, setText } from "./dom.js";
-import { isFinal } from "./requests.js";
+import { isCanceled, isFinal } from "./requests.js";
 import { fill } from "./texts.js";
 
 /** @import { AiImageFormTexts } from "../ai-image-form.d.ts" */
@@ -44,6 +44,7 @@ class Item {
   /** @param {() => void} onChoose */
   constructor(onChoose) {
     this.picture = h("img", { alt: "", loading: "lazy", decoding: "async" });
+    this.picture.addEventListener("error", () => (this.picture.hidden = true)); // its empty square stays
     this.mark = h("span", { class: "mark" });
     this.bar = h("progress", { max: "100", "aria-hidden": "true" });
     this.name = h("span", { class: "name", dir: "auto" });
@@ -65,7 +66,7 @@ class Item {
       pending: texts.recentPending,
       processing: texts.recentRunning,
       completed: "{name}",
-      failed: texts.recentFailed,
+      failed: isCanceled(body) ? texts.recentCanceled : texts.recentFailed,
     };
     const percent = progress ?? 0;
     setAttribute(this.element, "data-status", status);
@@ -73,11 +74,14 @@ class Item {
     setAttribute(this.button, "title", name);
     setAttribute(this.button, "aria-current", isShown ? "true" : null);
     const url = status === "completed" ? publicUrl : null;
-    this.picture.hidden = !url;
-    setAttribute(this.picture, "src", url);
+    if (this.picture.getAttribute("src") !== url) {
+      this.picture.hidden = !url;
+      setAttribute(this.picture, "src", url);
+    }
     const isRunning = !isFinal(body);
     const reached = isRunning && progress !== null ? fill(texts.progress, { percent }) : null;
-    setText(this.mark, status === "failed" ? "!" : reached);
+    setText(this.mark, status === "failed" ? (isCanceled(body) ? "–" : "!") : reached);
+    setAttribute(this.element, "data-canceled", isCanceled(body));
     this.bar.hidden = !isRunning;
     setAttribute(this.bar, "value", progress);
     setText(this.name, product);

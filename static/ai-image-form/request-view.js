@@ -1,7 +1,7 @@
 // One request: how far it is, the picture, or why there is none.
 import { h, setAttribute, setText } from "./dom.js";
 import { downloadUrl, fileName, isDownloadable } from "./download.js";
-import { isFinal } from "./requests.js";
+import { isCanceled, isFinal } from "./requests.js";
 import { fill, TEXTS } from "./texts.js";
 
 /** @import { AiImageFormTexts } from "../ai-image-form.d.ts" */
@@ -12,8 +12,8 @@ export class RequestView {
   #picture = h("img", { part: "image", decoding: "async" });
   #isBroken = false;
 
-  /** @param {{ onAnother: () => void, onRetry: () => void, onEdit: () => void }} listeners */
-  constructor({ onAnother, onRetry, onEdit }) {
+  /** @param {{ onAnother: () => void, onRetry: () => void, onEdit: () => void, onCancel: () => void }} listeners */
+  constructor({ onAnother, onRetry, onEdit, onCancel }) {
     this.heading = h("h2", { part: "heading", id: "request-title", tabindex: "-1" });
     this.intro = h("p", { class: "muted intro" });
     this.bar = h("progress", { part: "progress", max: "100", "aria-labelledby": "request-title" });
@@ -24,15 +24,17 @@ export class RequestView {
     this.notice = h("p", { part: "notice", class: "hint", role: "status", hidden: true });
     this.error = h("p", { part: "error", class: "error", role: "alert", hidden: true });
     this.caption = h("figcaption", { part: "caption" });
-    this.figure = h("figure", { part: "figure" }, this.#picture, this.caption);
+    this.figure = h("figure", { part: "figure" }, this.#picture, this.progress, this.caption);
     this.download = h("a", { part: "button", class: "button", target: "_blank", rel: "noopener" });
     this.retry = h("button", { part: "button", type: "button", onclick: onRetry });
     this.edit = h("button", { part: "button-secondary", class: "secondary", type: "button", onclick: onEdit });
     this.another = h("button", { part: "button-secondary", class: "secondary", type: "button", onclick: onAnother });
-    this.actions = h("div", { class: "actions" }, this.download, this.retry, this.edit, this.another);
+    this.cancel = h("button", { part: "button-secondary", class: "secondary", type: "button" });
+    this.cancel.addEventListener("click", () => this.cancel.getAttribute("aria-disabled") ?? onCancel());
+    this.actions = h("div", { class: "actions" }, this.download, this.retry, this.edit, this.another, this.cancel);
     this.element = h("section", { part: "request", "aria-labelledby": "request-title", hidden: true });
-    const { heading, intro, figure, progress, notice, error, actions } = this;
-    this.element.append(heading, intro, figure, progress, notice, error, actions);
+    const { heading, intro, figure, notice, error, actions } = this;
+    this.element.append(heading, intro, figure, notice, error, actions);
     this.#picture.addEventListener("error", () => {
       this.#isBroken = true;
       setText(this.error, this.#texts.pictureMissing);
@@ -46,20 +48,23 @@ export class RequestView {
    * @param {number} state.elapsed seconds since the submission
    * @param {number|null} state.typical seconds that it usually takes
    * @param {string|null} state.notice what is to be said of the connection
+   * @param {boolean} state.isCanceling
+   * @param {string|null} state.problem why it could not be canceled
    */
-  update({ body, texts, elapsed, typical, notice }) {
+  update({ body, texts, elapsed, typical, notice, isCanceling, problem }) {
     this.#texts = texts;
     const { status, product, brand } = body;
     const isRunning = !isFinal(body);
     const isFailed = status === "failed";
+    const wasCanceled = isCanceled(body);
     const intros = {
       pending: texts.pendingIntro,
       processing: texts.processingIntro,
       completed: texts.completedIntro,
-      failed: texts.failedIntro,
+      failed: wasCanceled ? texts.canceledIntro : texts.failedIntro,
     };
     setAttribute(this.element, "data-status", status);
-    setText(this.heading, texts[status]);
+    setText(this.heading, wasCanceled ? texts.canceled : texts[status]);
     setText(this.intro, fill(intros[status], { product, brand }));
     setAttribute(this.intro, "title", this.intro.textContent); // long names are cut off
     this.progress.hidden = !isRunning;
@@ -68,7 +73,8 @@ export class RequestView {
     setText(this.time, timing(texts, elapsed, typical));
     setText(this.notice, isRunning ? (notice ?? texts.leave) : null);
     this.#showPicture(status === "completed" ? body : null, fill(texts.alt, { product, brand }));
-    setText(this.error, isFailed ? body.errorMessage || texts.failed : this.#isBroken && texts.pictureMissing);
+    const failure = isFailed && !wasCanceled && (body.errorMessage || texts.failed);
+    setText(this.error, failure || (isRunning && problem) || (this.#isBroken && texts.pictureMissing));
     setText(this.caption, fill(texts.alt, { product, brand }));
     this.figure.hidden = isFailed;
     this.caption.hidden = isRunning;
@@ -76,6 +82,8 @@ export class RequestView {
     setText(this.retry, isFailed ? texts.retry : null);
     setText(this.edit, isFailed ? texts.edit : null);
     setText(this.another, isFailed ? null : texts.another);
+    setText(this.cancel, isRunning && body.version > 0 ? (isCanceling ? texts.canceling : texts.cancel) : null);
+    setAttribute(this.cancel, "aria-disabled", isCanceling ? "true" : null);
   }
 
   /**
@@ -106,7 +114,9 @@ export class RequestView {
 function timing(texts, elapsed, typical) {
   const isLate = typical !== null && elapsed > 2 * Math.max(typical, 5);
   const usual = typical === null ? texts.usuallyUnknown : fill(texts.usually, { duration: duration(typical, texts) });
-  return `${duration(elapsed, texts)} · ${isLate ? texts.longer : usual}`;
+  const left = typical === null ? 0 : Math.round(typical - elapsed);
+  const remaining = left > 0 ? ` · ${fill(texts.left, { duration: duration(left, texts) })}` : "";
+  return `${duration(elapsed, texts)} · ${isLate ? texts.longer : usual}${remaining}`;
 }
 
 /**

@@ -9,8 +9,14 @@ const SYNC_AFTER = 2000;
 /** How far this computer's clock may be ahead, in milliseconds, when nothing is known of the gateway's. */
 const UNKNOWN_SKEW = 2000;
 
+/** Close codes of a WebSocket whose credential is no good, or is missing. */
+const UNAUTHORIZED = new Set([4401, 4408]);
+
 /** @param {Body} body */
 export const isFinal = (body) => body.status === "completed" || body.status === "failed";
+
+/** @param {Body} body */
+export const isCanceled = (body) => body.status === "failed" && body.errorCode === "canceled";
 
 export class Requests {
   /** @type {GatewayClient|null} */
@@ -19,6 +25,7 @@ export class Requests {
   #bodies = new Map();
   /** @type {Map<string, () => void>} what ends a subscription, by request id */
   #unsubscribers = new Map();
+  #isFollowing = false;
   #skew = Infinity; // how far this clock is ahead of the gateway's, in milliseconds, at most
   /** @type {{ values: string, key: string }|null} the last submission without a clear answer, and its key */
   #unsettled = null;
@@ -29,7 +36,8 @@ export class Requests {
 
   /**
    * @param {object} listeners
-   * @param {(body: Body) => void} listeners.onChange told of each newer Body
+   * @param {(body: Body, isNew: boolean) => void} listeners.onChange told of each newer Body, and whether its request
+   *   was not known before
    * @param {(body: Body) => void} listeners.onAccepted told once of each submission that was accepted
    * @param {(body: Body) => void} listeners.onFinal told once of each request that came to its end while it was known
    * @param {() => void} listeners.onSignedOut the gateway no longer knows who is asking
@@ -50,7 +58,22 @@ export class Requests {
     for (const body of this.#bodies.values()) this.#watch(body);
   }
 
+  /** Follow whatever the user submits from now on, here or anywhere else. */
+  follow() {
+    const gateway = this.#running();
+    if (this.#isFollowing) return;
+    this.#isFollowing = true;
+    gateway.subscribeMine((body) => this.#apply(body), {
+      onSubscribed: (bodies) => this.#catchUp(bodies),
+      onDisconnected: (code) => {
+        // Whether somebody has to sign in again, only an answer says: the credential may be a fresh one by now.
+        if (UNAUTHORIZED.has(code)) this.load(1).catch((/** @type {unknown} */ error) => this.#unreadable(error));
+      },
+    });
+  }
+
   stop() {
+    this.#isFollowing = false;
     this.#gateway?.close();
     this.#gateway = null;
     this.#unsubscribers.clear();
@@ -95,6 +118,21 @@ export class Requests {
     const gateway = this.#running();
     const body = await gateway.status(requestId);
     if (gateway === this.#gateway) this.#apply(body);
+  }
+
+  /**
+   * Cancel one that runs. What has ended meanwhile is shown as it is.
+   * @param {string} requestId
+   */
+  async cancel(requestId) {
+    const gateway = this.#running();
+    try {
+      const body = await gateway.cancel(requestId);
+      if (gateway === this.#gateway) this.#apply(body);
+    } catch (error) {
+      if (!(error instanceof GatewayError && error.status === 409)) throw error;
+      if (gateway === this.#gateway) await this.find(requestId);
+    }
   }
 
   /**
@@ -173,6 +211,22 @@ export class Requests {
     };
   }
 
+  /**
+   * Take what a snapshot has of the newest requests; its past goes further back than anybody has asked for.
+   * @param {Body[]} bodies
+   */
+  #catchUp(bodies) {
+    const oldest = this.recent().at(-1)?.createdAt ?? "";
+    for (const body of bodies) {
+      if (!isFinal(body) || this.#bodies.has(body.requestId) || body.createdAt > oldest) this.#apply(body);
+    }
+  }
+
+  /** @param {unknown} error */
+  #unreadable(error) {
+    if (error instanceof GatewayError && error.status === 401 && this.#gateway) this.#onSignedOut();
+  }
+
   /** @param {Body} body */
   #apply(body) {
     const known = this.#bodies.get(body.requestId);
@@ -180,7 +234,7 @@ export class Requests {
     this.#bodies.set(body.requestId, body);
     this.#skew = Math.min(this.#skew, Date.now() - Date.parse(body.updatedAt));
     this.#watch(body);
-    this.#onChange(body);
+    this.#onChange(body, known === undefined);
     if (known && !isFinal(known) && isFinal(body)) this.#onFinal(body);
   }
 

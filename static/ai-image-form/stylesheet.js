@@ -135,7 +135,24 @@ figure[data-placeholder]::before, figure img {
   border-radius: var(--radius);
   background: var(--track);
 }
-figure[data-placeholder]::before { content: ""; max-width: calc(0.8 * min(70vh, 40rem)); }
+/* While it is awaited, progress stands inside of it, and what can be done stays in sight below. */
+figure[data-placeholder] { position: relative; }
+figure[data-placeholder]::before {
+  content: "";
+  max-height: min(42vh, 30rem);
+  max-width: calc(0.8 * min(42vh, 30rem));
+  background: linear-gradient(100deg, transparent 30%, color-mix(in srgb, var(--surface) 70%, transparent) 50%, transparent 70%)
+    150% 0 / 200% 100% no-repeat var(--track);
+  animation: shimmer 2.4s ease-in-out infinite;
+}
+@keyframes shimmer { to { background-position: -50% 0; } }
+figure .progress {
+  position: absolute;
+  inset: auto 0 0;
+  width: min(100%, calc(0.8 * min(42vh, 30rem)));
+  margin: 0 auto;
+  padding: 1rem;
+}
 figure img { aspect-ratio: auto 4 / 5; }
 figcaption { color: var(--muted); font-size: 0.875rem; overflow-wrap: anywhere; }
 .recent { display: block; margin-top: 1.25rem; padding-top: 1.25rem; border-top: 1px solid var(--track); }
@@ -172,6 +189,7 @@ ul {
 .thumbnail img { position: absolute; width: 100%; height: 100%; object-fit: cover; }
 .mark { font-size: 0.875rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 [data-status="failed"] .mark { font-size: 1.5rem; color: var(--danger); }
+[data-canceled] .mark { color: var(--muted); }
 .thumbnail progress { position: absolute; inset: auto 0.5rem 0.5rem; width: auto; height: 0.25rem; }
 .name { font-size: 0.75rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; -webkit-line-clamp: 2; }
 .visually-hidden {
@@ -184,7 +202,7 @@ ul {
   white-space: nowrap;
 }
 @media (prefers-reduced-motion: reduce) {
-  * { animation: none !important; transition: none !important; }
+  *, ::before { animation: none !important; transition: none !important; }
   progress:indeterminate { background-position: 50% 0; }
 }
 @media (forced-colors: active) {

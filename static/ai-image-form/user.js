@@ -1,4 +1,5 @@
 // Whom a token names. Only the gateway can verify it; this decides what may stay in sight.
+import { Draft } from "./draft.js";
 import { LastShown } from "./last-shown.js";
 
 export class User {
@@ -12,6 +13,7 @@ export class User {
     const id = token === null ? null : subjectOf(token);
     this.#identity = id ?? token;
     this.lastShown = new LastShown(gatewayUrl, id);
+    this.draft = new Draft(gatewayUrl, id);
   }
 
   /** @param {User} other */

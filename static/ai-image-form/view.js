@@ -18,6 +18,7 @@ import { fill } from "./texts.js";
  * @property {() => void} onAnother
  * @property {() => void} onRetry
  * @property {() => void} onEdit
+ * @property {() => void} onCancel
  * @property {(requestId: string) => void} onChoose
  */
 
@@ -33,6 +34,8 @@ import { fill } from "./texts.js";
  * @property {Body|null} shown the request in the form's place; null for the form
  * @property {number|null} elapsed seconds since the submission of `shown`
  * @property {number|null} typical seconds that a picture usually takes
+ * @property {boolean} isCanceling whether `shown` is being canceled
+ * @property {string|null} cancelProblem why it could not be
  * @property {Body[]} recent newest first
  */
 
@@ -44,9 +47,9 @@ export class View {
   #progress = "";
 
   /** @param {Listeners} listeners */
-  constructor({ onSubmit, onInput, onAnother, onRetry, onEdit, onChoose }) {
+  constructor({ onSubmit, onInput, onAnother, onRetry, onEdit, onCancel, onChoose }) {
     this.form = new FormView({ onSubmit, onInput });
-    this.request = new RequestView({ onAnother, onRetry, onEdit });
+    this.request = new RequestView({ onAnother, onRetry, onEdit, onCancel });
     this.recent = new RecentView(onChoose);
     this.element = h("div", { class: "card", part: "card" });
     this.element.append(this.form.element, this.request.element, this.recent.element, this.#announcement);
@@ -64,7 +67,8 @@ export class View {
       const { elapsed, typical, isReconnecting } = state;
       const reconnecting = isReconnecting ? texts.reconnecting : null;
       const notice = navigator.onLine ? reconnecting : texts.offlineRunning;
-      this.request.update({ body: shown, texts, elapsed: elapsed ?? 0, typical, notice });
+      const { isCanceling, cancelProblem: problem } = state;
+      this.request.update({ body: shown, texts, elapsed: elapsed ?? 0, typical, notice, isCanceling, problem });
       if (!isFinal(shown)) this.#announceProgress(shown, texts);
     }
     this.recent.update({ bodies: state.recent, shown: shown?.requestId ?? null, texts });

@@ -76,6 +76,7 @@ WORDS = (
         "1000",
         "int",
     ),
+    Word("AUTH_USERS", "the table of users, which is Supabase's", "auth.users", "auth_users"),
     Word("= ANY({})", "is one of a list", "= ANY({})", "IN (SELECT value FROM json_each({}))"),
     Word(
         "JSON_OBJECT",

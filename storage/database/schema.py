@@ -4,7 +4,7 @@ from storage.database.base import Database
 from storage.errors import StatementRefused, StorageError
 from storage.queries import reading
 
-VERSION = "0007"
+VERSION = "0008"
 """The newest migration. After 0005 each only adds to what the one before it made, so older code serves a newer
 database too: migrate first, then replace the processes one by one."""
 

@@ -1,6 +1,6 @@
 """The life of a request: the guarded UPDATE of each event, the asset of a completion, and the timeline."""
 
-from storage.lifecycle import Event
+from storage.lifecycle import ERROR_CODES, Event
 from storage.queries.rows import COLUMNS, OPEN, guard
 
 TOKEN_PLACE = "{picture_token}"  # noqa: S105 - a placeholder
@@ -59,7 +59,7 @@ COMPLETE = _complete("(SELECT id FROM asset)")
 COMPLETE_OWING = _complete("NULL")
 """The same, where the library refuses the asset."""
 
-FAIL = {
+FAIL: dict[Event, str] = {
     event: f"""
 UPDATE ai_image_requests
 SET status = 'failed', error_message = :error_message, error_code = :error_code, cost = :cost,
@@ -67,7 +67,8 @@ SET status = 'failed', error_message = :error_message, error_code = :error_code,
     version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
 WHERE id = :id AND {guard(event)}{" AND deadline_at <= NOW()" if event is Event.DEADLINE_PASSED else ""}
 RETURNING {COLUMNS}"""
-    for event in (Event.FAILED, Event.REFUSED, Event.EXHAUSTED, Event.DEADLINE_PASSED, Event.FAILED_BY_ADMIN)
+    for event in ERROR_CODES
+    if event is not Event.CANCELED
 }
 """It has failed, for each reason; the deadline is looked at again, as it may have been moved."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from storage.lifecycle import Status
-from storage.queries.rows import COLUMNS
+from storage.queries.rows import COLUMNS, OPEN
 
 LIST_OF_USER = f"""
 SELECT {COLUMNS} FROM ai_image_requests
@@ -36,18 +36,44 @@ FILTERS = {
     "stuck": STUCK,
     "organization_id": "organization_id = :organization_id",
     "user_id": "user_id = :user_id",
-    "text": "lower(product || ' ' || brand) LIKE lower(:text) ESCAPE '!'",
+    "open": OPEN,
+    "error_code": "error_code = :error_code",
+    "text": """(lower(product || ' ' || brand || ' ' || coalesce(error_message, '') || ' ' || coalesce(error_code, '')
+        || ' ' || CAST(id AS text) || ' ' || coalesce(n8n_execution_id, '') || ' ' || CAST(user_id AS text) || ' '
+        || CAST(organization_id AS text)) LIKE lower(:text) ESCAPE '!'
+        OR user_id = ANY(:users) OR organization_id = ANY(:organizations))""",
     "since": "created_at >= :since",
     "until": "created_at < :until",
 }
 """Each filter that an administrator may combine with others."""
 
 
+def selection(filters: Collection[str]) -> str:
+    """The condition that all of these filters make."""
+    return " AND ".join([FILTERS[name] for name in sorted(filters)] or ["TRUE"])
+
+
+def count_of_everyone(filters: Collection[str]) -> str:
+    """How many there are with these filters, up to `limit`: to count a million takes longer than anybody waits."""
+    found = f"SELECT 1 FROM ai_image_requests WHERE {selection(filters)} LIMIT :limit"
+    return f"SELECT count(*) AS requests FROM ({found}) AS found"
+
+
+def ids_of_everyone(filters: Collection[str], status: str) -> str:
+    """The ids of those with these filters that `status` holds for, oldest first."""
+    conditions = f"{selection(filters)} AND {status}"
+    return f"SELECT id FROM ai_image_requests WHERE {conditions} ORDER BY created_at, id LIMIT :limit"
+
+
+def newer_of_everyone(filters: Collection[str]) -> str:
+    """The page before one that begins at a row, oldest first."""
+    conditions = f"(created_at, id) > (:after, :after_id) AND {selection(filters)}"
+    return f"SELECT {COLUMNS} FROM ai_image_requests WHERE {conditions} ORDER BY created_at, id LIMIT :limit"
+
+
 def list_of_everyone(filters: Collection[str]) -> str:
     """The administrator's list with these of the filters."""
-    conditions = " AND ".join(
-        ["(created_at, id) < (:before, :before_id)"] + [FILTERS[name] for name in sorted(filters)]
-    )
+    conditions = f"(created_at, id) < (:before, :before_id) AND {selection(filters)}"
     return f"SELECT {COLUMNS} FROM ai_image_requests WHERE {conditions} ORDER BY created_at DESC, id DESC LIMIT :limit"
 
 

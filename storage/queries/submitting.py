@@ -39,9 +39,11 @@ SELECT count(*) AS organizations FROM organizations WHERE id IN (SELECT organiza
 INSERT = f"""
 INSERT INTO ai_image_requests (
     id, user_id, organization_id, product, brand, request_metadata, idempotency_key, idempotency_hash, retry_of,
-    picture_token, cost_estimate, created_at, updated_at, dispatch_due_at, deadline_at)
+    picture_token, cost_estimate, created_at, updated_at, dispatch_due_at, deadline_at,
+    cancel_at)
 VALUES (
     :id, :user_id, :organization_id, :product, :brand, :metadata, :idempotency_key, :idempotency_hash, :retry_of,
-    :picture_token, :cost_estimate, NOW(), NOW(), NOW(), AFTER(:deadline))
+    :picture_token, :cost_estimate, NOW(), NOW(), NOW(), AFTER(:deadline),
+    AFTER(:cancel_after))
 RETURNING {COLUMNS}"""
 """The new request, due to be sent at once. A step in a chain, which the event follows."""

@@ -84,6 +84,17 @@ def body(**changes: object) -> dict[str, object]:
     }
 
 
+def usage_of(**changes: object) -> dict[str, object]:
+    """A usage as the gateway would answer it."""
+    return {
+        "limit": {"quota": 10, "remaining": 10, "windowSeconds": 3600, "resetSeconds": 0},
+        "month": {"spent": "0", "reserved": "0"},
+        "organizations": [],
+        "typicalSeconds": None,
+        **changes,
+    }
+
+
 def submissions(page: Page) -> list[Request]:
     """The submissions that the page sends from now on."""
     sent: list[Request] = []

@@ -118,7 +118,7 @@ async def with_an_alert(route: Route) -> None:
     stats = await answer.json()
     alert = {
         "name": "stuck_requests",
-        "summary": "2 request(s) have been in processing for more than 15 minutes.",
+        "summary": "2 requests have been in processing for more than 15 minutes.",
         "count": 3,
         "since": (datetime.now(UTC) - timedelta(minutes=7)).isoformat(),
         "endedAt": None,

@@ -80,6 +80,7 @@ async def test_a_request_of_another_tab_hides_no_refusal(page: Page, demo: str, 
         await route.fulfill(status=429, json=content, headers={"Retry-After": "600"})
 
     await page.clock.install()
+    await page.route_web_socket("**/ws", lambda socket: None)
     await page.route("**/api/ai-requests*", lambda route: route.fulfill(json={"requests": listed, "nextCursor": None}))
     await page.route("**/api/ai-generate", refuse)
     async with page.expect_response("**/api/ai-requests*"):

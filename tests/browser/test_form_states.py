@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, Route, ViewportSize, expect
 
 from tests.browser.accessibility import violations
-from tests.browser.form import DESKTOP, PHONE, answer, body, fill, heading, picture, submissions, submit
+from tests.browser.form import DESKTOP, PHONE, answer, body, fill, heading, picture, submissions, submit, usage_of
 
 NARROW: ViewportSize = {"width": 320, "height": 640}
 
@@ -40,9 +40,10 @@ async def test_mistakes_are_tied_to_their_fields(page: Page, demo: str) -> None:
     await expect(product).to_be_focused()
     await expect(product).to_have_attribute("aria-invalid", "true")
     await expect(product).to_have_accessible_description(
-        "Please enter a product or service. What product or service are you advertising?"
+        "Please fill in both Product and Brand fields What product or service are you advertising?"
     )
     await expect(page.get_by_role("alert")).to_have_text("Please fill in both Product and Brand fields")
+    await expect(page.get_by_text("Please enter a")).to_have_count(0)  # one mistake, said once
     await looks_right(page)
     await brand.fill("x" * 201)
     await expect(page.get_by_role("alert")).to_be_hidden()  # there is no saying “both” of the one that is missing
@@ -60,10 +61,11 @@ async def test_mistakes_are_tied_to_their_fields(page: Page, demo: str) -> None:
 
 async def test_from_the_keyboard_with_the_usual_time(page: Page, demo: str) -> None:
     """Only the keyboard; the running and the completed state; what is spoken on the way."""
-    await answer(page, "/api/usage", 200, {"typicalSeconds": 41.3, "organizations": []})
+    await answer(page, "/api/usage", 200, usage_of(typicalSeconds=41.3))
     await page.emulate_media(reduced_motion="reduce")
     await page.goto(f"{demo}/static/page.css")  # a page of the same origin, without the form
     await page.goto(demo)
+    await page.keyboard.press("Tab")  # the appearance
     await page.keyboard.press("Tab")
     await page.keyboard.type("Slow Tea")
     await page.keyboard.press("Tab")
@@ -72,7 +74,7 @@ async def test_from_the_keyboard_with_the_usual_time(page: Page, demo: str) -> N
     title = heading(page, "Generating your image")
     await expect(title).to_be_visible()
     await expect(title).to_be_focused()
-    await expect(page.get_by_text("usually about 41 s")).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"usually about 41 s · \d+ s left"))).to_be_visible()
     await expect(page.get_by_text("custom image for Slow Tea")).to_have_attribute("title", re.compile("Twinings"))
     bar = page.locator("ai-image-form").get_by_role("progressbar", name="Generating your image")
     await expect(bar).to_be_visible()
@@ -168,7 +170,7 @@ async def test_a_spent_budget_stops_one_organization_only(page: Page, demo: str)
         else:
             await route.fulfill(json=body(status="completed", version=4, publicUrl="/static/icon.svg"))
 
-    usage = {"typicalSeconds": None, "organizations": [{"organizationId": one} for one in (spent, rich)]}
+    usage = usage_of(organizations=[{"organizationId": one} for one in (spent, rich)])
     await answer(page, "/api/usage", 200, usage)
     await page.route("**/api/ai-generate", generate)
     await page.goto(demo)

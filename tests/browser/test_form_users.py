@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from tests.browser.form import answer, body, heading, open_plain, picture, submit
+from tests.browser.form import answer, body, heading, open_plain, picture, submit, usage_of
 
 PAGE = (
     '<!doctype html><html lang="en"><head><title>Shop</title><link rel="icon" href="data:,">'
@@ -42,7 +42,8 @@ async def open_as(page: Page, demo: str, token: str) -> None:
             await route.fulfill(json={"requests": [secret] if mine else [], "nextCursor": None})
 
     await page.route("**/api/ai-requests*", requests)
-    await answer(page, "/api/usage", 200, {"typicalSeconds": None, "organizations": []})
+    await answer(page, "/api/usage", 200, usage_of())
+    await page.route_web_socket("**/ws", lambda socket: None)  # the gateway itself knows none of these tokens
     await open_plain(page, demo, PAGE)
     await page.evaluate(
         """(token) => {
@@ -146,7 +147,7 @@ async def test_an_ended_session_hides_all_and_a_new_one_watches_again(page: Page
     await page.add_init_script("Math.random = () => 0.01")  # pauses are short
     for path in ("ai-requests*", "ai-status/*", "ai-generate"):
         await page.route(f"**/api/{path}", gateway)
-    await answer(page, "/api/usage", 200, {"typicalSeconds": None, "organizations": []})
+    await answer(page, "/api/usage", 200, usage_of())
     await page.route_web_socket("**/ws", closing)
     await open_plain(page, demo)
     boots = page.get_by_role("button", name="Boots – Nike")

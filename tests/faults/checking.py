@@ -56,7 +56,9 @@ async def _until_told(stand: Stand, history: History, clients: list[Client], wit
     async with database(stand.postgres) as opened:
         while time.monotonic() < deadline:
             rows = await opened.all(
-                "SELECT r.id, r.user_id, r.version, r.status, r.updated_at, "
+                "SELECT r.id, r.user_id, r.version, r.status, r.error_code, "
+                "EXISTS (SELECT 1 FROM ai_request_events e WHERE e.request_id = r.id AND e.kind = 'sending') "
+                "AS marked, "
                 "(SELECT count(*) FROM assets a WHERE a.file_url LIKE '%' || CAST(r.id AS text) || '%') AS assets "
                 "FROM ai_image_requests r WHERE r.id = ANY(:ids)",
                 ids=list(history.accepted),
@@ -68,7 +70,15 @@ async def _until_told(stand: Stand, history: History, clients: list[Client], wit
     # Whatever changed after the heal can only be seen after that change.
     history.healed_at = max(history.healed_at, ended_at)
     history.truth = {
-        str(row["id"]): Truth(str(row["id"]), str(row["user_id"]), row["version"], row["status"], row["assets"])
+        str(row["id"]): Truth(
+            str(row["id"]),
+            str(row["user_id"]),
+            row["version"],
+            row["status"],
+            row["assets"],
+            row["error_code"],
+            row["marked"],
+        )
         for row in rows
     }
     newest = {request_id: truth.version for request_id, truth in history.truth.items()}

@@ -27,6 +27,9 @@ class Truth:
     version: int
     status: str
     assets: int
+    error_code: str | None = None
+    marked: bool = True
+    """Whether somebody was allowed to send it."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class History:
         accepted: request id → owner, for every 202.
         watching: client → the requests that it watched to the end.
         sent: request id → how often n8n received it.
+        canceled: requests whose cancellation was answered with 200.
         truth: the database at the end.
         healed_at: when the last fault was over.
     """
@@ -46,6 +50,7 @@ class History:
     accepted: dict[str, str] = field(default_factory=dict)
     watching: dict[str, set[str]] = field(default_factory=dict)
     sent: dict[str, int] = field(default_factory=dict)
+    canceled: set[str] = field(default_factory=set)
     truth: dict[str, Truth] = field(default_factory=dict)
     healed_at: float = 0.0
 
@@ -72,6 +77,7 @@ def judge(history: History, *, within: float) -> list[Violation]:
         *_assets(history),
         *_lost(history),
         *_sent_twice(history),
+        *_canceled(history),
     ]
 
 
@@ -152,6 +158,20 @@ def _sent_twice(history: History) -> list[Violation]:
         for request_id, times in history.sent.items()
         if times > 1
     ]
+
+
+def _canceled(history: History) -> list[Violation]:
+    """A cancellation lasts unless a picture came, and what was canceled before it was sent never is."""
+    found = []
+    for request_id in sorted(history.canceled):
+        truth = history.truth.get(request_id)
+        if truth is None:
+            continue  # reported as lost
+        if truth.status != "completed" and truth.error_code != "canceled":
+            found.append(Violation("canceled", f"{request_id} was canceled and is {truth.status}, {truth.error_code}"))
+        if not truth.marked and history.sent.get(request_id):
+            found.append(Violation("canceled", f"{request_id} was canceled before it was sent, and was sent"))
+    return found
 
 
 def seconds_until_whole(history: History) -> dict[str, float]:

@@ -75,6 +75,16 @@ def sent_twice(history: History) -> None:
     history.sent["r1"] = 2
 
 
+def a_cancellation_that_did_not_last(history: History) -> None:
+    history.canceled.add("r1")
+    history.truth["r1"] = Truth("r1", "ada", 4, "failed", 0, "deadline")
+
+
+def sent_after_its_cancellation(history: History) -> None:
+    history.canceled.add("r1")
+    history.truth["r1"] = Truth("r1", "ada", 4, "failed", 0, "canceled", marked=False)
+
+
 @pytest.mark.parametrize(
     ("fault", "rule"),
     [
@@ -90,6 +100,8 @@ def sent_twice(history: History) -> None:
         (lost, "lost"),
         (never_ended, "lost"),
         (sent_twice, "sent twice"),
+        (a_cancellation_that_did_not_last, "canceled"),
+        (sent_after_its_cancellation, "canceled"),
     ],
 )
 def test_each_fault_is_caught(fault: object, rule: str) -> None:

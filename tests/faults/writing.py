@@ -1,9 +1,11 @@
-"""The writer: submits over HTTP, and plays n8n's part of every request's life, by callbacks that are repeated until
-they are taken."""
+"""The writer: submits over HTTP, cancels some, and plays n8n's part of every request's life, by callbacks that are
+repeated until they are taken."""
 
 import asyncio
 import contextlib
 import random
+from collections.abc import Coroutine
+from typing import Any
 
 import httpx
 from starlette.responses import JSONResponse, Response
@@ -20,6 +22,9 @@ ANSWER_SECONDS = 0.8
 
 FAILURES = 0.2
 """Share of the requests that fail."""
+
+CANCELLATIONS = 0.25
+"""Share of the requests that their users cancel, at some moment of their lives or before."""
 
 SECRET = {"X-Callback-Secret": DEVELOPMENT_SECRETS["ai_callback_secret"]}
 
@@ -53,17 +58,35 @@ class Writer:
                     if answer.status_code == 202:
                         request_id = str(answer.json()["requestId"])
                         self._history.accepted[request_id] = user
+                        if random.random() < CANCELLATIONS:
+                            self._keep(self._cancel(user, request_id))
                         return request_id
                 await asyncio.sleep(0.2)
         return None
 
     async def _received(self, received: Received) -> Response:
         self._history.sent[received.request_id] = self._history.sent.get(received.request_id, 0) + 1
-        task = asyncio.create_task(self._live(received.request_id))
-        self._lives.add(task)
-        task.add_done_callback(self._lives.discard)
+        self._keep(self._live(received.request_id))
         await asyncio.sleep(max(ANSWER_SECONDS, self._quiet_seconds))
         return JSONResponse({"message": "Workflow was started"})
+
+    def _keep(self, life: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(life)
+        self._lives.add(task)
+        task.add_done_callback(self._lives.discard)
+
+    async def _cancel(self, user: str, request_id: str) -> None:
+        await asyncio.sleep(random.choice([0.0, random.uniform(0, STEPS * STEP_SECONDS)]))
+        path = f"/api/ai-requests/{request_id}/cancel"
+        async with httpx.AsyncClient(verify=False, timeout=5) as http:
+            for _ in range(200):
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = await http.post(f"{self._stand.any_url()}{path}", headers=bearer(user))
+                    if answer.status_code == 200:
+                        self._history.canceled.add(request_id)
+                    if answer.status_code < 500:
+                        return
+                await asyncio.sleep(0.2)
 
     async def _live(self, request_id: str) -> None:
         await asyncio.sleep(self._quiet_seconds)

@@ -11,7 +11,7 @@ LEGAL = [
     ("failed", "completed", "completed"),
     *[
         (status, event, "failed")
-        for event in ("failed", "deadline_passed", "failed_by_admin")
+        for event in ("failed", "deadline_passed", "failed_by_admin", "canceled")
         for status in ("pending", "processing")
     ],
     ("pending", "refused", "failed"),

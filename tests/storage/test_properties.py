@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage import dispatch, reads, transitions
+from storage import cancellations, dispatch, reads, transitions
 from storage.database.base import Database
 from storage.database.open import open_database
 from storage.lifecycle import Event, Status, target
@@ -20,7 +20,7 @@ URLS = PublicUrls("https://store.example.com", "https://gateway.example.com")
 
 ACTS = st.one_of(
     st.sampled_from(["accepted", "claim", "mark", "send_again", "in_doubt", "release", "deadline", "admin", "refused"]),
-    st.sampled_from(["exhausted", "failed"]),
+    st.sampled_from(["exhausted", "failed", "canceled"]),
     st.tuples(st.just("progress"), st.one_of(st.none(), st.integers(0, 100))),
     st.tuples(st.just("completed"), st.sampled_from(["a", "b"])),
 )
@@ -31,6 +31,7 @@ FAILURES = {
     "refused": Event.REFUSED,
     "exhausted": Event.EXHAUSTED,
     "failed": Event.FAILED,
+    "canceled": Event.CANCELED,
 }
 
 
@@ -54,13 +55,17 @@ async def act(database: Database, request_id: str, what: object) -> Applied | No
         case "claim":
             await dispatch.claim(database, "worker", 10)
         case "mark":
-            await dispatch.mark_sending(database, request_id, "worker", -1)
+            before = await now(database, request_id)
+            marked = await dispatch.mark_sending(database, request_id, "worker", -1)
+            assert marked is None or before.status is Status.PENDING, "what has ended is never sent"
         case "send_again":
             await dispatch.send_again(database, request_id, "worker", delay=0, reason="refused", unregistered=False)
         case "in_doubt":
             await dispatch.record_in_doubt(database, await now(database, request_id), "worker", "reset")
         case "release":
             await dispatch.release(database, request_id, "worker")
+        case "canceled":
+            return await cancellations.cancel(database, request_id, actor="test")
         case str():
             return await transitions.fail(database, request_id, FAILURES[what], "It broke", actor="test")
     return None
@@ -103,6 +108,8 @@ async def check_life(database: Database, users_table: str, acts: list[object], *
         assert final.status in (Status.FAILED, Status.PROCESSING), "a late refusal does not undo what a callback said"
     else:
         assert not final.status.is_final
+    if final.error_code == "canceled":
+        assert final.cost is None, "its reservation is released"
     assets = await database.all("SELECT id FROM assets WHERE user_id = :user_id", user_id=person.id)
     assert len(assets) == (1 if completed else 0)
 

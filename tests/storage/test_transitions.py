@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from storage import reads, transitions
+from storage import cancellations, reads, transitions
 from storage.database.base import Database, Transaction
 from storage.errors import StatementRefused
 from storage.lifecycle import Event, Status, target
@@ -27,6 +27,8 @@ async def apply(database: Database, request_id: str, event: Event) -> Applied:
         return await transitions.start(database, request_id, event, actor="test", progress=progress)
     if event is Event.COMPLETED:
         return await transitions.complete(database, request_id, PICTURE, URLS, actor="test")
+    if event is Event.CANCELED:
+        return await cancellations.cancel(database, request_id, actor="test")
     return await transitions.fail(database, request_id, event, "It broke", actor="test")
 
 

@@ -19,6 +19,12 @@ _COLOURS = (
     "@media (prefers-color-scheme: dark) { {{ id }} text { fill: #f1f0fa !important } }"
 )
 
+COLOURS = ("#26a686", "#b63580", "#7a6fe0", "#b98012")
+"""Of `STATUSES`, in their order."""
+
+_HATCH = "hatch"
+"""The id of the pattern that failures are filled with."""
+
 _STYLE = Style(
     background="transparent",
     plot_background="transparent",
@@ -26,8 +32,9 @@ _STYLE = Style(
     label_font_size=11,
     major_label_font_size=11,
     opacity="1",
-    # Those of the page's legend, at least 3:1 on its light and its dark surface.
-    colors=("#2f9e6e", "#d6466b", "#6d63d9", "#bd8119"),
+    # Those of the page's legend, at least 3:1 on its light and its dark surface; what ended well and what did not
+    # differ in lightness too, and failures are hatched, for those who do not see red and green apart.
+    colors=COLOURS,
 )
 
 STATUSES = ("completed", "failed", "processing", "pending")
@@ -77,8 +84,23 @@ def _options(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - pygal's options
     }
 
 
+def _hatch(root: Any) -> None:  # noqa: ANN401 - lxml or the standard library
+    """Define the pattern, and fill the bars of the second series with it."""
+    defs = etree.SubElement(root, "defs")
+    lines = {"id": _HATCH, "width": "6", "height": "6", "patternUnits": "userSpaceOnUse"}
+    pattern = etree.SubElement(defs, "pattern", {**lines, "patternTransform": "rotate(45)"})
+    etree.SubElement(pattern, "rect", {"width": "6", "height": "6", "fill": COLOURS[1]})
+    etree.SubElement(pattern, "rect", {"width": "2", "height": "6", "fill": "#ffffff", "fill-opacity": "0.55"})
+    for group in root.iter():
+        if "serie-1" in group.get("class", "").split():
+            for bar in group.iter():
+                if "rect" in bar.get("class", "").split():
+                    bar.set("style", f"fill: url(#{_HATCH})")
+
+
 def _render(chart: Any) -> bytes:  # noqa: ANN401 - pygal has no types
     root = chart.render_tree()
+    _hatch(root)
     for parent in root.iter():
         for script in [child for child in parent if child.tag == "script"]:
             parent.remove(script)

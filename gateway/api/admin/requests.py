@@ -1,6 +1,6 @@
 """`/api/admin/requests`: everyone's requests, and what administrators do to them, recorded with who did it."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.admin.filters import FILTER_PARAMETERS, filters_of
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
     MAYBE_TEXT,
@@ -16,28 +17,27 @@ from gateway.api.documents.schemas import (
     REQUEST_ID,
     TEXT,
     USER,
-    UUID_OR_EMPTY,
     Schema,
     content,
     errors,
     json_body,
     object_of,
-    page_of,
     parameter,
     ref,
     trimmed_text,
 )
 from gateway.api.errors import ApiError, not_found
 from gateway.api.generate import refused_submission
-from gateway.api.history import PAGING, cursor_of, page_asked_for, status_asked_for
+from gateway.api.history import PAGING, cursor_of, page_asked_for
 from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, text_field
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
 from gateway.state import State, state_of
 from gateway.telemetry.logging import log_fields
-from storage import administration, transitions
+from storage import administration, directory, reads, transitions
 from storage.errors import NotRetriable, Refusal
-from storage.lifecycle import Event, Status
+from storage.lifecycle import Event
+from storage.listing import START, Position
 from storage.request import Request as AiRequest
 from storage.request import encode_body
 from storage.times import rfc3339
@@ -53,11 +53,21 @@ _SHOWN: Schema = {
     "properties": {
         "userId": TEXT,
         "organizationId": TEXT,
+        "userEmail": MAYBE_TEXT,
+        "organizationName": MAYBE_TEXT,
         "executionId": MAYBE_TEXT,
         "retryOf": MAYBE_TEXT,
         "attempts": _COUNT,
     },
 }
+MAX_COUNTED = 10_000
+"""So many requests are counted; a total of so many means that there may be more."""
+
+_PAGE = object_of(
+    requests={"type": "array", "items": _SHOWN},
+    nextCursor=MAYBE_TEXT,
+    total={"type": "integer", "description": f"With these filters; {MAX_COUNTED:,} stands for more too."},
+)
 _EVENT = object_of(at=TEXT, version=_COUNT, kind=TEXT, actor=TEXT, detail={"type": "object"})
 _TIMELINE = object_of(
     request=_SHOWN,
@@ -79,23 +89,35 @@ _REASON: Schema = {
     "Everyone's requests, newest first",
     security=USER,
     parameters=[
-        parameter("status", "query", "Only these.", {"enum": [*Status, "stuck", ""]}),
-        parameter("organizationId", "query", "Only this organization's.", UUID_OR_EMPTY),
-        parameter("userId", "query", "Only this user's.", UUID_OR_EMPTY),
-        parameter("q", "query", "Words in product or brand.", trimmed_text(MAX_TEXT, may_be_empty=True)),
-        parameter("since", "query", "Not before this time or day (ISO 8601).", TEXT),
-        parameter("until", "query", "Before this time or day (ISO 8601).", TEXT),
+        *FILTER_PARAMETERS,
+        parameter("newer", "query", "The page before the one that begins at this request.", TEXT),
         *PAGING,
     ],
-    responses=page_of("requests", _SHOWN) | REFUSALS,
+    responses={"200": content(_PAGE, "A page; `nextCursor` is null on the last one."), **REFUSALS}
+    | errors((400, "An unusable parameter.")),
 )
 async def list_requests(request: Request) -> Response:
     """A page of everyone's requests, newest first, by any of the filters together."""
     await admin_of(request)
     state = state_of(request)
     limit, after = page_asked_for(request)
-    page = await administration.requests_of_everyone(state.database, _filters(request, state), after, limit)
-    return json_response({"requests": [_shown(one, state) for one in page.rows], "nextCursor": cursor_of(page.next)})
+    filters = await filters_of(request.query_params, state)
+    database, page = state.database, None
+    if newer := request.query_params.get("newer"):
+        first = parse_id(newer)
+        found = None if first is None else await reads.read(database, first)
+        if found is None:
+            raise ApiError(400, "invalid_parameter", "newer must be a request's id.")
+        page = await administration.newer_of_everyone(database, filters, Position(found.created_at, found.id), limit)
+        after = START  # where there is no whole page before, the first one is meant
+    if page is None:
+        page = await administration.requests_of_everyone(database, filters, after, limit)
+    content = {
+        "requests": await shown_with_names(page.rows, state),
+        "nextCursor": cursor_of(page.next),
+        "total": await administration.count(database, filters, MAX_COUNTED),
+    }
+    return json_response(content)
 
 
 @operation(
@@ -113,7 +135,7 @@ async def one_request(request: Request) -> Response:
     if found is None:
         raise not_found()
     content = {
-        "request": _shown(found.request, state),
+        "request": (await shown_with_names([found.request], state))[0],
         "costEstimate": None if found.cost_estimate is None else f"{found.cost_estimate:f}",
         "sentAt": None if found.sent_at is None else rfc3339(found.sent_at),
         "deadlineAt": None if found.deadline_at is None else rfc3339(found.deadline_at),
@@ -163,11 +185,16 @@ async def retry(request: Request) -> Response:
         raise refused_submission(refusal) from refusal
     if made is None:
         raise not_found()
-    log.info("retried", **log_fields(made), retry_of=request_id, actor=f"admin:{admin.id}")
-    state.announcer.announce(made)
-    state.dispatch_due.set()
+    announce_retry(made, request_id, state, f"admin:{admin.id}")
     headers = {"Location": f"/api/admin/requests/{made.id}"}
     return json_response({"requestId": made.id, "retryOf": request_id, "status": made.status}, 202, headers)
+
+
+def announce_retry(made: AiRequest, retry_of: str, state: State, actor: str) -> None:
+    """Tell everyone of a request that an administrator has submitted."""
+    log.info("retried", **log_fields(made), retry_of=retry_of, actor=actor)
+    state.announcer.announce(made)
+    state.dispatch_due.set()
 
 
 @operation(
@@ -202,39 +229,25 @@ async def fail(request: Request) -> Response:
 # -- what is asked and shown ------------------------------------------------------------------------------------------
 
 
-def _filters(request: Request, state: State) -> dict[str, object]:
-    query = request.query_params
-    filters: dict[str, object] = {}
-    if query.get("status") == "stuck":
-        filters["minus_stuck"] = -state.settings.ai_stuck_after_seconds
-    elif (status := status_asked_for(request)) is not None:
-        filters["status"] = str(status)
-    for name, column in (("organizationId", "organization_id"), ("userId", "user_id")):
-        if text := query.get(name):
-            if (parsed := parse_id(text)) is None:
-                raise ApiError(400, "invalid_parameter", f"{name} must be a UUID.")
-            filters[column] = parsed
-    if text := text_field(query.get("q") or "", "q"):
-        filters["text"] = administration.like(text)
-    for name in ("since", "until"):
-        if text := query.get(name):
-            filters[name] = _moment(text, name)
-    return filters
-
-
-def _moment(text: str, name: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ApiError(400, "invalid_parameter", f"{name} must be a time such as 2026-01-31T12:00:00Z.") from error
-
-
 def _request_id(request: Request) -> str:
     parsed = parse_id(request.path_params["request_id"])
     if parsed is None:
         raise not_found()
     return parsed
+
+
+async def shown_with_names(requests: Sequence[AiRequest], state: State) -> list[dict[str, Any]]:
+    """The requests as administrators see them, with the names of who is behind them."""
+    organization_ids, user_ids = ([getattr(one, name) for one in requests] for name in ("organization_id", "user_id"))
+    names = await directory.names(state.database, organization_ids, user_ids)
+    return [
+        _shown(one, state)
+        | {
+            "organizationName": names.organizations.get(one.organization_id),
+            "userEmail": names.users.get(one.user_id),
+        }
+        for one in requests
+    ]
 
 
 def _shown(request: AiRequest, state: State) -> dict[str, Any]:

@@ -29,10 +29,11 @@ from gateway.api.parsing import admin_of, number_parameter
 from gateway.api.responses import json_response
 from gateway.state import State, state_of
 from gateway.telemetry.incidents import CALLBACK_INCIDENTS, Incident
-from storage import alerts, statistics
+from storage import alerts, directory, statistics
 from storage.database.base import Database
+from storage.directory import Names
 from storage.lifecycle import Status
-from storage.statistics import Span, Statistics
+from storage.statistics import Share, Span, Statistics
 from storage.times import rfc3339
 
 DAYS = 7
@@ -72,9 +73,10 @@ _STATS = object_of(
     errors={"type": "object", "additionalProperties": _COUNT},
     byHour=_list_of(hour=TEXT, **_COUNTS, cost=TEXT),
     byDay=_list_of(day=TEXT, **_COUNTS, cost=TEXT),
-    byUser=_list_of(userId=TEXT, requests=_COUNT, cost=TEXT),
-    byOrganization=_list_of(organizationId=TEXT, requests=_COUNT, cost=TEXT),
+    byUser=_list_of(userId=TEXT, name=MAYBE_TEXT, requests=_COUNT, cost=TEXT),
+    byOrganization=_list_of(organizationId=TEXT, name=MAYBE_TEXT, requests=_COUNT, cost=TEXT),
     queue=object_of(waiting=_COUNT, sending=_COUNT, processing=_COUNT, stuck=_COUNT, oldestSeconds={"type": "number"}),
+    stuckAfterSeconds={"type": "number"},
     connections=_COUNT,
     processes=_COUNT,
     callbackFailures=_COUNT,
@@ -109,8 +111,10 @@ class Numbers:
         await admin_of(request)
         state, days = state_of(request), _days(request)
         found = await self._statistics(state.database, days)
+        organization_ids, user_ids = ([one.id for one in shares] for shares in (found.organizations, found.users))
+        names = await directory.names(state.database, organization_ids, user_ids)
         now = await _now(state)
-        return json_response({"days": days, **_of_the_span(found, days), **now})
+        return json_response({"days": days, **_of_the_span(found, days, names), **now})
 
     @operation(
         "A chart",
@@ -154,6 +158,7 @@ async def _now(state: State) -> dict[str, Any]:
             "stuck": queue.stuck,
             "oldestSeconds": round(queue.oldest_seconds, 1),
         },
+        "stuckAfterSeconds": state.settings.ai_stuck_after_seconds,
         "connections": connections,
         "processes": process_count,
         "callbackFailures": sum(counted.get(str(incident), 0) for incident in CALLBACK_INCIDENTS),
@@ -171,7 +176,7 @@ async def _now(state: State) -> dict[str, Any]:
     }
 
 
-def _of_the_span(found: Statistics, days: int) -> dict[str, Any]:
+def _of_the_span(found: Statistics, days: int, names: Names) -> dict[str, Any]:
     whole = _together(list(found.by_hour.values()))
     return {
         "totals": _entry(whole),
@@ -180,11 +185,15 @@ def _of_the_span(found: Statistics, days: int) -> dict[str, Any]:
         "errors": found.errors,
         "byHour": [{"hour": label, **_entry(span)} for label, span in _hours(found, days)],
         "byDay": [{"day": label, **_entry(span)} for label, span in _days_of(found, days)],
-        "byUser": [{"userId": one.id, "requests": one.requests, "cost": f"{one.cost:f}"} for one in found.users],
+        "byUser": [{"userId": one.id, **_share(one, names.users)} for one in found.users],
         "byOrganization": [
-            {"organizationId": one.id, "requests": one.requests, "cost": f"{one.cost:f}"} for one in found.organizations
+            {"organizationId": one.id, **_share(one, names.organizations)} for one in found.organizations
         ],
     }
+
+
+def _share(one: Share, names: dict[str, str]) -> dict[str, Any]:
+    return {"name": names.get(one.id), "requests": one.requests, "cost": f"{one.cost:f}"}
 
 
 def _drawing(name: str, found: Statistics, days: int, width: int) -> bytes:

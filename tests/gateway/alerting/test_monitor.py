@@ -36,7 +36,7 @@ async def test_a_stuck_request_is_notified_once_and_once_when_it_is_resolved(
     for _ in range(2):
         await observe_and_notify(process)
         assert receiver.notified() == [("stuck_requests", "firing")]
-    assert receiver.messages[0]["text"].startswith("🚨 1 request(s) have been in processing for more than 5 minutes.")
+    assert receiver.messages[0]["text"].startswith("🚨 1 request has been in processing for more than 5 minutes.")
     (alert,) = await alerts.recent_alerts(gateway.state.database, 60, 10)
     assert (alert.name, alert.ended_at) == ("stuck_requests", None)
     metrics = await exposed(gateway)

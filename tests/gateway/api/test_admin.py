@@ -89,10 +89,15 @@ async def test_statistics(gateway: RunningGateway, ada: Person, eve: Person) -> 
         assert sum(entry["requests"] for entry in stats[name]) == 6
         assert stats[name][-1]["completed"] == 4 or sum(entry["completed"] for entry in stats[name][-2:]) == 4
     assert stats["byUser"] == [
-        {"userId": eve.id, "requests": 3, "cost": "1.5"},
-        {"userId": ada.id, "requests": 3, "cost": "0.12"},
+        {"userId": eve.id, "name": None, "requests": 3, "cost": "1.5"},
+        {"userId": ada.id, "name": None, "requests": 3, "cost": "0.12"},
     ]
-    assert stats["byOrganization"][0] == {"organizationId": eve.organizations[0], "requests": 3, "cost": "1.5"}
+    assert stats["byOrganization"][0] == {
+        "organizationId": eve.organizations[0],
+        "name": "Acme",
+        "requests": 3,
+        "cost": "1.5",
+    }
     assert stats["queue"]["processing"] == 1
     assert stats["queue"]["stuck"] == 0
     assert 0 <= stats["seconds"]["p50"] <= stats["seconds"]["p95"] < 15
@@ -124,7 +129,7 @@ async def test_the_dearest_come_first(
     for _ in range(3):
         await ended(gateway, ada, **DONE, cost="9")
     stats = await get(gateway, "stats")
-    assert stats["byUser"] == [{"userId": eve.id, "requests": 1, "cost": "1000"}]
+    assert stats["byUser"] == [{"userId": eve.id, "name": None, "requests": 1, "cost": "1000"}]
     assert stats["byOrganization"][0]["cost"] == "1000"
 
 

@@ -1,0 +1,39 @@
+// Light, dark, or as the system has it: chosen by a button, and kept on this computer.
+import { element } from "./page-elements.js";
+
+const STORAGE_KEY = "gateway-theme";
+
+const NAMES = { system: "◐ Auto", light: "◐ Light", dark: "◐ Dark" };
+
+/** @typedef {keyof typeof NAMES} Theme */
+
+const THEMES = /** @type {Theme[]} */ (Object.keys(NAMES));
+
+const button = element("theme", HTMLButtonElement);
+
+let theme = THEMES.find((one) => one === kept()) ?? "system";
+show();
+button.hidden = false;
+button.addEventListener("click", () => {
+  theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+  try {
+    localStorage.setItem(STORAGE_KEY, theme);
+  } catch {
+    // Then it lasts as long as the page.
+  }
+  show();
+});
+
+function kept() {
+  try {
+    return localStorage.getItem(STORAGE_KEY);
+  } catch {
+    return null;
+  }
+}
+
+function show() {
+  document.documentElement.style.colorScheme = theme === "system" ? "" : theme;
+  button.textContent = NAMES[theme];
+  button.setAttribute("aria-label", `Appearance: ${theme === "system" ? "auto, as the system" : theme}`);
+}
