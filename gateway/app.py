@@ -42,6 +42,7 @@ from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus, prefix_of
 from gateway.realtime.request_reader import RequestReader
 from gateway.realtime.subscriptions import Subscriptions
+from gateway.realtime.supabase import endpoint as supabase
 from gateway.realtime.websocket import endpoint as websocket
 from gateway.server.open_connections import OpenConnections
 from gateway.server.reachable import reachable
@@ -185,7 +186,13 @@ def create_app(settings: Settings, *, worker: bool = True, extra_routes: Sequenc
     sessions = SessionParts(settings, state.authenticator, state.hub, state.subscriptions, state.limits)
     return _application(
         state,
-        WebSockets.of(settings, {websocket.PATH: websocket.WebSocketEndpoint(sessions)}),
+        WebSockets.of(
+            settings,
+            {
+                websocket.PATH: websocket.WebSocketEndpoint(sessions),
+                supabase.PATH: supabase.SupabaseEndpoint(sessions),
+            },
+        ),
         [
             *extra_routes,
             *generate.routes,

@@ -98,7 +98,7 @@ class Authenticator:
             if remembered.user.expires_at + LEEWAY_SECONDS <= time.time():
                 raise InvalidToken("ExpiredSignatureError")
             return remembered.user
-        if token.startswith(_API_KEYS) or token == self._api_key:
+        if self.is_api_key(token):
             raise InvalidToken("an API key, which names no user: sign in, and send the session's access token")
         algorithm, kid = self._header(token.partition(".")[0])
         if algorithm == "HS256":
@@ -118,6 +118,10 @@ class Authenticator:
         if key.algorithm_name != algorithm:
             raise InvalidToken("signed with another algorithm than the key's")
         return self._verify(token, key, algorithm)
+
+    def is_api_key(self, token: str) -> bool:
+        """Whether `token` is no token, but a key that names an application and no user."""
+        return token.startswith(_API_KEYS) or token == self._api_key
 
     def _is_current(self, key: jwt.PyJWK) -> bool:
         """Whether the key is still published, as far as is known."""

@@ -5,6 +5,7 @@ its `Carrier`. Neither starts a task for the other, so an idle client costs its 
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 
 from starlette.datastructures import Headers
@@ -26,6 +27,15 @@ class Upgrade:
     headers: Headers
     host: str
     """The client's address, behind the proxies that are trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRefusal:
+    """Why an upgrade is answered with an error of HTTP."""
+
+    status: HTTPStatus
+    code: str
+    error: str
 
 
 class Carrier(Protocol):
@@ -69,6 +79,9 @@ class Session(Protocol):
 
 class Endpoint(Protocol):
     """A transport's entrance."""
+
+    def refusal(self, upgrade: Upgrade) -> UpgradeRefusal | None:
+        """Why the upgrade is not answered at all; None to answer it and begin a session."""
 
     def open(self, upgrade: Upgrade, carrier: Carrier) -> Session:
         """Begin a session. The upgrade has been answered already, so that a browser sees the code of a close."""

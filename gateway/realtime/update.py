@@ -1,6 +1,8 @@
 """One change of one request, as it travels over the bus and out to the clients."""
 
+from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
@@ -8,6 +10,18 @@ from gateway.realtime.frames import text_frame
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
 from storage.request import Request, encode_body
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """What the row tells its owner and the Body does not; times as exact as the database has them."""
+
+    organization_id: str
+    n8n_execution_id: str | None
+    request_metadata: dict[str, Any]
+    retry_of: str | None
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
 
 
 class Update(msgspec.Struct, frozen=True, dict=True):
@@ -20,12 +34,24 @@ class Update(msgspec.Struct, frozen=True, dict=True):
     body: msgspec.Raw
     at: float = 0.0
     """Unix time in seconds of the change; 0 where it was read for somebody who has only just come."""
+    columns: msgspec.Raw = msgspec.Raw(b"{}")
+    """The `Columns`, for transports that show the row."""
 
     @classmethod
     def of(cls, request: Request, urls: PublicUrls, at: float = 0.0) -> "Update":
         """The update that carries `request` as it is."""
         body = msgspec.Raw(encode_body(request, urls))
-        return cls(request.id, request.user_id, request.version, request.status, body, at)
+        columns = Columns(
+            request.organization_id,
+            request.n8n_execution_id,
+            request.metadata,
+            request.retry_of,
+            request.created_at,
+            request.updated_at,
+            request.completed_at,
+        )
+        encoded = msgspec.Raw(_encoder.encode(columns))
+        return cls(request.id, request.user_id, request.version, request.status, body, at, encoded)
 
     @cached_property
     def is_final(self) -> bool:

@@ -34,7 +34,7 @@ from uvicorn.protocols.utils import is_ssl
 
 from gateway.realtime.connection import ABORT, Upgrade
 from gateway.server.open_connections import OpenConnections
-from gateway.server.upgrade import UpgradeRefused, accepting
+from gateway.server.upgrade import UpgradeRefused, accepting, refused_by_transport
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
 
 log = structlog.get_logger(__name__)
@@ -284,6 +284,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             target = httptools.parse_url(self.url)
             path = (target.path or b"").decode("ascii").removeprefix(self.root_path)
             answer = accepting(self.parser.get_method().decode(), path, headers, websockets.endpoints.keys())
+            upgrade = Upgrade(path, target.query or b"", headers, self._client_host(headers))
+            if (refusal := websockets.endpoints[path].refusal(upgrade)) is not None:
+                raise refused_by_transport(refusal)
         except UpgradeRefused as error:
             self._answer_and_close(error.answer)
             return
@@ -295,7 +298,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]
         protocol = WebSocketProtocol(websockets, self.connections, self.loop)
         self.transport.set_protocol(protocol)
-        protocol.begin(self.transport, Upgrade(path, target.query or b"", headers, self._client_host(headers)), answer)
+        protocol.begin(self.transport, upgrade, answer)
         if rest:
             protocol.data_received(rest)
 

@@ -8,6 +8,8 @@ import msgspec
 from starlette.datastructures import Headers
 from websockets.utils import accept_key
 
+from gateway.realtime.connection import UpgradeRefusal
+
 
 class UpgradeRefused(Exception):
     """The upgrade cannot be accepted; `answer` is the HTTP response that says why."""
@@ -52,6 +54,12 @@ def accepting(method: str, path: str, headers: Headers, paths: Collection[str]) 
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept_key(key).encode()
     )
+
+
+def refused_by_transport(refusal: UpgradeRefusal) -> UpgradeRefused:
+    """What the transport itself does not let in."""
+    status = refusal.status
+    return UpgradeRefused(f"{status.value} {status.phrase}".encode(), refusal.code, refusal.error)
 
 
 def _is_nonce(key: str) -> bool:

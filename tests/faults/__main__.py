@@ -15,7 +15,7 @@ from tests.faults.rolling import roll
 from tests.faults.safeguards import SAFEGUARDS, without
 from tests.faults.stand import standing
 
-TRANSPORTS = ("websocket", "events", "long poll")
+TRANSPORTS = ("websocket", "supabase", "events", "long poll")
 
 
 async def strike(rounds: int) -> int:

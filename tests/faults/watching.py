@@ -15,6 +15,7 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from tests.channels import binding, channel_client
 from tests.faults.history import History, Seen
 from tests.faults.stand import Stand, bearer
 
@@ -25,7 +26,7 @@ class Client:
     """One client of one user on one transport.
 
     Args:
-        watched: the requests to watch; a WebSocket client of the scope `mine` watches all of its user's.
+        watched: the requests to watch; none for a client that watches everything of its user.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Client:
         """Connect, read, and come back, until cancelled."""
         once: dict[str, Callable[[str], Awaitable[None]]] = {
             "websocket": self._websocket,
+            "supabase": self._supabase,
             "events": self._events,
             "long poll": self._long_poll,
         }
@@ -94,6 +96,20 @@ class Client:
                 if message["type"] == "update":
                     self._saw(message["request"])
 
+    async def _supabase(self, url: str) -> None:
+        options: dict[str, Any] = {"open_timeout": 3, "close_timeout": 0.2, "ping_interval": 2, "ping_timeout": 2}
+        async with channel_client(url, **options) as client:
+            config = {"postgres_changes": [binding("*", f"user_id=eq.{self._user}")]}
+            token = bearer(self._user)["Authorization"].removeprefix("Bearer ")
+            await client.push("realtime:mine", "phx_join", {"config": config, "access_token": token})
+            while True:
+                await self.reading.wait()
+                message = await client.receive(None)
+                if message.payload.get("status") == "error":
+                    return  # come again
+                if message.event == "postgres_changes":
+                    self._saw(message.payload["data"]["record"])
+
     async def _events(self, url: str) -> None:
         (request_id,) = self._watched
         headers = bearer(self._user)
@@ -129,6 +145,9 @@ def clients_for(stand: Stand, history: History, requests: dict[str, list[str]]) 
             client = Client(f"ws-{number}-{copy}-{ids[0][:8]}", user, "websocket", stand, history, [])
             client.expect(ids)
             made.append(client)
+        channel = Client(f"channel-{number}-{ids[0][:8]}", user, "supabase", stand, history, [])
+        channel.expect(ids)
+        made.append(channel)
         spy = Client(f"spy-{number}-{ids[0][:8]}", user, "websocket", stand, history, everything)
         spy.expect(ids)
         made.append(spy)

@@ -1,12 +1,13 @@
-"""The AsyncAPI document: the WebSocket, its messages and its close codes."""
+"""The AsyncAPI document: the WebSockets, their messages and their close codes."""
 
 from gateway import __version__
+from gateway.api.documents import supabase_channel
 from gateway.api.documents.schemas import COMMANDS, MESSAGES, Schema, ref, schemas
 from gateway.realtime.close_codes import CloseCode
 
 
 def asyncapi(frame_bytes: int) -> Schema:
-    """The WebSocket and its messages (AsyncAPI 3.0).
+    """The WebSockets and their messages (AsyncAPI 3.0).
 
     Args:
         frame_bytes: the longest frame that a client may send.
@@ -29,7 +30,8 @@ def asyncapi(frame_bytes: int) -> Schema:
             "realtime": {
                 "address": "/ws",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
-            }
+            },
+            "supabase": supabase_channel.channel(),
         },
         "operations": {
             "command": {
@@ -42,9 +44,10 @@ def asyncapi(frame_bytes: int) -> Schema:
                 "channel": {"$ref": "#/channels/realtime"},
                 "messages": [{"$ref": f"#/channels/realtime/messages/{kind.__name__}"} for kind in MESSAGES],
             },
+            **supabase_channel.operations(),
         },
         "components": {
-            "messages": {name: {"name": name, "payload": ref(name)} for name in names},
-            "schemas": schemas(),
+            "messages": {name: {"name": name, "payload": ref(name)} for name in (*names, *supabase_channel.NAMES)},
+            "schemas": {**schemas(), **supabase_channel.schemas()},
         },
     }

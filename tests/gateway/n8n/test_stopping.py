@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
-from gateway.server.processes import bind
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.n8n import stopping
+from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import cancellations
 from tests.conftest import People, Person

@@ -10,6 +10,8 @@ import pytest
 
 from gateway.realtime import event_stream
 from gateway.settings import Settings
+from storage.request import Body as RequestBody
+from tests.channels import binding, channel_client
 from tests.people import People, Person
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
 
@@ -90,7 +92,24 @@ async def by_long_poll(gateway: RunningGateway, user_id: str, request_id: str, s
     yield bodies()
 
 
-@pytest.fixture(params=[by_websocket, by_events, by_long_poll])
+@contextlib.asynccontextmanager
+async def by_supabase(gateway: RunningGateway, user_id: str, request_id: str, seen: int = 0) -> AsyncIterator[Bodies]:
+    async def bodies() -> Bodies:
+        while True:
+            record = (await client.change())["data"]["record"]
+            body = {name: record[name] for name in RequestBody.__struct_encode_fields__}
+            if body["version"] > seen:
+                yield body
+
+    async with channel_client(gateway.url) as client:
+        reply = await client.join("x", [binding("*", f"id=eq.{request_id}")], gateway.token(user_id))
+        if reply.payload["status"] == "error":
+            raise Missing
+        assert (await client.receive()).event == "system"
+        yield bodies()
+
+
+@pytest.fixture(params=[by_websocket, by_supabase, by_events, by_long_poll])
 def watch(request: pytest.FixtureRequest) -> Watch:
     transport: Watch = request.param
     return transport

@@ -174,6 +174,15 @@ async def test_an_upgrade_after_the_last_answer(served: Served) -> None:
         assert served.counted.held == 0, "it counts among the WebSockets now"
 
 
+async def test_a_transport_refuses_before_the_upgrade_is_answered(served: Served) -> None:
+    async with served.peer() as connection:
+        await connection.say(UPGRADE.replace(b"/ws", b"/ws?refuse") % b"")
+        heard = await connection.hear()
+    assert heard.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert b'"code":"too_many_connections"' in heard
+    await served.until_gone()
+
+
 @pytest.mark.parametrize("path", [b"/ws", b"/gateway/ws"])
 async def test_an_upgrade_under_a_prefix(path: bytes) -> None:
     """Whether the proxy in front takes the prefix away or not."""

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from gateway.realtime.close_codes import CloseCode
-from gateway.realtime.connection import Carrier, Upgrade
+from gateway.realtime.connection import Carrier, Upgrade, UpgradeRefusal
 from gateway.realtime.frames import Opcode, close_frame, control_frame, text_frame
 from gateway.server import websocket_protocol
 from gateway.server.keepalive import Keepalive
@@ -92,6 +93,11 @@ class Recording:
 
 class Entrance:
     session: Recording
+
+    def refusal(self, upgrade: Upgrade) -> UpgradeRefusal | None:
+        if upgrade.query == b"refuse":
+            return UpgradeRefusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_connections", "Too many connections.")
+        return None
 
     def open(self, upgrade: Upgrade, carrier: Carrier) -> Recording:
         if upgrade.query == b"raise":

@@ -9,6 +9,7 @@ Start = Callable[[Place], Serving]
 
 LABELS: Mapping[str, str] = {
     "gateway": "gateway",
+    "supabase": "gateway, Supabase's protocol",
     "nchan": "nchan (C)",
     "node-ws": "Node ws + ioredis, by hand",
     "nats": "NATS (Go)",
@@ -21,6 +22,7 @@ LABELS: Mapping[str, str] = {
 
 REALTIME: Mapping[str, Start] = {
     "gateway": gateway.websocket,
+    "supabase": gateway.supabase,
     "nchan": brokers.nchan,
     "node-ws": libraries.node_ws,
     "nats": brokers.nats,

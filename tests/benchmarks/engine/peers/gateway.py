@@ -33,6 +33,19 @@ def websocket(place: Place) -> Serving:
     return _serving(place, client)
 
 
+def supabase(place: Place) -> Serving:
+    """The same over Supabase Realtime's protocol: one channel with all that is theirs."""
+    binding = {"event": "*", "schema": "public", "table": "ai_image_requests"}
+    join = ["1", "1", "realtime:mine", "phx_join", {"config": {"postgres_changes": [binding]}}]
+    client = Client(
+        path="/realtime/v1/websocket?vsn=2.0.0",
+        headers=place.world.tokens,
+        steps=(("text", json.dumps(join).encode()), b"Subscribed to PostgreSQL"),
+        publisher=Publisher("tcp", place.redis_port, publish_update(place.world.identity())),
+    )
+    return _serving(place, client)
+
+
 def http(place: Place) -> Serving:
     """Without connections that stay."""
     return dataclasses.replace(websocket(place), client=None)

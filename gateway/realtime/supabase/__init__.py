@@ -1,0 +1,1 @@
+"""The Supabase Realtime transport: `/realtime/v1/websocket`."""

@@ -1,0 +1,3 @@
+import type { LabelHTMLAttributes } from "react";
+
+export const Label = (props: LabelHTMLAttributes<HTMLLabelElement>) => <label {...props} />;
