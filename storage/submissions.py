@@ -23,6 +23,8 @@ from storage.errors import (
     OrganizationRequired,
     RateLimited,
     Refusal,
+    RowGone,
+    UserGone,
 )
 from storage.events import event_values
 from storage.queries import life, submitting
@@ -84,8 +86,8 @@ async def submit(
     transaction never waits for a lock: whom it cannot lock, and whoever shared it with one that failed, goes alone.
 
     Raises:
-        NoOrganization, OrganizationRequired, NotAMember, IdempotencyConflict, RateLimited, BudgetSpent: nothing was
-            written.
+        UserGone, NoOrganization, OrganizationRequired, NotAMember, IdempotencyConflict, RateLimited, BudgetSpent:
+            nothing was written.
     """
     intake = _Intake(quota, deadline_seconds, pricing)
     try:
@@ -95,11 +97,29 @@ async def submit(
     except Exception:  # noqa: BLE001 - perhaps another's fault; if it is this one's, it comes again
         result = None
     if result is None:
-        (result,) = await database.transaction(lambda tx: intake.take(tx, [submission], wait=True))
+        try:
+            (result,) = await database.transaction(lambda tx: intake.take(tx, [submission], wait=True))
+        except RowGone as gone:
+            raise await _gone(database, submission, gone) from gone
     assert result is not None, "who waits for the locks gets them"  # noqa: S101
     if isinstance(result, Refusal):
         raise result
     return result
+
+
+async def _gone(database: Database, submission: Submission, gone: RowGone) -> Refusal:
+    """The refusal of a submission whose user or organization was deleted, though the members' table has them."""
+    values = {"user_id": submission.user_id, "organization_id": submission.organization_id}
+    if gone.place is None:  # SQLite does not say which
+        row = await database.one(submitting.ORGANIZATIONS, **values)
+        user = row is not None and row["organizations"] > 0
+    else:
+        user = gone.place == "user_id"
+    if user:
+        return UserGone("the user has been deleted")
+    if submission.organization_id is not None:
+        return NotAMember("the organization has been deleted")
+    return NoOrganization("the user's organization has been deleted")
 
 
 async def remaining_quota(database: Database, user_id: str, quota: int) -> tuple[int, int]:

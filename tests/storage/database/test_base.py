@@ -125,18 +125,18 @@ async def test_waiting_for_a_connection_has_an_end(database: Database, monkeypat
 
 async def test_waiters_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_WAITING", 3)
-    go_on = asyncio.Event()
-
-    async def work(tx: Transaction) -> None:
-        await go_on.wait()
-
-    tasks = [asyncio.create_task(database.transaction(work)) for _ in range(64 + 3)]
-    while database._waiting < 3:
+    taken = 0
+    while not database._turns.locked():
+        await database._turns.acquire()
+        taken += 1
+    tasks = [asyncio.create_task(database.one(reading.PING)) for _ in range(3)]
+    while database._turns.waiting() < 3:
         await asyncio.sleep(0)
     with pytest.raises(DatabaseUnavailable, match="wait for the database"):
         await database.one(reading.PING)
-    go_on.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(taken):
+        database._turns.release()
+    assert all(row is not None for row in await asyncio.gather(*tasks))
     assert await database.one(reading.PING) is not None
 
 
