@@ -10,7 +10,7 @@ import math
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from storage.costs import Committed, Pricing, budget_lock, committed_by
@@ -28,11 +28,8 @@ from storage.errors import (
 )
 from storage.events import event_values
 from storage.queries import life, submitting
+from storage.quota import WINDOW, QuotaWindow
 from storage.request import Request
-from storage.times import instant, instant_or_none
-
-WINDOW = timedelta(hours=1)
-"""The rolling window of the rate limit."""
 
 FREE = Pricing()
 
@@ -122,13 +119,6 @@ async def _gone(database: Database, submission: Submission, gone: RowGone) -> Re
     return NoOrganization("the user's organization has been deleted")
 
 
-async def remaining_quota(database: Database, user_id: str, quota: int) -> tuple[int, int]:
-    """What is left of the user's quota in the window, and the seconds until it grows by one."""
-    row = await database.one(submitting.USED, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
-    assert row is not None, "an aggregate returns a row"  # noqa: S101
-    return _Window.of(row).remaining(quota)
-
-
 @dataclass(slots=True)
 class New:
     """A request that keeps every rule and is to be written."""
@@ -172,29 +162,6 @@ async def create(
     return [new.request for new in each if new.request is not None]
 
 
-@dataclass(slots=True)
-class _Window:
-    """A user's rolling window, as this transaction found it and goes on to fill it."""
-
-    used: int
-    oldest: datetime | None
-    now: datetime
-
-    @classmethod
-    def of(cls, row: Row) -> "_Window":
-        return cls(row["used"], instant_or_none(row["oldest"]), instant(row["now"]))
-
-    def remaining(self, quota: int) -> tuple[int, int]:
-        if self.oldest is None:
-            return quota, 0
-        left = self.oldest + WINDOW - self.now
-        return quota - self.used, max(1, math.ceil(left.total_seconds()))
-
-    def add(self) -> None:
-        self.used += 1
-        self.oldest = self.oldest or self.now
-
-
 @dataclass(frozen=True, slots=True)
 class _Accepted:
     """A request that was made before, or one that is to be written, and what its submitter is told."""
@@ -216,7 +183,7 @@ class _Found:
 
     by_key: dict[tuple[str, str], tuple[str, New | Request]]
     """The fingerprint and the request of each user's key."""
-    windows: dict[str, _Window]
+    windows: dict[str, QuotaWindow]
     budgets: dict[str, Committed]
     """Of the organizations whose budget this transaction has locked."""
     new: list[New] = field(default_factory=list)
@@ -252,7 +219,7 @@ class _Intake:
                 for one in mine
             ],
         )
-        windows = {one.user_id: _Window.of(row) for one, row in zip(mine, rules, strict=True)}
+        windows = {one.user_id: QuotaWindow.of(row) for one, row in zip(mine, rules, strict=True)}
         organizations = {str(row["organization_id"]) for row in rules if row["memberships"] == 1}
         found = _Found(by_key, windows, await self._budgets(tx, organizations, wait=wait))
         judged = iter([self._judged(one, row, found) for one, row in zip(mine, rules, strict=True)])

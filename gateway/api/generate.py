@@ -37,7 +37,8 @@ from storage.errors import (
     UserGone,
 )
 from storage.lifecycle import Status
-from storage.submissions import WINDOW, Submission, Submitted, submit
+from storage.quota import WINDOW
+from storage.submissions import Submission, Submitted, submit
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@
 
 A unit of work that writes runs in a shielded task of its own: the write of a caller who has gone away still commits or
 rolls back, and no cancellation meets BEGIN or COMMIT. A read needs neither; it runs in its caller's task and is
-cancelled with it. Either waits at most `limits.ACQUIRE_SECONDS` for its turn.
+cancelled with it. Either waits at most `timeouts.ACQUIRE_SECONDS` for its turn.
 
 `work` must not start tasks (`gather`, `wait_for`, `create_task`) that use `tx`; `asyncio.timeout` is fine. It may run
 more than once: what met a deadlock, a lock timeout or a server that was replaced is tried again.
@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from storage.database import limits
+from storage.database import timeouts
 from storage.database.batches import Batches
 from storage.database.error_kinds import ErrorKind, is_of_settings
 from storage.database.turns import Turns, reserved_of
@@ -135,8 +135,8 @@ class Database(ABC):
             task.exception()  # seen here, so that a unit whose caller has gone is not reported as unhandled
 
     async def _turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        end = asyncio.get_running_loop().time() + limits.ACQUIRE_SECONDS
-        for pause in (*limits.PAUSES_SECONDS, None):
+        end = asyncio.get_running_loop().time() + timeouts.ACQUIRE_SECONDS
+        for pause in (*timeouts.PAUSES_SECONDS, None):
             await self._turns.acquire()
             try:
                 return await work()
@@ -172,7 +172,7 @@ class Database(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._units:
-            await asyncio.wait(set(self._units), timeout=limits.STATEMENT_SECONDS)
+            await asyncio.wait(set(self._units), timeout=timeouts.STATEMENT_SECONDS)
         await self._disconnect()
 
     @abstractmethod

@@ -12,8 +12,8 @@ from asyncpg.exceptions import OutdatedSchemaCacheError
 from storage.database.base import Database, Row, Transaction, Values
 from storage.database.dialect import chained, for_each, to_postgres
 from storage.database.error_kinds import MOVED, ErrorKind, ends_connection, kind_of_sqlstate
-from storage.database.limits import STATEMENT_SECONDS
 from storage.database.postgres_url import CONNECT_SECONDS, read_url
+from storage.database.timeouts import STATEMENT_SECONDS
 from storage.errors import DatabaseUnavailable, RowGone, StatementRefused
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from storage.database import limits
+from storage.database import timeouts
 from storage.errors import DatabaseUnavailable
 
 P = ParamSpec("P")
@@ -57,7 +57,7 @@ class Turns:
         return sum(map(len, self._waiting.values()))
 
     async def acquire(self) -> None:
-        """Wait for a turn, for at most `limits.ACQUIRE_SECONDS`.
+        """Wait for a turn, for at most `timeouts.ACQUIRE_SECONDS`.
 
         Raises:
             DatabaseUnavailable: none became free in time, or too many wait.
@@ -67,12 +67,12 @@ class Turns:
             self._free -= 1
             return
         queue = self._waiting[first]
-        if len(queue) >= limits.MAX_WAITING:
-            raise DatabaseUnavailable(f"more than {limits.MAX_WAITING} operations wait for the database")
+        if len(queue) >= timeouts.MAX_WAITING:
+            raise DatabaseUnavailable(f"more than {timeouts.MAX_WAITING} operations wait for the database")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:
-            async with asyncio.timeout(limits.ACQUIRE_SECONDS):
+            async with asyncio.timeout(timeouts.ACQUIRE_SECONDS):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():  # it came, too late

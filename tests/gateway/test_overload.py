@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.settings import Settings
-from storage.database import limits
+from storage.database import timeouts
 from tests.conftest import People
 from tests.running import eventually, running_gateway
 from tests.servers import Postgres
@@ -20,7 +20,7 @@ async def test_callbacks_are_taken_while_lists_and_submissions_are_shed(
     settings: Settings, postgres: Postgres, users_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before: at three times the capacity 235 of 400 callbacks got 503, like everybody else."""
-    monkeypatch.setattr(limits, "ACQUIRE_SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "ACQUIRE_SECONDS", 0.5)
     url = postgres.url("shared")
     few = settings.model_copy(update={"database_url": SecretStr(f"{url}?max_size=3")})
     async with running_gateway(few) as gateway:

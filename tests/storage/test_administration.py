@@ -11,8 +11,9 @@ from storage.costs import Pricing
 from storage.database.base import Database
 from storage.errors import BudgetSpent, NotRetriable
 from storage.lifecycle import Event, Status
+from storage.quota import remaining_quota
 from storage.request import Request
-from storage.submissions import Submission, remaining_quota, submit
+from storage.submissions import Submission, submit
 from tests.conftest import People, Person
 from tests.storage.test_transitions import PICTURE, URLS
 

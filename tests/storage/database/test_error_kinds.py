@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import asyncpg
 import pytest
 
-from storage.database import limits
+from storage.database import timeouts
 from storage.database.base import Database, Transaction
 from storage.database.error_kinds import ErrorKind, kind_of_sqlite, kind_of_sqlstate
 from storage.database.open import open_database
@@ -91,7 +91,7 @@ async def test_what_is_contended_is_tried_again_and_not_for_ever(
     postgres: Postgres, sqlstate: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before: a deadlock with the deletion of a user made a callback a 500."""
-    monkeypatch.setattr(limits, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(timeouts, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
     async with open_database(postgres.url("migrated")) as database:
         tries = 0
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from storage import dispatch, probes, reads, transitions
-from storage.database import limits
+from storage.database import timeouts
 from storage.database.base import Database, Transaction
 from storage.database.turns import Turns, reserved_of, urgent
 from storage.errors import DatabaseUnavailable
@@ -48,7 +48,7 @@ async def test_the_urgent_ones_come_first() -> None:
 
 
 async def test_a_waiter_that_leaves_takes_no_turn_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ACQUIRE_SECONDS", 0.05)
+    monkeypatch.setattr(timeouts, "ACQUIRE_SECONDS", 0.05)
     for steps in range(6):
         turns = Turns(1, reserved=0)
         await turns.acquire()
@@ -71,8 +71,8 @@ async def test_a_waiter_that_leaves_takes_no_turn_with_it(monkeypatch: pytest.Mo
 
 
 async def test_waiting_has_an_end_and_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ACQUIRE_SECONDS", 0.05)
-    monkeypatch.setattr(limits, "MAX_WAITING", 1)
+    monkeypatch.setattr(timeouts, "ACQUIRE_SECONDS", 0.05)
+    monkeypatch.setattr(timeouts, "MAX_WAITING", 1)
     turns = Turns(1, reserved=0)
     await turns.acquire()
     waiter = asyncio.create_task(turns.acquire())
