@@ -25,6 +25,7 @@ from gateway.api.application import Application
 from gateway.api.cors import cors
 from gateway.api.documents import routes as documents
 from gateway.api.security_headers import SecurityHeaders
+from gateway.asset_writer import AssetWriter
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.auth.tokens import Authenticator
 from gateway.drain import Drain
@@ -140,7 +141,7 @@ async def alerting(state: State, identity: str) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def working(state: State) -> AsyncIterator[None]:
-    """Run the dispatcher, the sweeper and the cancellations."""
+    """Run the dispatcher, the sweeper, the cancellations and the asset writer."""
     settings = state.settings
     dispatcher = Dispatcher(
         settings,
@@ -151,7 +152,7 @@ async def working(state: State) -> AsyncIterator[None]:
         process=state.process,
         due=state.dispatch_due,
     )
-    state.drain.on_begin(dispatcher.claim_no_more)
+    state.drain.on_begin(dispatcher.stop_claiming)
     executions = Executions(settings, state.callback_secrets) if settings.n8n_api_url else None
     sweeper = DeadlineSweeper(
         state.database, state.announcer, settings.ai_deadline_seconds, executions, attempts=settings.n8n_attempts
@@ -161,6 +162,7 @@ async def working(state: State) -> AsyncIterator[None]:
         keep_running(dispatcher.run, "dispatcher"),
         keep_running(sweeper.run, "deadline-sweeper"),
         keep_running(cancellations.run, "cancellations"),
+        keep_running(AssetWriter(state.database).run, "asset-writer"),
     ]
     try:
         yield

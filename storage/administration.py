@@ -8,7 +8,7 @@ from typing import Any
 
 from storage.costs import Pricing, check_budget
 from storage.database.base import Database, Transaction
-from storage.errors import NotRetriable
+from storage.errors import NotRetriable, RowGone
 from storage.events import record
 from storage.lifecycle import Status
 from storage.listing import Page, Position, page_of
@@ -131,7 +131,8 @@ async def retry(
     The user's quota is not checked, as the user did not submit it; the organization's budget is.
 
     Raises:
-        NotRetriable: it has not failed, or an earlier retry of it has not either: a second one would be billed.
+        NotRetriable: it has not failed, or an earlier retry of it has not either: a second one would be billed. Or its
+            user or organization is gone.
         BudgetSpent: the organization's month is over budget.
     """
 
@@ -160,4 +161,7 @@ async def retry(
         await record(tx, failed, "retried", actor, {"requestId": request.id})
         return request
 
-    return await database.transaction(work)
+    try:
+        return await database.transaction(work)
+    except RowGone as gone:
+        raise NotRetriable("owner_gone", "The request's user or organization no longer exists.") from gone

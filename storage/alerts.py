@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from storage.database.base import Database, Transaction
+from storage.database.turns import urgent
 from storage.queries import alerting, reading
 from storage.times import instant, instant_or_none
 
@@ -102,8 +103,9 @@ async def counts(database: Database, window_seconds: float) -> dict[str, int]:
     return {row["name"]: int(row["count"]) for row in rows}
 
 
+@urgent
 async def process_seen(database: Database, name: str, *, connections: int, bus_healthy: bool) -> None:
-    """The process `name` lives."""
+    """The process `name` lives. Urgent: a balancer that took away a busy process would make the others busier."""
     await database.all(alerting.PROCESS_SEEN, name=name, connections=connections, bus_healthy=bus_healthy)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from storage.database.base import Database
+from storage.database.turns import urgent
 from storage.events import change
 from storage.lifecycle import ERROR_CODES, Event, Status
 from storage.queries import canceling
@@ -34,6 +35,7 @@ class Stop:
     """How long ago it was canceled."""
 
 
+@urgent
 async def cancel(database: Database, request_id: str, *, actor: str) -> Applied:
     """Apply `Event.CANCELED`: `CHANGED`, `DUPLICATE` when it was canceled before, `IGNORED` when it ended otherwise."""
     code = ERROR_CODES[Event.CANCELED]
@@ -48,11 +50,13 @@ async def cancel(database: Database, request_id: str, *, actor: str) -> Applied:
     return Applied(Outcome.DUPLICATE if same else Outcome.IGNORED, current)
 
 
+@urgent
 async def due(database: Database, limit: int) -> list[str]:
     """The ids of up to `limit` requests that are to be canceled by themselves now."""
     return [str(row["id"]) for row in await database.all(canceling.DUE, limit=limit)]
 
 
+@urgent
 async def claim_stops(database: Database, limit: int) -> list[Stop]:
     """Up to `limit` canceled requests that n8n is to stop, for `STOP_LEASE_SECONDS`."""
     rows = await database.all(canceling.CLAIM_STOPS, seconds=STOP_LEASE_SECONDS, limit=limit)
@@ -66,11 +70,13 @@ async def claim_stops(database: Database, limit: int) -> list[Stop]:
     return stops
 
 
+@urgent
 async def postpone_stop(database: Database, request_id: str, seconds: float) -> None:
     """Let n8n be asked again in `seconds`."""
     await database.all(canceling.POSTPONE_STOP, id=request_id, seconds=seconds)
 
 
+@urgent
 async def end_stop(database: Database, request_id: str, kind: str, detail: dict[str, object], *, actor: str) -> bool:
     """Record, once, what came of the stopping: `kind` is ``stopped`` or ``not_stopped``; whether it was still open."""
     return await change(database, canceling.END_STOP, kind, actor, detail, id=request_id) is not None

@@ -6,7 +6,11 @@ A crash before the mark lets the lease run out and another process claims the ro
 sent, so nobody sends it again unless n8n itself proved that it did not start.
 """
 
+import contextlib
+
 from storage.database.base import Database, Transaction
+from storage.database.turns import urgent
+from storage.errors import RowGone
 from storage.events import change, record
 from storage.queries import sending
 from storage.request import Request
@@ -19,12 +23,14 @@ IN_DOUBT_SECONDS = 5.0
 """How soon n8n is probed for a request that is in doubt: an execution takes a moment to appear."""
 
 
+@urgent
 async def claim(database: Database, lease: str, limit: int) -> list[Request]:
     """Take up to `limit` due requests under `lease`, a name never used before, for `LEASE_SECONDS`."""
     rows = await database.all(sending.CLAIM, lease=lease, seconds=LEASE_SECONDS, limit=limit)
     return [Request.from_row(row) for row in rows]
 
 
+@urgent
 async def mark_sending(
     database: Database, request_id: str, lease: str, deadline_seconds: float, probe_seconds: float | None = None
 ) -> Request | None:
@@ -40,6 +46,7 @@ async def mark_sending(
     return None if row is None else Request.from_row(row)
 
 
+@urgent
 async def send_again(
     database: Database, request_id: str, lease: str, *, delay: float, reason: str, unregistered: bool
 ) -> Request | None:
@@ -49,6 +56,7 @@ async def send_again(
     return await change(database, sending.SEND_AGAIN, "send_again", lease, detail, **values)
 
 
+@urgent
 async def send_disproved(database: Database, request: Request, *, actor: str) -> Request | None:
     """Let a request in doubt be due again: n8n itself says that it has no execution of it.
 
@@ -60,6 +68,7 @@ async def send_disproved(database: Database, request: Request, *, actor: str) ->
     return await change(database, sending.SEND_DISPROVED, "send_again", actor, reason, **values)
 
 
+@urgent
 async def record_in_doubt(database: Database, request: Request, lease: str, reason: str) -> None:
     """Record that nobody knows whether n8n has it. The mark stays, so it is never sent again.
 
@@ -70,14 +79,17 @@ async def record_in_doubt(database: Database, request: Request, lease: str, reas
         await tx.all(sending.PROBE_SOON, id=request.id, seconds=IN_DOUBT_SECONDS)
         await record(tx, request, "in_doubt", lease, {"reason": reason})
 
-    await database.transaction(work)
+    with contextlib.suppress(RowGone):  # its user was deleted meanwhile, and it with them
+        await database.transaction(work)
 
 
+@urgent
 async def release(database: Database, request_id: str, lease: str) -> None:
     """End the lease at once. The caller knows that nothing was sent under it, whether or not it is marked."""
     await database.all(sending.RELEASE, id=request_id, lease=lease)
 
 
+@urgent
 async def seconds_unregistered(database: Database, request_id: str) -> float:
     """Seconds since n8n first answered that it does not know the webhook, by the database's clock; 0 if it does."""
     row = await database.one(sending.UNREGISTERED_SINCE, id=request_id)

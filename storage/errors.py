@@ -2,9 +2,14 @@
 
 StorageError
  ├── DatabaseUnavailable    the database is away, too slow or too busy: try again later
+ │    ├── DatabaseContended      others held what was needed, at every try
+ │    └── StatementTimeout       a statement took too long; whether it took effect is unknown
+ ├── StatementRefused       the database refuses what was asked, and will again
+ │    └── RowGone                a row that is referred to does not exist any more
  ├── DatabaseBusy           another gateway process already serves this SQLite file
  ├── NotRetriable           an administrator's retry of a request that has not failed
  └── Refusal                the submission breaks a rule; nothing was written
+      ├── UserGone
       ├── NoOrganization
       ├── OrganizationRequired
       ├── NotAMember
@@ -24,12 +29,37 @@ class DatabaseUnavailable(StorageError):
     """The database did not answer in time, refused, or went away in the middle. What was asked may be retried."""
 
 
+class DatabaseContended(DatabaseUnavailable):
+    """A deadlock, a lock timeout or a read-only server, each time it was tried."""
+
+
+class StatementTimeout(DatabaseUnavailable):
+    """A statement took longer than `limits.STATEMENT_SECONDS`: it waits for a lock, or the server answers no more."""
+
+
+class StatementRefused(StorageError):
+    """A constraint, a right, a type or a missing table stands against it; the driver's error is its cause."""
+
+    def __init__(self, reason: str, place: str | None = None) -> None:
+        super().__init__(reason)
+        self.place = place
+        """The column, or else the constraint, as far as the database names one."""
+
+
+class RowGone(StatementRefused):
+    """A foreign key refers to a row that was deleted."""
+
+
 class DatabaseBusy(StorageError):
     """Another process holds the SQLite file; its text says what to do."""
 
 
 class Refusal(StorageError):
     """A submission that breaks a rule. Nothing was written."""
+
+
+class UserGone(Refusal):
+    """The user has been deleted; their token is still good."""
 
 
 class NoOrganization(Refusal):

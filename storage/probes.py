@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from storage.database.base import Database
+from storage.database.turns import urgent
 from storage.events import change
 from storage.queries import sending
 from storage.request import Request
@@ -28,6 +29,7 @@ class Probe:
         return (self.now - self.deadline_at).total_seconds()
 
 
+@urgent
 async def claim_probes(database: Database, limit: int) -> list[Probe]:
     """Up to `limit` requests that are overdue or in doubt, for `LEASE_SECONDS`."""
     rows = await database.all(sending.CLAIM_PROBES, seconds=LEASE_SECONDS, limit=limit)
@@ -43,11 +45,13 @@ async def claim_probes(database: Database, limit: int) -> list[Probe]:
     ]
 
 
+@urgent
 async def postpone_probe(database: Database, request_id: str, seconds: float) -> None:
     """Let the request be probed in `seconds`."""
     await database.all(sending.POSTPONE_PROBE, id=request_id, seconds=seconds)
 
 
+@urgent
 async def extend_deadline(
     database: Database, request_id: str, seconds: float, *, actor: str, execution_id: str
 ) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from storage.database.base import Database
+from storage.database.turns import urgent
 from storage.queries import life, reading
 from storage.request import Request
 from storage.times import instant
@@ -72,12 +73,14 @@ async def changed_since(
     return [Request.from_row(row) for row in rows]
 
 
+@urgent
 async def of_execution(database: Database, execution_id: str) -> str | None:
     """The id of the request that n8n's execution `execution_id` works for."""
     row = await database.one(reading.REQUEST_OF_EXECUTION, execution_id=execution_id)
     return None if row is None else str(row["id"])
 
 
+@urgent
 async def overdue(database: Database, limit: int, *, unsent_only: bool = False) -> list[str]:
     """The ids of unfinished requests whose deadline has passed, oldest first; only those that n8n cannot have, if
     `unsent_only`."""

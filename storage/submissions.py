@@ -10,7 +10,7 @@ import math
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from storage.costs import Committed, Pricing, budget_lock, committed_by
@@ -23,14 +23,13 @@ from storage.errors import (
     OrganizationRequired,
     RateLimited,
     Refusal,
+    RowGone,
+    UserGone,
 )
 from storage.events import event_values
 from storage.queries import life, submitting
+from storage.quota import WINDOW, QuotaWindow
 from storage.request import Request
-from storage.times import instant, instant_or_none
-
-WINDOW = timedelta(hours=1)
-"""The rolling window of the rate limit."""
 
 FREE = Pricing()
 
@@ -84,8 +83,8 @@ async def submit(
     transaction never waits for a lock: whom it cannot lock, and whoever shared it with one that failed, goes alone.
 
     Raises:
-        NoOrganization, OrganizationRequired, NotAMember, IdempotencyConflict, RateLimited, BudgetSpent: nothing was
-            written.
+        UserGone, NoOrganization, OrganizationRequired, NotAMember, IdempotencyConflict, RateLimited, BudgetSpent:
+            nothing was written.
     """
     intake = _Intake(quota, deadline_seconds, pricing)
     try:
@@ -95,18 +94,29 @@ async def submit(
     except Exception:  # noqa: BLE001 - perhaps another's fault; if it is this one's, it comes again
         result = None
     if result is None:
-        (result,) = await database.transaction(lambda tx: intake.take(tx, [submission], wait=True))
+        try:
+            (result,) = await database.transaction(lambda tx: intake.take(tx, [submission], wait=True))
+        except RowGone as gone:
+            raise await _gone(database, submission, gone) from gone
     assert result is not None, "who waits for the locks gets them"  # noqa: S101
     if isinstance(result, Refusal):
         raise result
     return result
 
 
-async def remaining_quota(database: Database, user_id: str, quota: int) -> tuple[int, int]:
-    """What is left of the user's quota in the window, and the seconds until it grows by one."""
-    row = await database.one(submitting.USED, user_id=user_id, quota=quota, minus_window=-WINDOW.total_seconds())
-    assert row is not None, "an aggregate returns a row"  # noqa: S101
-    return _Window.of(row).remaining(quota)
+async def _gone(database: Database, submission: Submission, gone: RowGone) -> Refusal:
+    """The refusal of a submission whose user or organization was deleted, though the members' table has them."""
+    values = {"user_id": submission.user_id, "organization_id": submission.organization_id}
+    if gone.place is None:  # SQLite does not say which
+        row = await database.one(submitting.ORGANIZATIONS, **values)
+        user = row is not None and row["organizations"] > 0
+    else:
+        user = gone.place == "user_id"
+    if user:
+        return UserGone("the user has been deleted")
+    if submission.organization_id is not None:
+        return NotAMember("the organization has been deleted")
+    return NoOrganization("the user's organization has been deleted")
 
 
 @dataclass(slots=True)
@@ -152,29 +162,6 @@ async def create(
     return [new.request for new in each if new.request is not None]
 
 
-@dataclass(slots=True)
-class _Window:
-    """A user's rolling window, as this transaction found it and goes on to fill it."""
-
-    used: int
-    oldest: datetime | None
-    now: datetime
-
-    @classmethod
-    def of(cls, row: Row) -> "_Window":
-        return cls(row["used"], instant_or_none(row["oldest"]), instant(row["now"]))
-
-    def remaining(self, quota: int) -> tuple[int, int]:
-        if self.oldest is None:
-            return quota, 0
-        left = self.oldest + WINDOW - self.now
-        return quota - self.used, max(1, math.ceil(left.total_seconds()))
-
-    def add(self) -> None:
-        self.used += 1
-        self.oldest = self.oldest or self.now
-
-
 @dataclass(frozen=True, slots=True)
 class _Accepted:
     """A request that was made before, or one that is to be written, and what its submitter is told."""
@@ -196,7 +183,7 @@ class _Found:
 
     by_key: dict[tuple[str, str], tuple[str, New | Request]]
     """The fingerprint and the request of each user's key."""
-    windows: dict[str, _Window]
+    windows: dict[str, QuotaWindow]
     budgets: dict[str, Committed]
     """Of the organizations whose budget this transaction has locked."""
     new: list[New] = field(default_factory=list)
@@ -232,7 +219,7 @@ class _Intake:
                 for one in mine
             ],
         )
-        windows = {one.user_id: _Window.of(row) for one, row in zip(mine, rules, strict=True)}
+        windows = {one.user_id: QuotaWindow.of(row) for one, row in zip(mine, rules, strict=True)}
         organizations = {str(row["organization_id"]) for row in rules if row["memberships"] == 1}
         found = _Found(by_key, windows, await self._budgets(tx, organizations, wait=wait))
         judged = iter([self._judged(one, row, found) for one, row in zip(mine, rules, strict=True)])

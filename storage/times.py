@@ -9,8 +9,10 @@ def rfc3339(moment: datetime) -> str:
 
 
 def instant(value: datetime | str) -> datetime:
-    """A time as either database returns it, as an aware datetime."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    """A time as either database returns it, as an aware datetime. Other tools write SQLite's ``CURRENT_TIMESTAMP``,
+    which is UTC and does not say so."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def instant_or_none(value: datetime | str | None) -> datetime | None:

@@ -9,10 +9,13 @@ from decimal import Decimal
 from enum import Enum
 
 from storage.database.base import Database
+from storage.database.turns import urgent
+from storage.errors import DatabaseContended, StatementRefused, StatementTimeout
 from storage.events import change, event_values
 from storage.lifecycle import ERROR_CODES, Event, Status
+from storage.owed_assets import pause_after, reason_of
 from storage.public_urls import PublicUrls
-from storage.queries import life
+from storage.queries import life, owing
 from storage.reads import read
 from storage.request import Request
 
@@ -52,6 +55,7 @@ class Completion:
     cost: Decimal | None = None
 
 
+@urgent
 async def start(
     database: Database,
     request_id: str,
@@ -75,6 +79,7 @@ async def start(
     return Applied(Outcome.IGNORED if too_late else Outcome.DUPLICATE, current)
 
 
+@urgent
 async def complete(
     database: Database,
     request_id: str,
@@ -84,18 +89,28 @@ async def complete(
     actor: str,
     execution_id: str | None = None,
 ) -> Applied:
-    """Apply `Event.COMPLETED`: the request and its asset, or neither."""
+    """Apply `Event.COMPLETED`: the request and its asset, or neither. Where the app's library refuses the asset, the
+    request alone, and the asset is owed."""
     key = completion.storage_key
-    row = await database.chain(
-        {"asset": life.INSERT_ASSET, "changed": life.COMPLETE, "event": life.INSERT_EVENT_OF_CHANGE},
-        id=request_id,
-        storage_key=key,
-        storage_id=completion.storage_id,
-        cost=completion.cost,
-        execution_id=execution_id,
-        file_url=urls.of(key, request_id, life.TOKEN_PLACE),
-        **event_values(Event.COMPLETED, actor, {"key": key, "id": completion.storage_id, "executionId": execution_id}),
-    )
+    detail = {"key": key, "id": completion.storage_id, "executionId": execution_id}
+    values: dict[str, object] = {
+        "id": request_id,
+        "storage_key": key,
+        "storage_id": completion.storage_id,
+        "cost": completion.cost,
+        "execution_id": execution_id,
+        "file_url": urls.of(key, request_id, life.TOKEN_PLACE),
+    }
+    event = life.INSERT_EVENT_OF_CHANGE
+    try:
+        steps = {"asset": life.INSERT_ASSET, "changed": life.COMPLETE, "event": event}
+        row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
+    except (StatementRefused, DatabaseContended, StatementTimeout) as refused:
+        values |= {"reason": reason_of(refused), "pause": pause_after(1)}
+        detail["assetRefused"] = reason_of(refused)
+        # If it was not the library that refused or was locked, this ends the same way.
+        steps = {"changed": life.COMPLETE_OWING, "owed": owing.OWE, "event": event}
+        row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
     if row is not None:
         return Applied(Outcome.CHANGED, Request.from_row(row))
     current = await _current(database, request_id, execution_id)
@@ -105,6 +120,7 @@ async def complete(
     return Applied(Outcome.DUPLICATE if same else Outcome.CONFLICT, current)
 
 
+@urgent
 async def fail(
     database: Database,
     request_id: str,

@@ -1,14 +1,16 @@
 """The demo's PostgreSQL and Valkey, which the tests also kill, freeze and ask."""
 
 import contextlib
+import shutil
 import signal
+import subprocess
 
 import psutil
 
 from gateway.demo import servers
 from gateway.demo.servers import Server, free_port
 
-__all__ = ["Postgres", "Valkey", "free_port"]
+__all__ = ["Postgres", "Standby", "Valkey", "free_port"]
 
 
 class _Harmed(Server):
@@ -57,3 +59,23 @@ class Postgres(_Harmed, servers.Postgres):
         if done.returncode != 0:
             raise RuntimeError(f"{sql}\n{done.stderr}")
         return done.stdout.strip()
+
+    def fence(self) -> None:
+        """Let it take no writes any more, in sessions that are open too."""
+        self.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        self.execute("SELECT pg_reload_conf()")
+
+
+class Standby(Postgres):
+    """A hot standby of another server, until it is promoted."""
+
+    def __init__(self, primary: Postgres) -> None:
+        super().__init__()
+        shutil.rmtree(self.data)
+        program = str(self.programs / "pg_basebackup")
+        command = [program, "-R", "-X", "stream", "-c", "fast", "-D", str(self.data), "-d", primary.url("")]
+        subprocess.run(command, check=True, capture_output=True, **self.options())
+
+    def promote(self) -> None:
+        """Let it take writes."""
+        self.execute("SELECT pg_promote()")

@@ -11,5 +11,5 @@ def refresh_gauges(bus: Bus, hub: Hub, limits: ConnectionLimits, drain: Drain) -
     """Bring them up to date."""
     metrics.BUS_HEALTHY.set(float(bus.healthy))
     metrics.SUBSCRIBERS.set(hub.subscribers)
-    metrics.CONNECTIONS.set(limits.held)
+    metrics.CONNECTIONS.set(limits.open)
     metrics.DRAINING.set(float(drain.begun))

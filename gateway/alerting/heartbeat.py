@@ -77,7 +77,7 @@ class Heartbeat:
         refresh_gauges(self._bus, self._hub, self._limits, self._drain)
         flush_tallies()
         await alerts.process_seen(
-            self._database, self._process, connections=self._limits.held, bus_healthy=self._bus.healthy
+            self._database, self._process, connections=self._limits.open, bus_healthy=self._bus.healthy
         )
         await self._flush()
 
@@ -88,7 +88,7 @@ class Heartbeat:
             await self._flush()
             await alerts.process_gone(self._database, self._process)
         except DatabaseUnavailable as error:
-            log.warning("process_not_signed_off", reason=reason_of(error))
+            log.warning("process_deregister_failed", reason=reason_of(error))
 
     async def _flush(self) -> None:
         await self._flush_incidents()

@@ -9,7 +9,7 @@ from gateway.alerting.database_outage import DATABASE_AWAY, DatabaseOutage
 from gateway.realtime.bus import Bus
 from gateway.telemetry import metrics
 from gateway.telemetry.logging import reason_of
-from storage import alerts, statistics
+from storage import alerts, owed_assets, statistics
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
 
@@ -25,6 +25,7 @@ BUS_AWAY_SECONDS = 10.0
 
 BUS_AWAY = "bus_away"
 STUCK_REQUESTS = "stuck_requests"
+ASSETS_REFUSED = "assets_refused"
 
 
 class AlertMonitor:
@@ -58,6 +59,7 @@ class AlertMonitor:
         try:
             await self._evaluate_bus()
             await self._evaluate_queue()
+            await self._evaluate_library()
             await alerts.resolve_alerts(self._database)
             recent = await alerts.recent_alerts(self._database, 0.0, 100)
         except DatabaseUnavailable as error:
@@ -87,6 +89,15 @@ class AlertMonitor:
             minutes = round(self._stuck_after_seconds / 60, 1)
             requests = "1 request has" if queue.stuck == 1 else f"{queue.stuck} requests have"
             await self._raise(STUCK_REQUESTS, f"{requests} been in processing for more than {minutes:g} minutes.")
+
+    async def _evaluate_library(self) -> None:
+        owed = await owed_assets.outstanding(self._database)
+        if owed is not None:
+            await self._raise(
+                ASSETS_REFUSED,
+                f"The assets table has refused {owed.count} picture(s) of completed requests ({owed.reason}). "
+                "They are tried again; `gateway check` says what the table asks for.",
+            )
 
     async def _raise(self, name: str, summary: str) -> None:
         await alerts.raise_alert(self._database, name, summary, resolve_seconds=CONDITION_RESOLVE_SECONDS)

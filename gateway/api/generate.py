@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import USER, Schema, content, errors, json_body, parameter, ref, trimmed_text
-from gateway.api.errors import ApiError
+from gateway.api.errors import ApiError, unauthorized
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
 from gateway.api.parsing import MAX_BODY, MAX_TEXT, read_json_object, text_field, user_of
 from gateway.api.responses import json_response
@@ -34,9 +34,11 @@ from storage.errors import (
     OrganizationRequired,
     RateLimited,
     Refusal,
+    UserGone,
 )
 from storage.lifecycle import Status
-from storage.submissions import WINDOW, Submission, Submitted, submit
+from storage.quota import WINDOW
+from storage.submissions import Submission, Submitted, submit
 
 log = structlog.get_logger(__name__)
 
@@ -251,6 +253,8 @@ async def submit_for(state: State, user: User, submission: Submission) -> Submit
 def refused_submission(refusal: Refusal) -> ApiError:
     """What a client is told of a submission that breaks a rule."""
     match refusal:
+        case UserGone():
+            return unauthorized()
         case NoOrganization():
             return ApiError(400, "no_organization", "No organization found for user")
         case OrganizationRequired():

@@ -33,8 +33,8 @@ from storage import costs, listing
 from storage.database.base import Database
 from storage.lifecycle import Status
 from storage.listing import START, Position
+from storage.quota import WINDOW, remaining_quota
 from storage.request import encode_body
-from storage.submissions import WINDOW, remaining_quota
 from storage.times import rfc3339
 
 PAGE = 20

@@ -36,7 +36,7 @@ POLL_SECONDS = 0.5
 ALERTING_ATTEMPTS = 3
 """From this attempt on, an n8n that could not be reached is a trouble and no restart."""
 
-SLACK_SECONDS = 30.0
+GRACE_SECONDS = 30.0
 """How much later than the longest sending n8n is asked about a request whose sender has recorded nothing."""
 
 RECORD_SECONDS = 5.0
@@ -112,7 +112,7 @@ class Dispatcher:
         self._sending.discard(task)
         self._due.set()  # a place has become free
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("dispatch_broke", task=task.get_name(), exc_info=error)
+            log.error("dispatch_task_failed", task=task.get_name(), exc_info=error)
 
     async def _until_due(self) -> None:
         try:
@@ -122,7 +122,7 @@ class Dispatcher:
             pass
         self._due.clear()
 
-    def claim_no_more(self) -> None:
+    def stop_claiming(self) -> None:
         """Begin to stop; what is being sent goes on."""
         self._stopping = True
         self._due.set()
@@ -133,7 +133,7 @@ class Dispatcher:
         A POST that is still out then is cut: it is in doubt. What is known by then is recorded within `RECORD_SECONDS`;
         a row whose verdict could not be written stays marked.
         """
-        self.claim_no_more()
+        self.stop_claiming()
         self._recorder.hurry()
         await self._idle.wait()  # what a last claim took is released by its task
         if self._sending:
@@ -176,7 +176,7 @@ class Dispatcher:
 
     async def _mark(self, claimed: Request, lease: str) -> Request | None:
         settings = self._settings
-        ask = settings.n8n_timeout_seconds + SLACK_SECONDS if settings.n8n_api_url else None
+        ask = settings.n8n_timeout_seconds + GRACE_SECONDS if settings.n8n_api_url else None
         return await dispatch.mark_sending(self._database, claimed.id, lease, settings.ai_deadline_seconds, ask)
 
     async def _post(self, request: Request) -> Answer:

@@ -24,7 +24,7 @@ from storage.errors import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 1.0
+DRAIN_POLL_SECONDS = 1.0
 """How often the database is asked for what is to be canceled or stopped."""
 
 BATCH = 100
@@ -70,7 +70,7 @@ class Cancellations:
                 log.warning("cancellations_failed", reason=reason_of(error))
                 found = 0
             if found < full:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(DRAIN_POLL_SECONDS)
 
     async def cancel_due(self) -> int:
         """Cancel what was submitted with a `Cancel-After` that has passed; how many were found."""

@@ -65,7 +65,7 @@ class Webhook:
         except httpx.HTTPError as error:
             return Answer(Verdict.IN_DOUBT, f"the connection to n8n was lost ({type(error).__name__})")
         except Exception as error:
-            log.exception("dispatch_broke")
+            log.exception("dispatch_task_failed")
             return Answer(Verdict.IN_DOUBT, f"the sending broke ({type(error).__name__})")
 
     async def _send(self, post: httpx.Request) -> Answer:

@@ -30,26 +30,26 @@ class ConnectionLimits:
         self._in_total = in_total
         self._users: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
-        self.held = 0
+        self.open = 0
         """How many connections this process holds."""
 
-    def take_address(self, host: str) -> None:
+    def acquire_address(self, host: str) -> None:
         """Count one connection from `host`, until `release_address`.
 
         Raises:
             TooManyConnections: nothing was counted.
         """
-        if self.held >= self._in_total:
+        if self.open >= self._in_total:
             raise TooManyConnections("process")
         _take(self._addresses, network_of(host), self._per_address, "address")
-        self.held += 1
+        self.open += 1
 
     def release_address(self, host: str) -> None:
-        """Undo `take_address`."""
+        """Undo `acquire_address`."""
         _release(self._addresses, network_of(host))
-        self.held -= 1
+        self.open -= 1
 
-    def take_user(self, user_id: str) -> None:
+    def acquire_user(self, user_id: str) -> None:
         """Count one connection of the user, until `release_user`.
 
         Raises:
@@ -58,7 +58,7 @@ class ConnectionLimits:
         _take(self._users, user_id, self._per_user, "user")
 
     def release_user(self, user_id: str) -> None:
-        """Undo `take_user`."""
+        """Undo `acquire_user`."""
         _release(self._users, user_id)
 
     @contextlib.contextmanager
@@ -68,9 +68,9 @@ class ConnectionLimits:
         Raises:
             TooManyConnections: nothing was counted.
         """
-        self.take_address(host)
+        self.acquire_address(host)
         try:
-            self.take_user(user_id)
+            self.acquire_user(user_id)
         except TooManyConnections:
             self.release_address(host)
             raise

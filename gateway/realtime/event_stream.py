@@ -102,7 +102,7 @@ class EventStream:
 
     async def _write_update(self, send: Send, update: Update) -> None:
         # In a block of its own, strict clients would take it for an empty event.
-        await self._write(send, self._preface + update.event)
+        await self._write(send, self._preface + update.rendered("event", _event))
         self._preface = b""
         self._record_delivery(update)
 
@@ -112,3 +112,7 @@ class EventStream:
     async def _send(self, send: Send, message: Message) -> None:
         async with asyncio.timeout(self._stall_seconds):
             await send(message)
+
+
+def _event(update: Update) -> bytes:
+    return b"id: %d\nevent: update\ndata: %b\n\n" % (update.version, bytes(update.body))

@@ -38,7 +38,7 @@ PREFIX = "ai-image-gateway:"
 """Before every channel and key; the database's identity follows, as Redis may serve several environments, and pub/sub
 ignores the number in its URL."""
 CANARY_SECONDS = 1.0
-DEAF_SECONDS = 3.0
+CANARY_TIMEOUT_SECONDS = 3.0
 """Longest silence of the canary before the receiver is rebuilt."""
 
 LATE_SECONDS = 0.5
@@ -89,8 +89,8 @@ class RedisBus(Bus):
         self._receiver: RedisLink | None = None
         self._canary = b""
         self._all_wanted = b""
-        self._heard = float("-inf")
-        self._deaf_at = 0.0
+        self._canary_at = float("-inf")
+        self._canary_deadline = 0.0
         """When a receiver that has heard nothing is given up."""
         self._topics: dict[bytes, asyncio.Future[None]] = {}
         """The channels that are wanted; the future is done when messages arrive for sure."""
@@ -105,7 +105,7 @@ class RedisBus(Bus):
 
     @property
     def healthy(self) -> bool:
-        return time.monotonic() - self._heard < DEAF_SECONDS
+        return time.monotonic() - self._canary_at < CANARY_TIMEOUT_SECONDS
 
     async def start(self, database: str, listener: Listener) -> None:
         self.listener = listener
@@ -138,7 +138,7 @@ class RedisBus(Bus):
             await asyncio.sleep(CANARY_SECONDS)
             if time.monotonic() - due > LATE_SECONDS:
                 continue  # this process was late itself: what has come meanwhile is yet to be read
-            if self._receiver is not None and time.monotonic() > self._deaf_at:
+            if self._receiver is not None and time.monotonic() > self._canary_deadline:
                 self._receiver.abort()
             self._publisher.drop_if_silent()
 
@@ -230,7 +230,7 @@ class RedisBus(Bus):
         channels = [*self._topics, self._all_wanted, self._canary]  # the canary's comes last: it confirms them all
         self._sent = set(channels)
         self._unconfirmed = dict.fromkeys(channels, 1)
-        self._deaf_at = time.monotonic() + DEAF_SECONDS
+        self._canary_deadline = time.monotonic() + CANARY_TIMEOUT_SECONDS
         link.write([packed(b"SUBSCRIBE", *channels)])
         self._receiver = link
 
@@ -249,8 +249,8 @@ class RedisBus(Bus):
         assert isinstance(channel, bytes), "what pub/sub pushes names its channel"  # noqa: S101
         if kind == b"message":
             if channel == self._canary:
-                self._heard = time.monotonic()
-                self._deaf_at = self._heard + DEAF_SECONDS
+                self._canary_at = time.monotonic()
+                self._canary_deadline = self._canary_at + CANARY_TIMEOUT_SECONDS
                 self._live.set()
             elif channel == self._all_wanted:
                 self._publisher.want_all()

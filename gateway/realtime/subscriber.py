@@ -30,7 +30,7 @@ class Subscriber(ABC):
         accepting: whether an update can be delivered at this moment; what comes while it cannot is held.
     """
 
-    __slots__ = ("_held", "_seen", "accepting", "all", "ids", "mine", "transport", "user_id")
+    __slots__ = ("_pending", "_seen", "accepting", "all", "ids", "mine", "transport", "user_id")
 
     def __init__(self, user_id: str, transport: str) -> None:
         self.user_id = user_id
@@ -40,7 +40,7 @@ class Subscriber(ABC):
         self.all = False
         self.accepting = False
         self._seen: dict[str, int] = {}
-        self._held: dict[str, Update] | None = None
+        self._pending: dict[str, Update] | None = None
 
     @abstractmethod
     def deliver(self, update: Update) -> None:
@@ -50,7 +50,7 @@ class Subscriber(ABC):
     def leave_within(self, seconds: float) -> None:
         """Ask the client to be elsewhere after `seconds`: this process stops."""
 
-    def on_held(self) -> None:  # noqa: B027 - most transports look at what is held by themselves
+    def on_pending(self) -> None:  # noqa: B027 - most transports look at what is held by themselves
         """Called when an update is held."""
 
     def wants(self, update: Update) -> bool:
@@ -68,15 +68,15 @@ class Subscriber(ABC):
             self.mark_seen(request_id, update.version)
             self.deliver(update)
             return True
-        if self._held is None:
-            self._held = {}
-        held = self._held.get(request_id)
+        if self._pending is None:
+            self._pending = {}
+        held = self._pending.get(request_id)
         if held is not None:
             if update.version <= held.version:
                 return False
             _COALESCED.n += 1
-        self._held[request_id] = update
-        self.on_held()
+        self._pending[request_id] = update
+        self.on_pending()
         return False
 
     def mark_seen(self, request_id: str, version: int) -> None:
@@ -86,22 +86,26 @@ class Subscriber(ABC):
         seen[request_id] = version
         if len(seen) > MAX_SEEN:
             del seen[next(iter(seen))]
-        if self._held is not None and (held := self._held.get(request_id)) is not None and held.version <= version:
-            del self._held[request_id]
+        if (
+            self._pending is not None
+            and (held := self._pending.get(request_id)) is not None
+            and held.version <= version
+        ):
+            del self._pending[request_id]
 
     def forget(self, request_id: str) -> None:
         """The client holds a version that the database never had: whatever comes is newer."""
         self._seen.pop(request_id, None)
 
-    def take_held(self) -> Iterator[Update]:
+    def take_pending(self) -> Iterator[Update]:
         """What was held and is still wanted, oldest first; each is counted as seen when it is taken."""
-        while self._held:
-            request_id = next(iter(self._held))
-            update = self._held.pop(request_id)
+        while self._pending:
+            request_id = next(iter(self._pending))
+            update = self._pending.pop(request_id)
             if self.wants(update):  # it may have been unsubscribed meanwhile
                 self.mark_seen(request_id, update.version)
                 yield update
-        self._held = None
+        self._pending = None
 
     def add_ids(self, ids: set[str]) -> None:
         """Subscribe to these requests too."""
@@ -135,7 +139,7 @@ class Inbox(Subscriber):
         """Nothing comes here: an inbox holds everything until it is taken."""
         raise AssertionError("an inbox is never accepting")
 
-    def on_held(self) -> None:
+    def on_pending(self) -> None:
         self._ready.set()
 
     def leave_within(self, seconds: float) -> None:
@@ -144,7 +148,7 @@ class Inbox(Subscriber):
 
     def take(self) -> Update | None:
         """The next update to send, oldest first; None when nothing is held."""
-        return next(self.take_held(), None)
+        return next(self.take_pending(), None)
 
     def wake(self) -> None:
         """Let `ready` return."""

@@ -1,12 +1,12 @@
 """One change of one request, as it travels over the bus and out to the clients."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from gateway.realtime.frames import text_frame
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
 from storage.request import Request, encode_body
@@ -58,15 +58,18 @@ class Update(msgspec.Struct, frozen=True, dict=True):
         """Whether nothing more is expected of the request."""
         return self.status.is_final
 
-    @cached_property
-    def frame(self) -> bytes:
-        """The message of `/ws` as a WebSocket frame, made once for all connections."""
-        return text_frame(b'{"type":"update","request":%b}' % bytes(self.body))
+    def rendered(self, form: str, render: Callable[["Update"], bytes]) -> bytes:
+        """What a transport sends of the update, made once for all its clients.
 
-    @cached_property
-    def event(self) -> bytes:
-        """The Server-Sent Event, made once for all streams."""
-        return b"id: %d\nevent: update\ndata: %b\n\n" % (self.version, bytes(self.body))
+        Args:
+            form: the form's name, one for each `render`.
+            render: makes the bytes.
+        """
+        made: dict[str, bytes] = self.__dict__
+        content = made.get(form)
+        if content is None:
+            content = made[form] = render(self)
+        return content
 
 
 _encoder = msgspec.json.Encoder()

@@ -24,14 +24,13 @@ async def reachable(database: Database) -> AsyncIterator[None]:
     Raises:
         StorageError: it is there, and cannot be used.
     """
-    away: tuple[type[Exception], ...] = (DatabaseUnavailable, *database.unavailable_errors)
     async with contextlib.AsyncExitStack() as stack:
         while True:
             try:
                 await stack.enter_async_context(database)
                 await check_schema(database)
                 break
-            except away as error:
+            except DatabaseUnavailable as error:
                 log.warning("waiting_for_database", reason=reason_of(error))
                 await stack.aclose()
                 await asyncio.sleep(WAIT_SECONDS)

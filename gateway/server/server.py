@@ -28,7 +28,7 @@ KEEP_ALIVE_SECONDS = 75
 """How long an idle connection is kept for the next request: longer than a proxy keeps it (60 seconds for most), or the
 proxy would sometimes send one just as it is closed, and answer 502."""
 
-LOOK_SECONDS = 0.05
+DRAIN_POLL_SECONDS = 0.05
 """How often a process looks whether it should stop while it starts, and whether everyone has left while it stops."""
 
 BEAT_SECONDS = 1.0
@@ -73,7 +73,7 @@ class GatewayServer(uvicorn.Server):
         """Start, however long the application takes; a signal ends that too."""
         starting = asyncio.create_task(self._start(sockets))
         while not starting.done() and not self.should_exit:
-            await asyncio.wait({starting}, timeout=LOOK_SECONDS)
+            await asyncio.wait({starting}, timeout=DRAIN_POLL_SECONDS)
         if not starting.done():
             starting.cancel()  # its application is cancelled with the loop
             with contextlib.suppress(asyncio.CancelledError):
@@ -100,7 +100,7 @@ class GatewayServer(uvicorn.Server):
             deadline = time.monotonic() + state.drain.seconds + DRAIN_PATIENCE_SECONDS
             # A signal handler sets force_exit, so there is no event to wait for.
             while state.hub.subscribers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(DRAIN_POLL_SECONDS)
         # uvicorn would cancel what is still at work, and each would leave a traceback; a client that left does not.
         dropping = asyncio.get_running_loop().call_later(CLOSING_SECONDS - 1, self._drop_everyone)
         try:

@@ -32,7 +32,7 @@ WORKER_SECONDS = 30.0
 MAX_PAUSE_SECONDS = 30.0
 """Longest pause before a worker that fails again and again is started once more; the first is one second."""
 
-LOOK_SECONDS = 0.2
+DRAIN_POLL_SECONDS = 0.2
 """How often the supervisor looks whether there is something to do that nothing woke it for."""
 
 _STOP = ("SIGTERM", "SIGINT")
@@ -139,7 +139,7 @@ class Supervisor:
 
     def _look(self) -> None:
         """Wait for something to happen, and see to whoever has ended."""
-        wait([wake for worker in (*self._workers, *self._leaving) for wake in worker.wakes], LOOK_SECONDS)
+        wait([wake for worker in (*self._workers, *self._leaving) for wake in worker.wakes], DRAIN_POLL_SECONDS)
         for worker in tuple(self._workers):
             if not worker.look():
                 self._workers.remove(worker)

@@ -6,20 +6,24 @@
 
 A unit of work that writes runs in a shielded task of its own: the write of a caller who has gone away still commits or
 rolls back, and no cancellation meets BEGIN or COMMIT. A read needs neither; it runs in its caller's task and is
-cancelled with it. Either waits at most `limits.ACQUIRE_SECONDS` for its turn.
+cancelled with it. Either waits at most `timeouts.ACQUIRE_SECONDS` for its turn.
 
-`work` must not start tasks (`gather`, `wait_for`, `create_task`) that use `tx`; `asyncio.timeout` is fine.
+`work` must not start tasks (`gather`, `wait_for`, `create_task`) that use `tx`; `asyncio.timeout` is fine. It may run
+more than once: what met a deadlock, a lock timeout or a server that was replaced is tried again.
 """
 
 import asyncio
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from storage.database import limits
+from storage.database import timeouts
 from storage.database.batches import Batches
-from storage.errors import DatabaseUnavailable
+from storage.database.error_kinds import ErrorKind, is_of_settings
+from storage.database.turns import Turns, reserved_of
+from storage.errors import DatabaseContended, DatabaseUnavailable, StatementRefused, StatementTimeout, StorageError
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
@@ -72,8 +76,7 @@ class Database(ABC):
     """A connected database; use as an async context manager."""
 
     def __init__(self, connections: int) -> None:
-        self._turns = asyncio.Semaphore(connections)
-        self._waiting = 0
+        self._turns = Turns(connections, reserved=reserved_of(connections))
         self._units: set[asyncio.Task[Any]] = set()
         self._batches: dict[object, Batches[Any, Any]] = {}
 
@@ -83,6 +86,7 @@ class Database(ABC):
         Raises:
             DatabaseUnavailable: no connection in time, or the database went away. Whether a commit that was
                 under way took effect is then unknown.
+            StatementRefused: the database refuses a statement, and will again.
         """
         return await self._shielded(self._turn(lambda: self._in_transaction(work)))
 
@@ -131,42 +135,53 @@ class Database(ABC):
             task.exception()  # seen here, so that a unit whose caller has gone is not reported as unhandled
 
     async def _turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        if self._turns.locked():
-            await self._wait_for_turn()
-        else:
-            await self._turns.acquire()  # at once
-        try:
-            return await work()
-        except self.unavailable_errors as error:
-            raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
-        finally:
-            self._turns.release()
-
-    async def _wait_for_turn(self) -> None:
-        if self._waiting >= limits.MAX_WAITING:
-            raise DatabaseUnavailable(f"more than {limits.MAX_WAITING} operations wait for the database")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(limits.ACQUIRE_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            raise DatabaseUnavailable("no database connection became free in time") from error
-        finally:
-            self._waiting -= 1
+        end = asyncio.get_running_loop().time() + timeouts.ACQUIRE_SECONDS
+        for pause in (*timeouts.PAUSES_SECONDS, None):
+            await self._turns.acquire()
+            try:
+                return await work()
+            except StorageError:
+                raise
+            except Exception as error:
+                kind = self._kind_of(error)
+                if kind is None:
+                    raise  # the work's own
+                if kind is ErrorKind.PERMANENT:
+                    raise self._refusal(error) from error
+                if isinstance(error, TimeoutError):
+                    raise StatementTimeout(_sentence(error)) from error
+                if kind is ErrorKind.PASSING:
+                    raise DatabaseUnavailable(_sentence(error)) from error
+                if pause is None or asyncio.get_running_loop().time() > end:
+                    raise DatabaseContended(_sentence(error)) from error
+            finally:
+                self._turns.release()
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads those that met each other
+        raise AssertionError("the last try returns or raises")
 
     async def __aenter__(self) -> Self:
-        await self._connect()
+        try:
+            await self._connect()
+        except Exception as error:
+            if self._kind_of(error) in (ErrorKind.PASSING, ErrorKind.CONTENDED) and not is_of_settings(error):
+                raise DatabaseUnavailable(_sentence(error)) from error
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._units:
-            await asyncio.wait(set(self._units), timeout=limits.STATEMENT_SECONDS)
+            await asyncio.wait(set(self._units), timeout=timeouts.STATEMENT_SECONDS)
         await self._disconnect()
 
-    unavailable_errors: tuple[type[Exception], ...]
-    """What the driver raises when the database is away."""
+    @abstractmethod
+    def _kind_of(self, error: Exception) -> ErrorKind | None:
+        """What `error` means; None when it is not the driver's."""
+
+    @abstractmethod
+    def _refusal(self, error: Exception) -> StatementRefused:
+        """The driver's permanent `error`, as callers see it."""
 
     @abstractmethod
     async def place(self) -> str:
@@ -192,3 +207,7 @@ class Database(ABC):
 
     @abstractmethod
     async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None: ...
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from storage.database import limits
+from storage.database import timeouts
 from storage.errors import DatabaseUnavailable
 
 MOST = 100
@@ -33,8 +33,8 @@ class Batches(Generic[I, R]):
         Raises:
             DatabaseUnavailable: too many wait, or the database went away; whether it was done may be unknown.
         """
-        if len(self._waiting) >= limits.MAX_WAITING:
-            raise DatabaseUnavailable(f"more than {limits.MAX_WAITING} operations wait for the database")
+        if len(self._waiting) >= timeouts.MAX_WAITING:
+            raise DatabaseUnavailable(f"more than {timeouts.MAX_WAITING} operations wait for the database")
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:
@@ -46,7 +46,7 @@ class Batches(Generic[I, R]):
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-                timer = loop.call_later(limits.ACQUIRE_SECONDS, self._refuse, "the database did not answer in time")
+                timer = loop.call_later(timeouts.ACQUIRE_SECONDS, self._refuse, "the database did not answer in time")
                 try:
                     results = await self._run([item for item, _ in batch])
                 except Exception as error:  # noqa: BLE001 - each caller gets it

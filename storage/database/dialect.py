@@ -66,6 +66,16 @@ WORDS = (
         "group_concat({}, ' ')",
         "costs.amount_of",
     ),
+    Word(
+        "NAME_LENGTH",
+        "how many characters the app's column `assets.name` takes; more than enough where it is not bounded",
+        """(
+        SELECT coalesce(nullif(CASE typtype WHEN 'd' THEN typtypmod ELSE atttypmod END, -1) - 4, 1000)
+        FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+        WHERE attrelid = to_regclass('assets') AND attname = 'name')""",  # a varchar's modifier is its length and 4
+        "1000",
+        "int",
+    ),
     Word("AUTH_USERS", "the table of users, which is Supabase's", "auth.users", "auth_users"),
     Word("= ANY({})", "is one of a list", "= ANY({})", "IN (SELECT value FROM json_each({}))"),
     Word(

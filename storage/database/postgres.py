@@ -2,20 +2,30 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import asyncpg
+from asyncpg.exceptions import OutdatedSchemaCacheError
 
 from storage.database.base import Database, Row, Transaction, Values
 from storage.database.dialect import chained, for_each, to_postgres
-from storage.database.limits import STATEMENT_SECONDS
+from storage.database.error_kinds import MOVED, ErrorKind, ends_connection, kind_of_sqlstate
 from storage.database.postgres_url import CONNECT_SECONDS, read_url
+from storage.database.timeouts import STATEMENT_SECONDS
+from storage.errors import DatabaseUnavailable, RowGone, StatementRefused
 
 T = TypeVar("T")
 
 IDLE_SECONDS = 60.0
 """How long a connection may lie unused before it goes back to the pool, which closes it some minutes later."""
+
+REPLACE_SECONDS = 1.0
+"""Least time between two replacements of all connections."""
+
+_REFERRING = re.compile(r"\((\w+)\)=")
+"""The column in a foreign key's detail, ``Key (user_id)=(…) is not present in table "users".``, in any language."""
 
 TRY_LOCKS = """
 SELECT name FROM unnest(CAST(:names AS text[])) AS name
@@ -75,24 +85,38 @@ class PostgresDatabase(Database):
     and COMMIT, and costs as much as a statement.)
     """
 
-    unavailable_errors = (
-        OSError,  # refused, reset; TimeoutError is one of these
-        asyncpg.PostgresConnectionError,
-        asyncpg.InterfaceError,  # "connection is closed", "… has been released"
-        asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled by the administrator
-        asyncpg.InsufficientResourcesError,  # too many connections, disk full
-        asyncpg.ReadOnlySQLTransactionError,  # a failover left us on the replica
-    )
-
     def __init__(self, url: str) -> None:
         self._url = read_url(url)
         super().__init__(connections=self._url.sizes["max_size"])
         self._idle: list[tuple[asyncpg.pool.PoolConnectionProxy, float]] = []
+        self._generation = 0
+        """Of the connections that are kept: one of an earlier generation speaks to a server that was replaced."""
+        self._replaced_at = float("-inf")
+
+    def _kind_of(self, error: Exception) -> ErrorKind | None:
+        match error:
+            case asyncpg.InvalidCachedStatementError() | OutdatedSchemaCacheError():
+                return ErrorKind.CONTENDED  # a migration under our feet; the driver has forgotten the statement now
+            case asyncpg.PostgresError():
+                return kind_of_sqlstate(error.sqlstate)
+            case asyncpg.InterfaceError() if isinstance(error, ValueError):
+                return ErrorKind.PERMANENT  # a value that cannot be sent
+            case asyncpg.InterfaceError() | asyncpg.InternalClientError() | OSError():
+                return ErrorKind.PASSING  # "connection is closed", "unexpected message"; TimeoutError is an OSError
+        return None
+
+    def _refusal(self, error: Exception) -> StatementRefused:
+        sentence = str(error).partition("\n")[0]  # what follows is the row
+        if isinstance(error, asyncpg.ForeignKeyViolationError):
+            referring = _REFERRING.search(str(error.detail))
+            return RowGone(sentence, None if referring is None else referring[1])
+        place = getattr(error, "column_name", None) or getattr(error, "constraint_name", None)
+        return StatementRefused(sentence, place)
 
     async def place(self) -> str:
         seen = []
         for sql in (_SERVER, _DATABASE):
-            with contextlib.suppress(asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
+            with contextlib.suppress(StatementRefused):  # a right or a function is missing
                 seen += [str(row["place"]) for row in await self.all(sql)]
         return " ".join(seen)
 
@@ -112,17 +136,28 @@ class PostgresDatabase(Database):
         self._pool.terminate()
 
     async def _use(self, work: Callable[[asyncpg.pool.PoolConnectionProxy], Awaitable[T]]) -> T:
-        connection = await self._take()
+        generation = self._generation
+        try:
+            connection = await self._take()
+        except Exception as error:  # whatever it is: a password, a name, a certificate, a pooler's own words
+            raise DatabaseUnavailable(f"no connection: {type(error).__name__}: {error}") from error
         try:
             result = await work(connection)
-        except (asyncio.CancelledError, TimeoutError):
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                await self._replace(generation)
             # The server is still at it, and may stay so. The pool waits for that, or ends the connection.
             self._keep(asyncio.create_task(self._pool.release(connection, timeout=CONNECT_SECONDS)))
             raise
-        except BaseException:
-            await self._give_back(connection)
+        except BaseException as error:
+            sqlstate = getattr(error, "sqlstate", None)
+            if sqlstate in MOVED:
+                await self._replace(generation)
+            elif ends_connection(sqlstate) and _is_open(connection):
+                connection.terminate()
+            await self._give_back(connection, generation)
             raise
-        await self._give_back(connection)
+        await self._give_back(connection, generation)
         return result
 
     async def _take(self) -> asyncpg.pool.PoolConnectionProxy:
@@ -133,7 +168,9 @@ class PostgresDatabase(Database):
             await self._pool.release(connection)
         return await self._pool.acquire(timeout=CONNECT_SECONDS)
 
-    async def _give_back(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+    async def _give_back(self, connection: asyncpg.pool.PoolConnectionProxy, generation: int) -> None:
+        if generation != self._generation and _is_open(connection):
+            connection.terminate()
         if not _is_open(connection) or connection.is_in_transaction() or self._pool.is_closing():
             await self._pool.release(connection)
             return
@@ -141,6 +178,24 @@ class PostgresDatabase(Database):
         self._idle.append((connection, now))
         if now - self._idle[0][1] > IDLE_SECONDS:
             await self._pool.release(self._idle.pop(0)[0])
+
+    async def _replace(self, generation: int) -> None:
+        """Replace the connections of `generation`: their server has been demoted, fenced, or answers no more.
+
+        Behind one address another server may take writes meanwhile. Where it is the same one, which is read-only for a
+        while, reads go on; connections are replaced at most once in `REPLACE_SECONDS`.
+        """
+        now = asyncio.get_running_loop().time()
+        if generation != self._generation or now - self._replaced_at < REPLACE_SECONDS:
+            return
+        self._generation += 1
+        self._replaced_at = now
+        idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            if _is_open(connection):
+                connection.terminate()
+            self._keep(asyncio.create_task(self._pool.release(connection)))
+        await self._pool.expire_connections()  # does not wait
 
     async def _in_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         async def in_transaction(connection: asyncpg.pool.PoolConnectionProxy) -> T:

@@ -5,8 +5,8 @@ connections are held instead: one writes (one transaction at a time, BEGIN IMMED
 last commit and never wait for a writer).
 """
 
-import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -21,7 +21,9 @@ from filelock import FileLock, Timeout
 
 from storage.database.base import Database, Row, Transaction, Values
 from storage.database.dialect import to_sqlite
-from storage.errors import DatabaseBusy
+from storage.database.error_kinds import ErrorKind, kind_of_sqlite
+from storage.database.turns import Turns
+from storage.errors import DatabaseBusy, RowGone, StatementRefused
 from storage.times import rfc3339
 
 T = TypeVar("T")
@@ -30,7 +32,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a 202 promises that the row survives a power cut
     "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 5000",  # other tools may write meanwhile
+    "PRAGMA busy_timeout = 2000",  # other tools may write meanwhile
 )
 
 
@@ -57,6 +59,10 @@ def _bindable(value: object) -> object:
 async def _fetch(connection: aiosqlite.Connection, sql: str, values: Values) -> list[Row]:
     bound = {name: _bindable(value) for name, value in values.items()}
     return list(await connection.execute_fetchall(to_sqlite(sql), bound))
+
+
+_CONSTRAINT = re.compile(r"(?:NOT NULL|CHECK|UNIQUE) constraint failed: (.*)")
+"""How SQLite words the column (with its table) or the constraint."""
 
 
 def _lower(value: object) -> object:
@@ -104,15 +110,24 @@ class _SqliteTransaction(Transaction):
 class SqliteDatabase(Database):
     """One file, served by one gateway process (a lock file beside it says so)."""
 
-    unavailable_errors = (sqlite3.OperationalError, OSError)
-
     def __init__(self, url: str) -> None:
         super().__init__(connections=64)  # units queue at the writer's lock; the reader interleaves them
         self._path = path_of(url)
         self._pools = [ConnectionPool(f"sqlite:///{self._path}") for _ in ("writer", "reader")]
         self._connections: list[Any] = []
-        self._writing = asyncio.Lock()
+        self._writing = Turns(1, reserved=0)  # nobody waits long behind one who waits for another tool
         self._lock = FileLock(f"{self._path}.lock", thread_local=False)
+
+    def _kind_of(self, error: Exception) -> ErrorKind | None:
+        if isinstance(error, sqlite3.Error):
+            return kind_of_sqlite(error)
+        return ErrorKind.PASSING if isinstance(error, OSError) else None
+
+    def _refusal(self, error: Exception) -> StatementRefused:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return RowGone(str(error))
+        place = _CONSTRAINT.fullmatch(str(error))
+        return StatementRefused(str(error), None if place is None else place[1].rpartition(".")[2])
 
     async def place(self) -> str:
         """Nothing: the file is served by one process, whose bus nobody else hears."""
@@ -148,7 +163,8 @@ class SqliteDatabase(Database):
 
     async def _in_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         raw: aiosqlite.Connection = self._connections[0].raw_connection
-        async with self._writing:
+        await self._writing.acquire()
+        try:
             await raw.execute_fetchall("BEGIN IMMEDIATE")
             try:
                 result = await work(_SqliteTransaction(raw))
@@ -158,6 +174,8 @@ class SqliteDatabase(Database):
                     await raw.execute_fetchall("ROLLBACK")
                 raise
             return result
+        finally:
+            self._writing.release()
 
     async def _read(self, sql: str, values: Values) -> list[Row]:
         return await _fetch(self._connections[1].raw_connection, sql, values)

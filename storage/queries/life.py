@@ -21,24 +21,43 @@ RETURNING {COLUMNS}"""
 """n8n works on it. A report in `processing` changes something only if its progress is higher than the last one. Where
 n8n can be probed, it is after a while without another report."""
 
-INSERT_ASSET = f"""
-INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
-SELECT organization_id, user_id, 'AI Generated: ' || product || ' - ' || brand, 'image', 'PNG',
-    replace(:file_url, '{TOKEN_PLACE}', CAST(picture_token AS text)), 'approved'
-FROM ai_image_requests WHERE id = :id AND {guard(Event.COMPLETED)} FOR UPDATE
-RETURNING CAST(id AS text) AS id"""
-"""The picture in the app's library. What kind of id the library gives is its affair."""
+FILE_URL = f"replace(:file_url, '{TOKEN_PLACE}', CAST(picture_token AS text))"
 
-COMPLETE = f"""
+
+def insert_asset(file_url: str) -> str:
+    """The picture in the app's library; to be ended by where its request comes from."""
+    return f"""
+INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
+SELECT organization_id, user_id, substr('AI Generated: ' || product || ' - ' || brand, 1, NAME_LENGTH), 'image', 'PNG',
+    {file_url}, 'approved'
+FROM ai_image_requests"""
+
+
+RETURN_ASSET = "RETURNING CAST(id AS text) AS id"
+"""What kind of id the library gives is its affair."""
+
+INSERT_ASSET = f"""{insert_asset(FILE_URL)}
+WHERE id = :id AND {guard(Event.COMPLETED)} FOR UPDATE
+{RETURN_ASSET}"""
+"""The picture of a completion in the app's library, where that takes it."""
+
+
+def _complete(asset: str) -> str:
+    return f"""
 UPDATE ai_image_requests
 SET status = 'completed', progress = 100, storage_key = :storage_key, storage_id = :storage_id,
-    asset_id = (SELECT id FROM asset), error_message = NULL, error_code = NULL,
-    cost = coalesce(:cost, cost, cost_estimate),
+    asset_id = {asset}, error_message = NULL, error_code = NULL, cost = coalesce(:cost, cost, cost_estimate),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
     version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
 WHERE id = :id AND {guard(Event.COMPLETED)}
 RETURNING {COLUMNS}"""
+
+
+COMPLETE = _complete("(SELECT id FROM asset)")
 """The picture exists: it wins over everything but another picture. A step after `asset` in a chain."""
+
+COMPLETE_OWING = _complete("NULL")
+"""The same, where the library refuses the asset."""
 
 FAIL: dict[Event, str] = {
     event: f"""

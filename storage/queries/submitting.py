@@ -32,6 +32,10 @@ FROM ({USED}) AS quota"""
 """What a submission is judged by: the quota, and the user's organizations (where one is named, that one alone) as far
 as one differs from several."""
 
+ORGANIZATIONS = f"""
+SELECT count(*) AS organizations FROM organizations WHERE id IN (SELECT organization_id {_MEMBERSHIPS})"""
+"""How many of the user's organizations (where one is named, of that one) exist."""
+
 INSERT = f"""
 INSERT INTO ai_image_requests (
     id, user_id, organization_id, product, brand, request_metadata, idempotency_key, idempotency_hash, retry_of,

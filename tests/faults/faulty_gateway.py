@@ -61,8 +61,8 @@ def offer_anything(self: Subscriber, update: Update) -> bool:
     if self.accepting:
         self.deliver(update)
         return True
-    self._held = {**(self._held or {}), update.request_id: update}
-    self.on_held()
+    self._pending = {**(self._pending or {}), update.request_id: update}
+    self.on_pending()
     return False
 
 

@@ -177,6 +177,7 @@ OF_THE_GATEWAY = [
     "SELECT * FROM ai_gateway_alerts",
     "DELETE FROM ai_gateway_counts",
     "TRUNCATE ai_gateway_processes",
+    "SELECT * FROM ai_gateway_owed_assets",
 ]
 
 

@@ -1,7 +1,6 @@
 """Whether the database takes what the gateway writes, tried in transactions that are rolled back."""
 
 import asyncio
-import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 
@@ -15,7 +14,7 @@ from storage.database.base import Database, Transaction
 from storage.database.open import open_database
 from storage.database.schema import VERSION, check_schema
 from storage.database.sqlite import is_sqlite, path_of
-from storage.errors import DatabaseBusy, DatabaseUnavailable, StorageError
+from storage.errors import DatabaseBusy, DatabaseUnavailable, RowGone, StorageError
 
 SECONDS = 10.0
 """Longest time for all of it."""
@@ -35,6 +34,7 @@ RIGHTS = {
     "ai_gateway_alerts": "SELECT, INSERT, UPDATE, DELETE",
     "ai_gateway_counts": "SELECT, INSERT, UPDATE, DELETE",
     "ai_gateway_processes": "SELECT, INSERT, UPDATE, DELETE",
+    "ai_gateway_owed_assets": "SELECT, INSERT, UPDATE, DELETE",
 }
 """What the gateway's role must be allowed to do (see "Postgres" in the README)."""
 
@@ -76,8 +76,8 @@ async def _writing(database: Database, about: str, *, sqlite: bool) -> AsyncIter
         await database.transaction(_insert_asset)
     except _RollBack:
         yield ok("assets", "the app's table takes a picture's row")
-    except (asyncpg.PostgresError, sqlite3.Error, StorageError) as error:
-        if _only_the_owner_is_unknown(error):
+    except StorageError as error:
+        if isinstance(error, RowGone):  # every column was accepted: foreign keys are looked at last
             yield ok("assets", "the app's table takes a picture's row (of a member; there is none yet)")
         else:
             yield problem("assets", f"the app's table refuses a picture's row: {await _refusal(database, error)}")
@@ -120,36 +120,33 @@ async def _insert_asset(tx: Transaction) -> None:
     raise _RollBack
 
 
-def _only_the_owner_is_unknown(error: Exception) -> bool:
-    """Whether every column was accepted: foreign keys are looked at last."""
-    return isinstance(error, asyncpg.ForeignKeyViolationError) or "FOREIGN KEY constraint failed" in str(error)
-
-
-async def _refusal(database: Database, error: Exception) -> str:
+async def _refusal(database: Database, refused: StorageError) -> str:
     """Why the row was refused, with the column's name."""
+    error = refused.__cause__
     if isinstance(error, asyncpg.StringDataRightTruncationError):
         found = await database.all(_SHORT_COLUMNS)
         columns = ", ".join(f"{row['column_name']} takes {row['length']} characters" for row in found)
-        return f"a text is too long ({columns}; a name may have {len(NAME)})"
+        return f"a text is too long ({columns})"
     if isinstance(error, asyncpg.NotNullViolationError):
         return f"the column {error.column_name} is NOT NULL and has no default"
     if isinstance(error, asyncpg.CheckViolationError):
         row = await database.one(_COLUMNS_OF_CHECK, name=str(error.constraint_name))
         columns = "its columns" if row is None or not row["columns"] else row["columns"]
         return f"the CHECK {error.constraint_name} on {columns} is not met"
-    if isinstance(error, DatabaseUnavailable):
-        return explain(error)
-    return str(error).strip().partition("\n")[0]
+    if isinstance(refused, DatabaseUnavailable):
+        return explain(refused)
+    return str(refused).strip().partition("\n")[0]
 
 
 _INSERT_ASSET = """
 INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
-VALUES (:organization_id, :user_id, :name, 'image', 'PNG', :file_url, 'approved')"""
+VALUES (:organization_id, :user_id,
+    substr(CAST(:name AS text), 1, NAME_LENGTH), 'image', 'PNG', :file_url, 'approved')"""
 
 _SHORT_COLUMNS = """
 SELECT column_name, character_maximum_length AS length FROM information_schema.columns
 WHERE table_schema = ANY(current_schemas(false)) AND table_name = 'assets' AND character_maximum_length IS NOT NULL
-AND column_name IN ('name', 'type', 'format', 'file_url', 'status') ORDER BY character_maximum_length"""
+AND column_name IN ('type', 'format', 'file_url', 'status') ORDER BY character_maximum_length"""
 
 _COLUMNS_OF_CHECK = """
 SELECT string_agg(attname, ', ') AS columns FROM pg_constraint

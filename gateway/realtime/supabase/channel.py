@@ -60,11 +60,11 @@ class Socket(Protocol):
     def may_wait_for_token(self, topic: str) -> bool:
         """Whether a join of `topic` without a token may be granted once more."""
 
-    def take_user(self, user_id: str) -> None:
+    def acquire_user(self, user_id: str) -> None:
         """Count the connection as the user's. Raises `TooManyConnections`."""
 
     def release_user(self, user_id: str) -> None:
-        """Undo `take_user`."""
+        """Undo `acquire_user`."""
 
     def signed_out(self) -> None:
         """The client's session has ended: whatever the upgrade brought is good no more."""
@@ -192,7 +192,7 @@ class Channel(Subscriber):
         self.user_id = ""
         self.ids = frozenset()
         self.mine = False
-        self._held = self._snapshot = None
+        self._pending = self._snapshot = None
 
     # -- what it is told ----------------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Channel(Subscriber):
         if not self.bindings.are_of(user.id):
             raise JoinRefused("Unauthorized: The filter names another user's rows", for_ever=True)
         try:
-            self._socket.take_user(user.id)
+            self._socket.acquire_user(user.id)
         except TooManyConnections as error:
             log.warning("supabase_refused", reason=str(error))
             raise JoinRefused(messages.TOO_MANY_CONNECTIONS, for_ever=False) from None
@@ -256,8 +256,8 @@ class Channel(Subscriber):
         while self._snapshot and self._socket.writable:
             self._show(self._snapshot.popleft())
         self.accepting = self._user is not None and self._task is None and not self._snapshot and self._socket.writable
-        if self.accepting and self._held:
-            for update in self.take_held():
+        if self.accepting and self._pending:
+            for update in self.take_pending():
                 self.deliver(update)
                 self._socket.parts.hub.record_delivery(self, update)
                 if not self._socket.writable:

@@ -30,7 +30,7 @@ class SupabaseEndpoint:
             return UpgradeRefusal(HTTPStatus.BAD_REQUEST, "unsupported_vsn", f"The vsn must be one of {known}.")
         try:
             self._parts.authenticator.credential_of_upgrade(upgrade.headers)
-            self._parts.limits.take_address(upgrade.host)
+            self._parts.limits.acquire_address(upgrade.host)
             self._parts.limits.release_address(upgrade.host)
         except ForeignOrigin:
             return UpgradeRefusal(HTTPStatus.FORBIDDEN, "foreign_origin", "This origin is not allowed.")

@@ -1,5 +1,7 @@
 """The row behind an update, as Supabase Realtime shows rows: made once, and only when somebody listens."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -87,11 +89,7 @@ _HEAD = b'{"schema":"%b","table":"%b","columns":%b,"errors":null,"commit_timesta
 
 def change_of(update: Update, type_: Type) -> bytes:
     """The `data` of a `postgres_changes` message, made once for all channels."""
-    made: dict[str, Any] = update.__dict__  # where the update keeps what other transports make of it
-    data: bytes | None = made.get(type_)
-    if data is None:
-        data = made[type_] = _change_of(update, type_)
-    return data
+    return update.rendered(f"supabase {type_}", _RENDERERS[type_])
 
 
 def _change_of(update: Update, type_: Type) -> bytes:
@@ -129,3 +127,9 @@ def _timestamptz(moment: str | None) -> str | None:
     seconds, _, fraction = moment.removesuffix("Z").partition(".")
     fraction = fraction.rstrip("0")
     return f"{seconds}.{fraction}+00:00" if fraction else f"{seconds}+00:00"
+
+
+_RENDERERS: dict[Type, Callable[[Update], bytes]] = {
+    "INSERT": partial(_change_of, type_="INSERT"),
+    "UPDATE": partial(_change_of, type_="UPDATE"),
+}

@@ -79,7 +79,7 @@ class SupabaseSession:
         self._pushes: deque[Push] | None = None  # most clients never make one wait
         self._leaving: asyncio.TimerHandle | None = None
         self._closing = False
-        parts.limits.take_address(host)
+        parts.limits.acquire_address(host)
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
@@ -211,9 +211,9 @@ class SupabaseSession:
         self._tokenless[topic] += 1
         return True
 
-    def take_user(self, user_id: str) -> None:
+    def acquire_user(self, user_id: str) -> None:
         if not self._users[user_id]:
-            self.parts.limits.take_user(user_id)
+            self.parts.limits.acquire_user(user_id)
         self._users[user_id] += 1
 
     def release_user(self, user_id: str) -> None:

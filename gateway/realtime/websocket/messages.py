@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from gateway.realtime.frames import text_frame
+from gateway.realtime.update import Update
 
 Ref = Annotated[str, msgspec.Meta(max_length=64)] | int | None
 """The client's own mark on a command, returned with its answer."""
@@ -162,3 +163,8 @@ class Error(Message, tag="error"):
 def encode_message(message: Message) -> bytes:
     """A message of the server as a text frame."""
     return text_frame(_encoder.encode(message))
+
+
+def update_frame(update: Update) -> bytes:
+    """The message that carries an update, as a text frame."""
+    return text_frame(b'{"type":"update","request":%b}' % bytes(update.body))

@@ -44,6 +44,7 @@ from gateway.realtime.websocket.messages import (
     Welcome,
     decode_command,
     encode_message,
+    update_frame,
 )
 from storage.errors import DatabaseUnavailable
 from storage.times import rfc3339
@@ -68,7 +69,19 @@ UNAVAILABLE = "The service is briefly unavailable. Please try again."
 class WebSocketSession(Subscriber):
     """The state of one connection. It is `accepting` while it is welcomed, idle, and the client reads."""
 
-    __slots__ = ("_carrier", "_closing", "_commands", "_host", "_parts", "_task", "_timer", "_too_late", "_user", "id")
+    __slots__ = (
+        "_carrier",
+        "_closing",
+        "_commands",
+        "_host",
+        "_leaves_at",
+        "_parts",
+        "_task",
+        "_timer",
+        "_too_late",
+        "_user",
+        "id",
+    )
 
     def __init__(self, parts: SessionParts, carrier: Carrier, host: str) -> None:
         super().__init__("", "websocket")
@@ -83,13 +96,15 @@ class WebSocketSession(Subscriber):
         self._timer: asyncio.TimerHandle | None = None
         """What happens next by itself: no token in time, a warning, the token's end, or the end of a drain."""
         self._too_late = CloseCode.AUTH_TIMEOUT
+        self._leaves_at: float | None = None
+        """The moment (`time.monotonic`) at which a client that was asked to leave is closed."""
 
     # -- who is it ----------------------------------------------------------------------------------------------------
 
     def begin(self, headers: Headers) -> None:
         """Count the connection, and find out whose it is."""
         try:
-            self._parts.limits.take_address(str(self._host))
+            self._parts.limits.acquire_address(str(self._host))
         except TooManyConnections as error:
             self._host = None
             self._refuse_connection(error)
@@ -130,7 +145,10 @@ class WebSocketSession(Subscriber):
         except InvalidToken as error:
             self._unauthorized(error, by_cookie=by_cookie)
         except KeysUnavailable:
-            self._close(CloseCode.OVERLOADED)
+            if by_cookie:  # it may be another project's; the page may have a good token for the first frame
+                self._await_token(STALE_COOKIE_SECONDS, CloseCode.OVERLOADED)
+            else:
+                self._close(CloseCode.OVERLOADED)
         else:
             self._welcome(user)
 
@@ -165,7 +183,7 @@ class WebSocketSession(Subscriber):
         if self._closing:
             return
         try:
-            self._parts.limits.take_user(user.id)
+            self._parts.limits.acquire_user(user.id)
         except TooManyConnections as error:
             self._refuse_connection(error)
             return
@@ -187,7 +205,7 @@ class WebSocketSession(Subscriber):
         is no reason to warn again."""
         known, self._user = self._user, user
         if known is None or user.expires_at != known.expires_at:
-            self._set_timer(max(0.0, user.expires_at - EXPIRING_SECONDS - time.time()), self._expire)
+            self._set_timer(user.expires_at - EXPIRING_SECONDS - time.time(), self._expire)
 
     def _expire(self) -> None:
         assert self._user is not None, "only a welcomed session has a token"  # noqa: S101
@@ -218,7 +236,7 @@ class WebSocketSession(Subscriber):
             self._parts.subscriptions.remove_all(self)
         self._send(Authenticated(_expires_at(fresh)))
 
-    # -- what the server tells ----------------------------------------------------------------------------------------
+    # -- what comes from the server -----------------------------------------------------------------------------------
 
     def on_text(self, text: str) -> None:
         if self._closing:
@@ -275,7 +293,10 @@ class WebSocketSession(Subscriber):
     def leave_within(self, seconds: float) -> None:
         """Ask the client to come back elsewhere at its own moment; who stays on is closed a little later."""
         self._send(Drain(int(seconds * 1000)))
-        self._set_timer(seconds + DRAIN_PATIENCE_SECONDS, self.restart)
+        self._leaves_at = time.monotonic() + seconds + DRAIN_PATIENCE_SECONDS
+        if self._user is not None:
+            left = self._user.expires_at - time.time()
+            self._set_timer(left if left <= EXPIRING_SECONDS else left - EXPIRING_SECONDS, self._expire)
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -288,15 +309,15 @@ class WebSocketSession(Subscriber):
             else:
                 self._answer(command)
         self.accepting = self._task is None and self._user is not None and self._carrier.writable and not self._closing
-        if self.accepting and self._held:
-            for update in self.take_held():
+        if self.accepting and self._pending:
+            for update in self.take_pending():
                 self.deliver(update)
                 self._parts.hub.record_delivery(self, update)
                 if not self._carrier.writable:
                     break
 
     def deliver(self, update: Update) -> None:
-        self._carrier.write(update.frame)
+        self._carrier.write(update.rendered("websocket", update_frame))
 
     def _answer(self, command: AnyCommand | BadCommand) -> None:
         match command:
@@ -399,8 +420,11 @@ class WebSocketSession(Subscriber):
             self._task.cancel()
 
     def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        """Do `then` after `seconds`, unless the client was asked to leave before that: then it is closed."""
         self._clear_timer()
-        self._timer = asyncio.get_running_loop().call_later(seconds, then)
+        if self._leaves_at is not None and (left := self._leaves_at - time.monotonic()) < seconds:
+            seconds, then = left, self.restart
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), then)
 
     def _clear_timer(self) -> None:
         if self._timer is not None:

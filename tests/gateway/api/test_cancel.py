@@ -21,7 +21,7 @@ DONE = {"status": "completed", "Key": "b/a.png", "Id": "1"}
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(stopping, "DRAIN_POLL_SECONDS", 0.05)
     return settings.model_copy(update={"ai_generation_cost": Decimal("0.10")})
 
 

@@ -159,3 +159,16 @@ async def test_unknown_paths_and_methods_answer_in_the_same_form(gateway: Runnin
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
     wrong = await gateway.http.get("/api/ai-generate")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+
+
+@parsing_only
+async def test_a_user_who_was_deleted_while_their_token_is_good(gateway: RunningGateway, ada: Person) -> None:
+    """Before: the foreign key made it a 500. (By a tool that leaves the memberships behind.)"""
+    database = gateway.state.database
+    writer = database._connections[0].raw_connection  # type: ignore[attr-defined]
+    await writer.execute_fetchall("PRAGMA foreign_keys = OFF")
+    await database.all("DELETE FROM auth_users WHERE id = :id", id=ada.id)
+    await writer.execute_fetchall("PRAGMA foreign_keys = ON")
+    answer = await gateway.submit(ada.id)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert await count(gateway) == 0

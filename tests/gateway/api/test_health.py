@@ -60,7 +60,6 @@ async def read_only(server: Postgres) -> AsyncIterator[None]:
         yield
     finally:
         server.execute("ALTER DATABASE shared RESET default_transaction_read_only")
-        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shared'")
 
 
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)

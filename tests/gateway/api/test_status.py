@@ -124,6 +124,6 @@ async def test_a_client_that_leaves_a_long_poll_frees_its_place(gateway: Running
     poll.cancel()
 
     async def free() -> bool:
-        return gateway.state.hub.subscribers == 0 and not gateway.state.limits.held
+        return gateway.state.hub.subscribers == 0 and not gateway.state.limits.open
 
     await eventually(free)

@@ -291,7 +291,7 @@ CREATE TRIGGER no BEFORE INSERT ON assets FOR EACH ROW EXECUTE FUNCTION no()"""
 
 CHANGES = [
     ("ALTER TABLE assets ADD COLUMN owner text NOT NULL", "the column owner is NOT NULL and has no default"),
-    ("ALTER TABLE assets ALTER COLUMN name TYPE varchar(255)", "name takes 255 characters"),
+    ("ALTER TABLE assets ALTER COLUMN file_url TYPE varchar(20)", "file_url takes 20 characters"),
     ("ALTER TABLE assets ADD CONSTRAINT kinds CHECK (type IN ('video'))", "the CHECK kinds on type is not met"),
     ("ALTER TABLE assets RENAME COLUMN file_url TO url", 'column "file_url" of relation "assets" does not exist'),
     (RAISING, "assets are closed"),

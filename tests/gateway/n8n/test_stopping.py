@@ -61,7 +61,7 @@ async def api() -> AsyncIterator[StoppingApi]:
 
 @pytest.fixture
 def settings(settings: Settings, api: StoppingApi, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(stopping, "DRAIN_POLL_SECONDS", 0.05)
     monkeypatch.setattr(stopping, "STOP_AGAIN_SECONDS", 0.1)
     return asking(settings, api, monkeypatch)
 

@@ -10,7 +10,7 @@ def limits(per_user: int = 10, per_address: int = 10, in_total: int = 10) -> Con
 
 
 def nothing_is_held(made: ConnectionLimits) -> bool:
-    return (made.held, dict(made._users), dict(made._addresses)) == (0, {}, {})
+    return (made.open, dict(made._users), dict(made._addresses)) == (0, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -22,21 +22,21 @@ def test_one_more_than_allowed_is_refused_by_name_and_counts_nothing(made: Conne
         with pytest.raises(TooManyConnections, match=f"of this {kind}") as refused, made.holding("10.0.0.1", "ada"):
             pass
         assert refused.value.kind == kind
-        assert made.held == 2
+        assert made.open == 2
         if kind != "process":
             with made.holding("10.0.0.2", "eve"):
-                assert made.held == 3
+                assert made.open == 3
     assert nothing_is_held(made)
     with made.holding("10.0.0.1", "ada"):
-        assert made.held == 1
+        assert made.open == 1
 
 
 def test_an_address_counts_before_anybody_has_said_who_they_are() -> None:
     made = limits(per_address=1)
-    made.take_address("10.0.0.1")
+    made.acquire_address("10.0.0.1")
     with pytest.raises(TooManyConnections):
-        made.take_address("10.0.0.1")
-    made.take_user("ada")
+        made.acquire_address("10.0.0.1")
+    made.acquire_user("ada")
     made.release_user("ada")
     made.release_address("10.0.0.1")
     assert nothing_is_held(made)

@@ -73,7 +73,7 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_little(settings: S
             await receive(reader)
             (subscriber,) = [w for ws in gateway.state.hub._topics.values() for w in ws if w.user_id == slow.id]
             version = 0
-            while not subscriber._held:  # the sockets' buffers are full: from here on it stalls
+            while not subscriber._pending:  # the sockets' buffers are full: from here on it stalls
                 version += 1
                 flood(gateway, slow.id, range(version, version + 1))
                 await asyncio.sleep(0)
@@ -85,7 +85,7 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_little(settings: S
             for start in range(version, version + 2000, 10):  # 2,000 × 50 updates of 4 KB: 400 MB, if they were queued
                 flood(gateway, slow.id, range(start, start + 10))
                 await asyncio.sleep(0)
-                assert len(subscriber._held or {}) <= 50
+                assert len(subscriber._pending or {}) <= 50
             assert psutil.Process(os.getpid()).memory_info().rss - before < 20_000_000
 
             async def dropped() -> bool:

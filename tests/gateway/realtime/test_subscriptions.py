@@ -90,14 +90,14 @@ async def test_what_comes_while_it_is_read_is_not_missed(room: Room) -> None:
     room.client.accepting = False  # as a session is, until the snapshot is written
     room.reader.rows, room.reader.meanwhile = [update("a", 4)], [update("a", 5)]
     await room.subscriptions.add_ids(room.client, ["a"])
-    assert [one.version for one in room.client.take_held()] == [5]
+    assert [one.version for one in room.client.take_pending()] == [5]
 
 
 async def test_what_came_meanwhile_and_is_older_than_the_row_is_dropped(room: Room) -> None:
     room.client.accepting = False
     room.reader.rows, room.reader.meanwhile = [update("a", 4)], [update("a", 3), update("a", 4)]
     await room.subscriptions.add_ids(room.client, ["a"])
-    assert list(room.client.take_held()) == []
+    assert list(room.client.take_pending()) == []
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), asyncio.CancelledError()])

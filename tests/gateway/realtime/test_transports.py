@@ -234,7 +234,7 @@ async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person, watc
         await until_final(bodies)
 
     async def empty() -> bool:
-        return not gateway.state.hub.subscribers and not gateway.state.limits.held
+        return not gateway.state.hub.subscribers and not gateway.state.limits.open
 
     await eventually(empty)
 
@@ -262,7 +262,7 @@ async def test_open_connections_are_bounded(settings: Settings, users_table: str
             assert (await gateway.http.get(url, headers=headers)).status_code == 200, "a plain poll holds nothing"
 
         async def free() -> bool:
-            return not gateway.state.limits.held
+            return not gateway.state.limits.open
 
         await eventually(free)
         assert (await gateway.http.get(f"{url}?wait=1&version=1", headers=headers)).status_code == 200

@@ -335,7 +335,7 @@ async def test_connections_of_an_address_and_in_total_are_bounded(
             assert await closed(third) == code
 
         async def free() -> bool:
-            return not gateway.state.limits.held
+            return not gateway.state.limits.open
 
         await eventually(free)
         async with gateway.watching(ada.id):

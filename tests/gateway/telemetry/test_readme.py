@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from gateway.alerting.database_outage import DATABASE_AWAY
-from gateway.alerting.monitor import BUS_AWAY, STUCK_REQUESTS
+from gateway.alerting.monitor import ASSETS_REFUSED, BUS_AWAY, STUCK_REQUESTS
 from gateway.api import health
 from gateway.telemetry import metrics
 from gateway.telemetry.incidents import Incident
@@ -31,7 +31,7 @@ def test_every_metric_with_its_type() -> None:
 
 
 def test_every_alert_and_what_to_do() -> None:
-    names = {DATABASE_AWAY, BUS_AWAY, STUCK_REQUESTS, *map(str, Incident)}
+    names = {DATABASE_AWAY, BUS_AWAY, STUCK_REQUESTS, ASSETS_REFUSED, *map(str, Incident)}
     assert set(quoted("Alerts", "alert")) == names
     for name in names:
         assert re.search(rf"^### `{name}`\n\n\*[A-Z`]", PAGE, re.MULTILINE), name

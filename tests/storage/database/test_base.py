@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from storage.database import limits
+from storage.database import timeouts
 from storage.database.base import Database, Transaction
 from storage.errors import DatabaseUnavailable
 from storage.queries import reading
@@ -107,7 +107,7 @@ async def test_concurrent_read_then_write_transactions_all_succeed(database: Dat
 
 async def test_waiting_for_a_connection_has_an_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Naive: `databases` waits for a connection for ever."""
-    monkeypatch.setattr(limits, "ACQUIRE_SECONDS", 0.1)
+    monkeypatch.setattr(timeouts, "ACQUIRE_SECONDS", 0.1)
     go_on = asyncio.Event()
 
     async def work(tx: Transaction) -> None:
@@ -124,19 +124,19 @@ async def test_waiting_for_a_connection_has_an_end(database: Database, monkeypat
 
 
 async def test_waiters_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_WAITING", 3)
-    go_on = asyncio.Event()
-
-    async def work(tx: Transaction) -> None:
-        await go_on.wait()
-
-    tasks = [asyncio.create_task(database.transaction(work)) for _ in range(64 + 3)]
-    while database._waiting < 3:
+    monkeypatch.setattr(timeouts, "MAX_WAITING", 3)
+    taken = 0
+    while not database._turns.locked():
+        await database._turns.acquire()
+        taken += 1
+    tasks = [asyncio.create_task(database.one(reading.PING)) for _ in range(3)]
+    while database._turns.waiting() < 3:
         await asyncio.sleep(0)
     with pytest.raises(DatabaseUnavailable, match="wait for the database"):
         await database.one(reading.PING)
-    go_on.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(taken):
+        database._turns.release()
+    assert all(row is not None for row in await asyncio.gather(*tasks))
     assert await database.one(reading.PING) is not None
 
 

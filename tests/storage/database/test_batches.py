@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from storage.database import limits
+from storage.database import timeouts
 from storage.database.batches import MOST, Batches
 from storage.errors import DatabaseUnavailable
 
@@ -85,7 +85,7 @@ async def test_when_the_database_is_away_whoever_waits_is_told() -> None:
 
 
 async def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ACQUIRE_SECONDS", 0.05)
+    monkeypatch.setattr(timeouts, "ACQUIRE_SECONDS", 0.05)
     doubling = Doubling()
     (first,) = await doubling.begun([1])
     with pytest.raises(DatabaseUnavailable, match="in time"):
@@ -95,7 +95,7 @@ async def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_waiters_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_WAITING", 1)
+    monkeypatch.setattr(timeouts, "MAX_WAITING", 1)
     doubling = Doubling()
     tasks = await doubling.begun([1])
     tasks += [asyncio.create_task(doubling.batches.add(2))]

@@ -38,10 +38,10 @@ async def test_upgrades_are_refused_before_they_are_answered(settings: Settings)
         async with channel_client(gateway.url):
             status, body = await refused(url)
             assert (status, body["code"]) == (429, "too_many_connections")
-            assert gateway.state.limits.held == 1
+            assert gateway.state.limits.open == 1
 
         async def free() -> bool:
-            return gateway.state.limits.held == 0
+            return gateway.state.limits.open == 0
 
         await eventually(free)
     full = running_gateway(settings.model_copy(update={"ws_connections": 1}))
@@ -108,7 +108,7 @@ async def test_each_connection_is_closed_at_its_own_moment_before_a_restart(
         assert moments[0] != moments[1]
 
     async def nobody() -> bool:
-        return gateway.state.hub.subscribers == 0 and gateway.state.limits.held == 0
+        return gateway.state.hub.subscribers == 0 and gateway.state.limits.open == 0
 
     await eventually(nobody)
 

@@ -152,7 +152,7 @@ async def world(monkeypatch: pytest.MonkeyPatch, database: Database) -> AsyncIte
     world = World(monkeypatch, database)
     yield world
     world.session.on_closed()
-    assert (world.hub.subscribers, world.limits.held) == (0, 0)
+    assert (world.hub.subscribers, world.limits.open) == (0, 0)
 
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

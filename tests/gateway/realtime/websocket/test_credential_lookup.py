@@ -83,7 +83,7 @@ async def test_a_token_that_comes_while_a_stale_cookie_is_looked_at_is_the_first
     assert [message["type"] for message in carrier.sent] == ["authenticated", "welcome", "pong"]
     assert carrier.closed == []
     session.on_closed()
-    assert parts.limits.held == 0
+    assert parts.limits.open == 0
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ async def test_nothing_is_answered_to_who_has_shown_no_token(parts: SessionParts
 async def test_a_fault_while_it_opens_gives_its_place_back(parts: SessionParts) -> None:
     with pytest.raises(OverflowError):
         WebSocketEndpoint(parts).open(upgrade(fault="yes"), Carrier())
-    assert parts.limits.held == 0
+    assert parts.limits.open == 0

@@ -232,7 +232,7 @@ async def test_nothing_of_it_is_left_when_it_closes_in_the_middle(world: World) 
     session.on_closed()
     await settle()
     assert world.hub.subscribers == 0
-    assert world.parts.limits.held == 0
+    assert world.parts.limits.open == 0
     assert not world.parts.limits._users
     assert len(asyncio.all_tasks()) == 1, "the command's task has ended"
 
@@ -245,7 +245,7 @@ async def test_limits_are_told_by_the_code_and_given_back(world: World) -> None:
         assert (world.carrier.closed[0] if world.carrier.closed else None) == code
     for session in sessions:
         session.on_closed()
-    assert world.parts.limits.held == 0
+    assert world.parts.limits.open == 0
     assert not world.parts.limits._addresses
 
 

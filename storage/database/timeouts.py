@@ -9,3 +9,6 @@ STATEMENT_SECONDS = 10.0
 MAX_WAITING = 1000
 """Most units of work that may wait for a connection; more are refused at once, so that a database that is
 away cannot fill the memory with waiters."""
+
+PAUSES_SECONDS = (0.02, 0.1, 0.3)
+"""Before each further try of what others stood in the way of; with `ACQUIRE_SECONDS` as the end of all tries."""
