@@ -50,6 +50,7 @@ export interface AiImageFormTexts {
   download: string;
   open: string;
   another: string;
+  again: string;
   cancel: string;
   canceling: string;
   canceled: string;

@@ -302,9 +302,8 @@ class AiImageForm extends Base {
       this.#hasRead = true;
       this.#isSignedOut = false;
       this.#requests.follow();
-      this.#restoreDraft();
       this.#render();
-      await this.#restoreShown();
+      await this.#restoreShown().finally(() => gateway === this.#gateway && this.#restoreDraft());
     } catch (error) {
       if (gateway !== this.#gateway) return; // and the form works without its past
       const status = error instanceof GatewayError ? error.status : null;
@@ -427,7 +426,7 @@ class AiImageForm extends Base {
     this.#view.form.focus();
   }
 
-  /** People who press “Try again” want the same once more; who wants something else has the other button. */
+  /** People who press “Try again” or “Same again” want the same once more; who wants something else has the other button. */
   #retry() {
     const body = this.#shownBody();
     if (!body) return;

@@ -79,7 +79,9 @@ export class RequestView {
     this.figure.hidden = isFailed;
     this.caption.hidden = isRunning;
     setAttribute(this.figure, "data-placeholder", isRunning);
-    setText(this.retry, isFailed ? texts.retry : null);
+    setText(this.retry, isFailed ? texts.retry : isRunning ? null : texts.again);
+    setAttribute(this.retry, "class", isFailed ? null : "secondary");
+    setAttribute(this.retry, "part", isFailed ? "button" : "button-secondary");
     setText(this.edit, isFailed ? texts.edit : null);
     setText(this.another, isFailed ? null : texts.another);
     setText(this.cancel, isRunning && body.version > 0 ? (isCanceling ? texts.canceling : texts.cancel) : null);

@@ -22,6 +22,8 @@ const CSS = `
 :host([hidden]), [hidden] { display: none !important; }
 *, ::before, ::after { box-sizing: border-box; }
 .card {
+  /* As high as lets what can be done stay in sight, before and after. */
+  --picture-height: min(44vh, 34rem);
   --padding: clamp(1.25rem, 4vw, 1.75rem);
   padding: var(--padding);
   background: var(--surface);
@@ -129,7 +131,7 @@ figure { display: grid; gap: 0.5rem; justify-items: center; }
 figure[data-placeholder]::before, figure img {
   display: block;
   width: 100%;
-  max-height: min(70vh, 40rem);
+  max-height: var(--picture-height);
   aspect-ratio: 4 / 5;
   object-fit: contain;
   border-radius: var(--radius);
@@ -139,8 +141,7 @@ figure[data-placeholder]::before, figure img {
 figure[data-placeholder] { position: relative; }
 figure[data-placeholder]::before {
   content: "";
-  max-height: min(42vh, 30rem);
-  max-width: calc(0.8 * min(42vh, 30rem));
+  max-width: calc(0.8 * var(--picture-height));
   background: linear-gradient(100deg, transparent 30%, color-mix(in srgb, var(--surface) 70%, transparent) 50%, transparent 70%)
     150% 0 / 200% 100% no-repeat var(--track);
   animation: shimmer 2.4s ease-in-out infinite;
@@ -149,7 +150,7 @@ figure[data-placeholder]::before {
 figure .progress {
   position: absolute;
   inset: auto 0 0;
-  width: min(100%, calc(0.8 * min(42vh, 30rem)));
+  width: min(100%, calc(0.8 * var(--picture-height)));
   margin: 0 auto;
   padding: 1rem;
 }

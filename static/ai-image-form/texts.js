@@ -40,6 +40,7 @@ export const TEXTS = {
   download: "Download image",
   open: "Open image",
   another: "Generate another",
+  again: "Same again",
   cancel: "Cancel",
   canceling: "Canceling…",
   canceled: "Canceled",

@@ -76,6 +76,16 @@ async def test_a_draft_survives_a_reload_and_ends_with_the_submission(page: Page
     await expect(page.get_by_label("Product")).to_have_value("")
 
 
+async def test_the_same_is_made_again_by_one_click(page: Page, demo: str) -> None:
+    brand = new_brand()
+    sent = submissions(page)
+    await fill(page, demo, "Kettle", brand)
+    await page.get_by_role("button", name="Same again").click()
+    await expect(page.get_by_role("button", name=f"Kettle – {brand}")).to_have_count(2)
+    assert [one.post_data_json for one in sent] == [{"Product": "Kettle", "Your Brand": brand}] * 2
+    assert len({one.headers["idempotency-key"] for one in sent}) == 2, "another request, and not the same again"
+
+
 async def test_a_limit_is_told_before_anybody_submits_in_vain(page: Page, demo: str) -> None:
     limit = {"quota": 10, "remaining": 0, "windowSeconds": 3600, "resetSeconds": 600}
     await answer(page, "/api/usage", 200, usage_of(limit=limit))
