@@ -233,10 +233,13 @@ def _application(
     @contextlib.asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[dict[str, object]]:
         async with running(state, worker=worker):
-            yield {  # in every connection's state, and in the server's
+            # In every connection's state; the server takes its own parts from it.
+            yield {
                 "gateway": state,
                 "websockets": websockets,
                 "open_connections": OpenConnections.of(state.settings),
+                "drain": state.drain,
+                "hub": state.hub,
             }
 
     security_headers = SecurityHeaders(images=origin_of(state.settings.storage_base))

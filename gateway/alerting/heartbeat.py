@@ -95,15 +95,15 @@ class Heartbeat:
         await self._hub.receipts.flush(self._database, self._process)
 
     async def _flush_incidents(self) -> None:
-        taken = self._incidents.take()
-        if not taken:
+        drained = self._incidents.drain()
+        if not drained:
             return
         try:
             await alerts.add_incidents(
                 self._database,
-                {str(incident): (incident.sentence, count) for incident, count in taken.items()},
+                {str(incident): (incident.sentence, count) for incident, count in drained.items()},
                 resolve_seconds=INCIDENT_RESOLVE_SECONDS,
             )
         except DatabaseUnavailable:
-            self._incidents.put_back(taken)
+            self._incidents.restore(drained)
             raise

@@ -9,10 +9,11 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.api.errors import ApiError, unauthorized, unavailable
+from gateway.api.errors import ApiError, not_found, unauthorized, unavailable
 from gateway.auth.signing_keys import KeysUnavailable
 from gateway.auth.tokens import ForeignOrigin, InvalidToken
 from gateway.auth.verified_tokens import User
+from gateway.ids import parse_id
 from gateway.state import state_of
 
 log = structlog.get_logger(__name__)
@@ -119,6 +120,18 @@ async def read_body(request: Request, most: int = MAX_BODY, into: bytearray | No
     except ClientDisconnect as error:
         raise ApiError(400, "invalid_json", "The body ended early.") from error
     return bytes(body)
+
+
+def request_id_of(request: Request) -> str:
+    """The id in the path.
+
+    Raises:
+        ApiError: 404; whoever asks for what cannot exist learns no more than for what is another user's.
+    """
+    parsed = parse_id(request.path_params["request_id"])
+    if parsed is None:
+        raise not_found()
+    return parsed
 
 
 def text_field(value: object, name: str) -> str:

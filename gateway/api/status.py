@@ -13,10 +13,9 @@ from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, Schema, content, errors, parameter, ref
 from gateway.api.errors import not_found
 from gateway.api.long_requests import ClientLeft, admitted, while_connected
-from gateway.api.parsing import number_parameter, user_of
+from gateway.api.parsing import number_parameter, request_id_of, user_of
 from gateway.api.preconditions import matches
 from gateway.api.responses import json_response
-from gateway.ids import parse_id
 from gateway.realtime.event_stream import EventStream
 from gateway.realtime.long_poll import TRANSPORT, wait_for_newer
 from gateway.realtime.subscriber import Inbox
@@ -67,7 +66,7 @@ async def status(request: Request) -> Response:
     """The request as it is, or as soon as it is newer than the client has seen."""
     user = await user_of(request)
     state = state_of(request)
-    request_id = _request_id(request)
+    request_id = request_id_of(request)
     wait, seen = number_parameter(request, "wait", MAX_WAIT), number_parameter(request, "version", MAX_VERSION)
     known = request.headers.get("if-none-match")
     if seen is None and known is not None and (match := re.fullmatch(r'(?:W/)?"v([0-9]{1,9})"', known)):
@@ -97,7 +96,7 @@ async def events(request: Request) -> ASGIApp:
     state = state_of(request)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")  # nothing to stream, so nothing to join
-    request_id = _request_id(request)
+    request_id = request_id_of(request)
     last_id = request.headers.get("last-event-id", "")
     seen = int(last_id) if re.fullmatch(r"[0-9]{1,10}", last_id) else 0
     inbox = Inbox(user.id, "events")
@@ -148,18 +147,6 @@ class EventsEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await events(Request(scope, receive, send))
         await response(scope, receive, send)
-
-
-def _request_id(request: Request) -> str:
-    """The id in the path.
-
-    Raises:
-        ApiError: 404; whoever asks for what cannot exist learns no more than for what is another user's.
-    """
-    parsed = parse_id(request.path_params["request_id"])
-    if parsed is None:
-        raise not_found()
-    return parsed
 
 
 routes = [

@@ -32,15 +32,15 @@ class Broadcasts:
         self._waiting[update.request_id] = (update, subscribers)
 
     def _go_on(self) -> None:
-        room = SLICE
-        while self._waiting and room > 0:
+        left = SLICE
+        while self._waiting and left > 0:
             request_id = next(iter(self._waiting))
             update, subscribers = self._waiting[request_id]
-            part = subscribers[-room:]
-            del subscribers[-room:]
+            part = subscribers[-left:]
+            del subscribers[-left:]
             if not subscribers:
                 del self._waiting[request_id]
-            room -= len(part)
+            left -= len(part)
             self._deliver(update, part)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._go_on)

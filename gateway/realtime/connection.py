@@ -17,6 +17,9 @@ from gateway.realtime.hub import Hub
 from gateway.realtime.subscriptions import Subscriptions
 from gateway.settings import Settings
 
+DRAIN_PATIENCE_SECONDS = 0.5
+"""How long after its moment a client that was asked to leave may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:

@@ -21,7 +21,7 @@ class OpenConnections:
         self._per_address = per_address
         self._in_total = in_total
         self._addresses: Counter[str] = Counter()
-        self.held = 0
+        self.open = 0
         """How many there are."""
 
     @classmethod
@@ -31,15 +31,15 @@ class OpenConnections:
 
     def take(self, host: str, *, is_proxy: bool) -> bool:
         """Count one connection from `host` until `release`, if there is room; a proxy's stand for many clients."""
-        if self.held >= self._in_total or (not is_proxy and self._addresses[host] >= self._per_address):
+        if self.open >= self._in_total or (not is_proxy and self._addresses[host] >= self._per_address):
             return False
         self._addresses[host] += 1
-        self.held += 1
+        self.open += 1
         return True
 
     def release(self, host: str) -> None:
         """Undo `take`."""
-        self.held -= 1
+        self.open -= 1
         self._addresses[host] -= 1
         if not self._addresses[host]:
             del self._addresses[host]

@@ -12,12 +12,13 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.realtime.websocket.session import DRAIN_PATIENCE_SECONDS
+from gateway.drain import Drain
+from gateway.realtime.connection import DRAIN_PATIENCE_SECONDS
+from gateway.realtime.hub import Hub
 from gateway.server.collector import tame_collector
 from gateway.server.descriptors import provide_descriptors
 from gateway.server.http_protocol import BoundedHttpProtocol
 from gateway.settings import Settings
-from gateway.state import State
 
 log = structlog.get_logger(__name__)
 
@@ -93,13 +94,13 @@ class GatewayServer(uvicorn.Server):
         return None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        state = self.lifespan.state.get("gateway")
-        if isinstance(state, State):
+        drain, hub = self.lifespan.state.get("drain"), self.lifespan.state.get("hub")
+        if isinstance(drain, Drain) and isinstance(hub, Hub):
             # Still listening, but no longer ready: load balancers look elsewhere while clients leave one by one.
-            state.drain.begin()
-            deadline = time.monotonic() + state.drain.seconds + DRAIN_PATIENCE_SECONDS
+            drain.begin()
+            deadline = time.monotonic() + drain.seconds + DRAIN_PATIENCE_SECONDS
             # A signal handler sets force_exit, so there is no event to wait for.
-            while state.hub.subscribers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
+            while hub.subscribers and time.monotonic() < deadline and not self.force_exit:  # noqa: ASYNC110
                 await asyncio.sleep(DRAIN_POLL_SECONDS)
         # uvicorn would cancel what is still at work, and each would leave a traceback; a client that left does not.
         dropping = asyncio.get_running_loop().call_later(CLOSING_SECONDS - 1, self._drop_everyone)

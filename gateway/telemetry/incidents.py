@@ -48,11 +48,11 @@ class Incidents:
         """Count one more."""
         self._counted[incident] += 1
 
-    def take(self) -> dict[Incident, int]:
+    def drain(self) -> dict[Incident, int]:
         """What is to be written; nothing is left."""
-        taken, self._counted = self._counted, Counter()
-        return dict(taken)
+        drained, self._counted = self._counted, Counter()
+        return dict(drained)
 
-    def put_back(self, taken: dict[Incident, int]) -> None:
+    def restore(self, drained: dict[Incident, int]) -> None:
         """Count again what could not be written."""
-        self._counted.update(taken)
+        self._counted.update(drained)

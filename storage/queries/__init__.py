@@ -14,5 +14,6 @@ Written in the words of `database.dialect`. All times are the database's, so pro
     alerting      alerts, counts of incidents, and the processes that live
 
 `version` and `updated_at` change exactly when the Body does. What only the dispatcher needs leaves both alone.
-Not here: the schema (`migrations`), and what is one backend's own (transactions, locks and pragmas, in `database`).
+Not here: the schema (`migrations`), what is one backend's own (transactions, locks and pragmas, in `database`), and
+what the demo seeds and `gateway check` tries.
 """

@@ -29,7 +29,7 @@ from gateway.api.documents.schemas import (
 from gateway.api.errors import ApiError, not_found
 from gateway.api.generate import refused_submission
 from gateway.api.history import PAGING, cursor_of, page_asked_for
-from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, text_field
+from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, request_id_of, text_field
 from gateway.api.responses import json_response
 from gateway.ids import parse_id
 from gateway.state import State, state_of
@@ -130,7 +130,7 @@ async def one_request(request: Request) -> Response:
     """A request and everything that happened to it."""
     await admin_of(request)
     state = state_of(request)
-    request_id = _request_id(request)
+    request_id = request_id_of(request)
     found = await administration.timeline(state.database, request_id)
     if found is None:
         raise not_found()
@@ -170,7 +170,7 @@ async def retry(request: Request) -> Response:
     """Submit a failed request anew, for the same user and organization."""
     admin = await admin_of(request)
     state = state_of(request)
-    request_id = _request_id(request)
+    request_id = request_id_of(request)
     try:
         made = await administration.retry(
             state.database,
@@ -212,7 +212,7 @@ async def fail(request: Request) -> Response:
     """End an unfinished request as failed. A picture that comes later still wins."""
     admin = await admin_of(request)
     state = state_of(request)
-    request_id = _request_id(request)
+    request_id = request_id_of(request)
     body = await read_json_object(request) if request.headers.get("content-type") else {}
     given = body.get("reason")
     reason = (given is not None and text_field(given, "reason")) or "The request was ended by an administrator."
@@ -227,13 +227,6 @@ async def fail(request: Request) -> Response:
 
 
 # -- what is asked and shown ------------------------------------------------------------------------------------------
-
-
-def _request_id(request: Request) -> str:
-    parsed = parse_id(request.path_params["request_id"])
-    if parsed is None:
-        raise not_found()
-    return parsed
 
 
 async def shown_with_names(requests: Sequence[AiRequest], state: State) -> list[dict[str, Any]]:

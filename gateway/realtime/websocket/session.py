@@ -20,7 +20,7 @@ from gateway.auth.tokens import ForeignOrigin, InvalidToken
 from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
 from gateway.realtime.close_codes import CloseCode
-from gateway.realtime.connection import Carrier, SessionParts
+from gateway.realtime.connection import DRAIN_PATIENCE_SECONDS, Carrier, SessionParts
 from gateway.realtime.connection_limits import TooManyConnections
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
@@ -53,9 +53,6 @@ log = structlog.get_logger(__name__)
 
 MAX_COMMANDS = 64
 """Most commands that wait for an answer; a client that sends more without reading is closed."""
-
-DRAIN_PATIENCE_SECONDS = 0.5
-"""How long after its moment a client that was asked to leave may take."""
 
 STALE_COOKIE_SECONDS = 2.0
 """How long a page whose cookie is no good any more has to bring a token."""

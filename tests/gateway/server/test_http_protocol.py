@@ -42,7 +42,7 @@ class Served:
             yield connection
 
     async def until_gone(self) -> None:
-        await eventually(lambda: asyncio.sleep(0, not self.connections and self.counted.held == 0))
+        await eventually(lambda: asyncio.sleep(0, not self.connections and self.counted.open == 0))
 
 
 Serve = Callable[..., contextlib.AbstractAsyncContextManager[Served]]
@@ -171,7 +171,7 @@ async def test_an_upgrade_after_the_last_answer(served: Served) -> None:
         await connection.hear_until(b"got ")
         await connection.say(UPGRADE % b"" + b"\x89\x80\x00\x00\x00\x00")
         assert (await connection.hear_until(b"\x8a\x00")).startswith(b"HTTP/1.1 101 ")
-        assert served.counted.held == 0, "it counts among the WebSockets now"
+        assert served.counted.open == 0, "it counts among the WebSockets now"
 
 
 async def test_a_transport_refuses_before_the_upgrade_is_answered(served: Served) -> None:
@@ -385,7 +385,7 @@ async def test_connections_of_an_address_are_bounded() -> None:
             assert heard.startswith(b"HTTP/1.1 503 ")
         await first.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         await first.hear()
-        await eventually(lambda: asyncio.sleep(0, served.counted.held == 1))
+        await eventually(lambda: asyncio.sleep(0, served.counted.open == 1))
         async with served.peer() as fourth:
             await fourth.say(GET)
             await fourth.hear_until(b"got ")

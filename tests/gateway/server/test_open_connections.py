@@ -13,5 +13,5 @@ def test_addresses_have_their_share_and_proxies_the_whole() -> None:
     assert counted.take("b", is_proxy=False)
     for host in ("a", "a", "b", "proxy"):
         counted.release(host)
-    assert counted.held == 0
+    assert counted.open == 0
     assert not counted._addresses, "nothing is kept of who has gone"

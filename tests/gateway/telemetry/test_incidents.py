@@ -1,4 +1,4 @@
-"""Incidents: counted in memory, taken whole, and counted again when they could not be written."""
+"""Incidents: counted in memory, drained whole, and counted again when they could not be written."""
 
 import pytest
 
@@ -9,17 +9,17 @@ def test_what_is_taken_is_taken_once() -> None:
     incidents = Incidents()
     for incident in (Incident.WRONG_SECRET, Incident.DISPATCH_FAILED, Incident.WRONG_SECRET):
         incidents.count(incident)
-    assert incidents.take() == {Incident.WRONG_SECRET: 2, Incident.DISPATCH_FAILED: 1}
-    assert incidents.take() == {}
+    assert incidents.drain() == {Incident.WRONG_SECRET: 2, Incident.DISPATCH_FAILED: 1}
+    assert incidents.drain() == {}
 
 
 def test_what_could_not_be_written_adds_to_what_came_meanwhile() -> None:
     incidents = Incidents()
     incidents.count(Incident.CONTRADICTION)
-    taken = incidents.take()
+    drained = incidents.drain()
     incidents.count(Incident.CONTRADICTION)
-    incidents.put_back(taken)
-    assert incidents.take() == {Incident.CONTRADICTION: 2}
+    incidents.restore(drained)
+    assert incidents.drain() == {Incident.CONTRADICTION: 2}
 
 
 @pytest.mark.parametrize("incident", Incident)
