@@ -53,6 +53,11 @@ async def test_a_worker_that_dies_while_the_database_is_away_comes_back(
         await asyncio.to_thread(process.wait_until_ready)
         before = await eventually(lambda: asyncio.sleep(0, len(workers_of(process)) == 2 and workers_of(process)))
         dying, staying = sorted(before)
+
+        async def both_have_begun() -> bool:
+            return await asyncio.to_thread(postgres.execute, "SELECT count(*) FROM ai_gateway_processes") == "2"
+
+        await eventually(both_have_begun)
         await asyncio.to_thread(postgres.kill)
         os.kill(dying, signal.SIGKILL)
         await asyncio.to_thread(process.wait_for, "waiting_for_database")

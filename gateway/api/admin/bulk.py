@@ -1,5 +1,7 @@
 """`POST /api/admin/requests/bulk`: do the same to all that a filter selects, counted and recorded one by one."""
 
+from typing import Any
+
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,6 +37,7 @@ _BULK: Schema = {
         **FILTER_FIELDS,
     },
     "required": ["action"],
+    "additionalProperties": False,
 }
 
 
@@ -66,10 +69,9 @@ async def bulk(request: Request) -> Response:
     action, confirmed = body.get("action"), body.get("count")
     if action not in ACTIONS:
         raise ApiError(400, "invalid_field", f"action must be one of {', '.join(ACTIONS)}.")
-    if confirmed is not None and (not isinstance(confirmed, int) or isinstance(confirmed, bool) or confirmed < 0):
+    if "count" in body and (not isinstance(confirmed, int) or isinstance(confirmed, bool) or confirmed < 0):
         raise ApiError(400, "invalid_field", "count must be a whole number.")
-    texts = {name: value for name, value in body.items() if isinstance(value, str)}
-    filters = await filters_of(texts, state)
+    filters = await filters_of(_texts(body), state)
     selected = await administration.selected(state.database, filters, MAX_BULK, failed=action == "retry")
     if confirmed is None:
         return json_response({"selected": len(selected), "done": 0, "refused": 0})
@@ -81,6 +83,24 @@ async def bulk(request: Request) -> Response:
     log.info("bulk", action=action, selected=len(selected), done=sum(results), actor=actor)
     done = {"selected": len(selected), "done": sum(results), "refused": len(results) - sum(results)}
     return json_response(done)
+
+
+def _texts(body: dict[str, Any]) -> dict[str, str]:
+    """The filters in `body`. What is no filter is refused: leaving it out would select more than was meant.
+
+    Raises:
+        ApiError: 400.
+    """
+    texts = {}
+    for name, value in body.items():
+        if name in ("action", "count"):
+            continue
+        if name not in FILTER_FIELDS:
+            raise ApiError(400, "invalid_field", "Besides action and count, only the list's filters may be named.")
+        if not isinstance(value, str):
+            raise ApiError(400, "invalid_field", f"{name} must be text.")
+        texts[name] = value
+    return texts
 
 
 async def _do(action: str, request_id: str, state: State, actor: str) -> bool:
