@@ -183,7 +183,6 @@ class Hub:
 
     def deliver(self, update: Update) -> None:
         """Offer the update to those who have subscribed to its request."""
-        self._offered.add(update.request_id, update.version)
         for topic in (user_topic(update.user_id), ALL):
             subscribers = self._topics.get(topic)
             if subscribers is None:
@@ -192,13 +191,17 @@ class Hub:
                 self._deliver_to(update, tuple(subscribers))
             else:
                 self._broadcasts.start(update, list(subscribers))
+        self._offered.add(update.request_id, update.version)
 
     def _deliver_to(self, update: Update, subscribers: Sequence[Subscriber]) -> None:
         delivered = False
         for subscriber in subscribers:
-            if subscriber.wants(update) and subscriber.offer(update):
-                delivered = True
-                self._count(subscriber, update)
+            try:
+                if subscriber.wants(update) and subscriber.offer(update):
+                    delivered = True
+                    self._count(subscriber, update)
+            except Exception:  # one that is broken must cost the others nothing
+                log.exception("delivery_failed", transport=subscriber.transport, request_id=update.request_id)
         if delivered and update.at:
             _LATENCY.observe(max(0.0, time.time() - update.at))
 

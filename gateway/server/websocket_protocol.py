@@ -245,15 +245,16 @@ class WebSocketProtocol(asyncio.Protocol):
     # -- out ----------------------------------------------------------------------------------------------------------
 
     def write(self, frame: bytes) -> None:
-        """Send a whole frame."""
-        if not self._close_sent:
+        """Send a whole frame, unless the connection has just broken: `connection_lost` says so a turn later."""
+        if not self._close_sent and not self._transport.is_closing():
             self._transport.write(frame)
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye; who does not answer in time is dropped."""
         if self._close_sent:
             return
-        self._transport.write(close_frame(code, reason))
+        if not self._transport.is_closing():
+            self._transport.write(close_frame(code, reason))
         self._close_sent = True
         self._stop_session()
         self._abort_later(CLOSE_SECONDS)

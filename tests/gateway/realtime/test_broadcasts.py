@@ -81,3 +81,20 @@ def test_what_was_offered_is_remembered_for_as_long_as_a_reconcile_reads_back() 
     offered.add("b", 2)
     assert not offered.has("a", 3)
     assert offered.has("b", 2)
+
+
+class Broken(Client):
+    """One whose connection fails in the middle."""
+
+    def deliver(self, update: Update) -> None:
+        raise RuntimeError("the handler is closed")
+
+
+async def test_one_that_is_broken_costs_the_others_nothing() -> None:
+    hub = new_hub()
+    clients = [Client(), Broken(), Client()]
+    for client in clients:
+        hub.join(client)
+    hub.deliver(update(1))
+    hub.deliver(update(2))
+    assert [client.seen for client in clients] == [[1, 2], [], [1, 2]]
