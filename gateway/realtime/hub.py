@@ -245,6 +245,8 @@ class Hub:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._reconcile_seconds):
                     await self._gap.wait()
+            if self._gap.is_set():
+                self._offered.forget()  # take nothing for granted: each subscriber knows what it has seen
             self._gap.clear()
             try:
                 await self.reconcile()

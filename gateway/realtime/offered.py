@@ -29,3 +29,7 @@ class Offered:
     def has(self, request_id: str, version: int) -> bool:
         """Whether this version, or a newer one, has been offered."""
         return version <= max(self._versions.get(request_id, 0), self._older.get(request_id, 0))
+
+    def forget(self) -> None:
+        """Nothing counts as offered any more."""
+        self._versions, self._older = {}, {}

@@ -81,6 +81,8 @@ def test_what_was_offered_is_remembered_for_as_long_as_a_reconcile_reads_back() 
     offered.add("b", 2)
     assert not offered.has("a", 3)
     assert offered.has("b", 2)
+    offered.forget()
+    assert not offered.has("b", 2)
 
 
 class Broken(Client):

@@ -251,6 +251,30 @@ async def test_a_reconcile_offers_what_changed_to_those_who_are_here(
         assert sorted(second.versions) == sorted((request_id, 1) for request_id in of_eve)
 
 
+async def test_after_a_gap_what_was_offered_before_is_offered_again(
+    database: Database, users_table: str, bus: BusDouble
+) -> None:
+    """A memory of this process may be wrong about who was reached; only a gap is a reason to doubt it."""
+    ada, (request_id,) = await requested(database, users_table, 1)
+    hub = await started(database, bus)
+    hub.join(first := Client(ada))
+    await hub.reconcile()
+    assert first.versions == [(request_id, 1)]
+    hub.join(second := Client(ada))
+    await hub.reconcile()
+    assert second.versions == [], "nothing new has come, and its snapshot is its own"
+    await hub.start()
+    hub.on_gap()
+
+    async def seen() -> list[Update]:
+        return second.delivered
+
+    await eventually(seen)
+    await hub.stop()
+    assert second.versions == [(request_id, 1)]
+    assert first.versions == [(request_id, 1)], "once"
+
+
 async def test_a_reconcile_for_an_administrator_reads_everyones(
     database: Database, users_table: str, bus: BusDouble
 ) -> None:
