@@ -91,15 +91,18 @@ def own_valkey() -> Iterator[Valkey]:
         yield server
 
 
+def on(server: Valkey, settings: Settings, *, reconcile_seconds: float) -> Settings:
+    """`settings` with that server as the bus."""
+    redis_url = Settings.load({"redis_url": server.url}).redis_url
+    return settings.model_copy(update={"redis_url": redis_url, "reconcile_seconds": reconcile_seconds})
+
+
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 async def test_a_lost_redis_is_noticed_survived_and_found_again(
     settings: Settings, users_table: str, own_valkey: Valkey, fault: str
 ) -> None:
-    settings = settings.model_copy(
-        update={"redis_url": Settings.load({"redis_url": own_valkey.url}).redis_url, "reconcile_seconds": 1.0}
-    )
-    async with running_gateway(settings) as gateway:
+    async with running_gateway(on(own_valkey, settings, reconcile_seconds=1.0)) as gateway:
         ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await gateway.until(ada.id, request_id, "processing")
@@ -132,10 +135,7 @@ async def test_a_gap_in_the_bus_is_read_from_the_database(
     settings: Settings, users_table: str, own_valkey: Valkey
 ) -> None:
     """What was published while the reader was away is seen as soon as it is back: long before the next reconcile."""
-    settings = settings.model_copy(
-        update={"redis_url": Settings.load({"redis_url": own_valkey.url}).redis_url, "reconcile_seconds": 3600.0}
-    )
-    async with running_gateway(settings) as gateway:
+    async with running_gateway(on(own_valkey, settings, reconcile_seconds=3600.0)) as gateway:
         ada = await People(gateway.state.database, users_table).person()
         request_id = await gateway.submitted(ada.id)
         await gateway.until(ada.id, request_id, "processing")

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,24 @@ async def insert(tx: Transaction, name: str) -> None:
     await tx.all(INSERT, id=str(uuid.uuid4()), name=name)
 
 
+async def cancel_many(start: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Start twelve at a time, and cancel them after none to eight turns of the loop."""
+    for round_number in range(60):
+        tasks = [asyncio.create_task(start()) for _ in range(12)]
+        for _ in range(round_number % 9):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def expect_free_connections(database: Database) -> None:
+    """Thirty reads at once are answered."""
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(*(database.one(reading.PING) for _ in range(30)))
+    assert all(result is not None for result in results)
+
+
 async def test_cancelled_units_of_work_leak_no_connection(database: Database) -> None:
     """Naive: ``async with db.transaction()`` in the request's own task; a pool of ten is dead after some cancels."""
 
@@ -29,16 +49,8 @@ async def test_cancelled_units_of_work_leak_no_connection(database: Database) ->
         await insert(tx, "x")
         await tx.one(reading.PING)
 
-    for round_number in range(60):
-        tasks = [asyncio.create_task(database.transaction(work)) for _ in range(12)]
-        for _ in range(round_number % 9):
-            await asyncio.sleep(0)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    async with asyncio.timeout(5):
-        results = await asyncio.gather(*(database.one(reading.PING) for _ in range(30)))
-    assert all(result is not None for result in results)
+    await cancel_many(lambda: database.transaction(work))
+    await expect_free_connections(database)
 
 
 async def test_the_write_of_a_cancelled_caller_still_commits(database: Database) -> None:
@@ -142,16 +154,8 @@ async def test_waiters_are_bounded(database: Database, monkeypatch: pytest.Monke
 
 async def test_cancelled_reads_leak_no_connection(database: Database) -> None:
     """A read runs in its caller's task: what is cancelled in the middle of one must not keep its turn or connection."""
-    for round_number in range(60):
-        tasks = [asyncio.create_task(database.one(reading.PING)) for _ in range(12)]
-        for _ in range(round_number % 9):
-            await asyncio.sleep(0)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    async with asyncio.timeout(5):
-        results = await asyncio.gather(*(database.one(reading.PING) for _ in range(30)))
-    assert all(result is not None for result in results)
+    await cancel_many(lambda: database.one(reading.PING))
+    await expect_free_connections(database)
 
 
 async def test_many_sets_of_values_in_one_transaction(database: Database) -> None:
