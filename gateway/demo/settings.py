@@ -4,8 +4,12 @@ from typing import Any
 
 from gateway.settings import Settings
 
-RATE_LIMIT = 1000
-"""Submissions an hour, unless AI_GENERATION_RATE_LIMIT_PER_HOUR says otherwise: playing should not end after ten."""
+DEFAULTS = {
+    "ai_generation_rate_limit_per_hour": 1000,  # playing should not end after ten
+    "ws_connections": 1000,  # as many as from one address, since a demo has no other; and no warning about files
+    "http_connections": 2000,
+}
+"""What holds unless the environment says otherwise."""
 
 
 def demo_settings(url: str, **fixed: Any) -> Settings:  # noqa: ANN401 - the fields' own types
@@ -31,9 +35,6 @@ def demo_settings(url: str, **fixed: Any) -> Settings:  # noqa: ANN401 - the fie
             **fixed,
         }
     )
-    changes: dict[str, object] = {
-        "allowed_origins": (*settings.allowed_origins, url.replace("127.0.0.1", "localhost")),
-    }
-    if "ai_generation_rate_limit_per_hour" not in settings.model_fields_set:
-        changes["ai_generation_rate_limit_per_hour"] = RATE_LIMIT
-    return settings.model_copy(update=changes)
+    defaults = {name: value for name, value in DEFAULTS.items() if name not in settings.model_fields_set}
+    origins = (*settings.allowed_origins, url.replace("127.0.0.1", "localhost"))
+    return settings.model_copy(update={**defaults, "allowed_origins": origins})

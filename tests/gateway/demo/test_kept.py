@@ -20,7 +20,8 @@ from gateway.demo.executions import Execution, Executions
 from gateway.demo.kept_secrets import NAMES, kept_secrets
 from gateway.demo.n8n import STEPS, StandInN8n
 from gateway.demo.object_store import ObjectStore
-from gateway.demo.settings import RATE_LIMIT, demo_settings
+from gateway.demo.settings import DEFAULTS, demo_settings
+from gateway.server.descriptors import shortage
 from gateway.server.listener import bind
 from gateway.settings import Settings
 from tests.running import eventually, serving
@@ -51,7 +52,8 @@ def test_a_spoilt_file_of_secrets_is_made_anew(tmp_path: Path, content: bytes) -
 
 def test_the_environment_has_its_say(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = demo_settings(URL)
-    assert settings.ai_generation_rate_limit_per_hour == RATE_LIMIT
+    assert {name: getattr(settings, name) for name in DEFAULTS} == DEFAULTS
+    assert shortage(settings, 4096) is None, "the first minute begins without a warning about files"
     assert settings.origins == {URL, "http://localhost:8000"}
     monkeypatch.setenv("AI_GENERATION_RATE_LIMIT_PER_HOUR", "2")
     monkeypatch.setenv("AI_GENERATION_COST", "0.04")
