@@ -131,6 +131,8 @@ async def test_a_library_that_is_locked(
     await inside.wait()
     async with open_database(database_url) as impatient:
         assert (await complete(impatient, request_id)).outcome is Outcome.CHANGED
+        (owed,) = await claimed_at_once(impatient)
+        assert await owed_assets.write(impatient, owed, actor="test") is not None, "postponed, and the next one's turn"
     go_on.set()
     await migration
     assert await asset_id(database, request_id) is None
