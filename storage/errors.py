@@ -34,7 +34,7 @@ class DatabaseContended(DatabaseUnavailable):
 
 
 class StatementTimeout(DatabaseUnavailable):
-    """A statement took longer than `limits.STATEMENT_SECONDS`: it waits for a lock, or the server answers no more."""
+    """A statement took longer than `timeouts.STATEMENT_SECONDS`: it waits for a lock, or the server answers no more."""
 
 
 class StatementRefused(StorageError):

@@ -22,7 +22,7 @@ class QuotaWindow:
 
     @classmethod
     def of(cls, row: Row) -> "QuotaWindow":
-        """The window in a row of `submitting.USED`."""
+        """The window in a row of `submitting.USED` or `submitting.RULES`."""
         return cls(row["used"], instant_or_none(row["oldest"]), instant(row["now"]))
 
     def remaining(self, quota: int) -> tuple[int, int]:

@@ -27,19 +27,6 @@ async def read(database: Database, request_id: str) -> Request | None:
     return None if row is None else Request.from_row(row)
 
 
-async def read_own(database: Database, request_id: str, user_id: str) -> Request | None:
-    """The request, if it is `user_id`'s."""
-    row = await database.one(reading.OWN_REQUEST, id=request_id, user_id=user_id)
-    return None if row is None else Request.from_row(row)
-
-
-async def read_many(database: Database, request_ids: list[str], user_id: str) -> list[Request]:
-    """Those of `request_ids` that are `user_id`'s, in the order asked for."""
-    rows = await database.all(reading.OWN_REQUESTS, ids=request_ids, user_id=user_id)
-    found = {request.id: request for request in map(Request.from_row, rows)}
-    return [found[request_id] for request_id in request_ids if request_id in found]
-
-
 async def read_all(database: Database, ids: Sequence[str]) -> dict[str, Request]:
     """Those of `ids` that exist, by id and whoever owns them: one query for many callers, each of which compares the
     owner."""

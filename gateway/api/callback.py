@@ -159,9 +159,9 @@ async def _authorized_fields(request: Request, state: State, secret: str) -> dic
     """
     content = bytearray()
     try:
-        await read_body(request, MAX_BODY, content)
+        body = await read_body(request, MAX_BODY, content)
         require_json(request)
-        fields = await _fields_in(bytes(content))
+        fields = await _fields_in(body)
     except ApiError as error:
         if state.callback_secrets.is_global(secret) or _opens_something_in(content, state, secret):
             log.warning("callback_unreadable", reason=error.code)

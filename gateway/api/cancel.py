@@ -7,9 +7,8 @@ from starlette.routing import Route
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import READ_ERRORS, REQUEST_ID, USER, content, errors, ref
 from gateway.api.errors import ApiError, not_found
-from gateway.api.parsing import user_of
+from gateway.api.parsing import request_id_of, user_of
 from gateway.api.responses import json_response
-from gateway.ids import parse_id
 from gateway.state import state_of
 from storage import cancellations, reads
 from storage.request import encode_body
@@ -37,8 +36,7 @@ async def cancel(request: Request) -> Response:
     """
     user = await user_of(request)
     state = state_of(request)
-    request_id = parse_id(request.path_params["request_id"])
-    found = None if request_id is None else await reads.read(state.database, request_id)
+    found = await reads.read(state.database, request_id_of(request))
     if found is None or not (user.is_admin or found.user_id == user.id):
         raise not_found()
     actor = f"user:{user.id}" if found.user_id == user.id else f"admin:{user.id}"

@@ -126,7 +126,7 @@ async def generate(request: Request) -> Response:
     if state.settings.ai_generation_mode == "sync":
         return await generate_sync(request)
     user = await user_of(request)
-    submitted = await submit_for(state, user, await _parse(request, user))
+    submitted = await submit_for(state, await _parse(request, user))
     content = {"requestId": submitted.request.id, "status": "pending", "message": MESSAGE}
     headers = {"Location": f"/api/ai-status/{submitted.request.id}", **_limit_headers(state, submitted)}
     return json_response(content, 202, headers)
@@ -149,7 +149,7 @@ async def generate_sync(request: Request) -> Response:
     state = state_of(request)
     submission = await _parse(request, user)
     with admitted(request, state, user):  # before anything is written
-        submitted = await submit_for(state, user, submission)
+        submitted = await submit_for(state, submission)
         update = Update.of(submitted.request, state.urls)
         waiting = _until_final(state, user, update)
         try:
@@ -193,15 +193,16 @@ async def _parse(request: Request, user: User) -> Submission:
         if body.get(name) is None or not (text := text_field(body[name], name)):
             raise ApiError(400, "product_and_brand_required", "Product and Brand are required")
         fields[name] = text
-    organization = body.get("organizationId")
-    if organization is not None and (not isinstance(organization, str) or parse_id(organization) is None):
+    named = body.get("organizationId")
+    organization = parse_id(named) if isinstance(named, str) else None
+    if named is not None and organization is None:
         raise ApiError(400, "invalid_field", "organizationId must be a UUID.")
     trace = _TRACEPARENT.match(request.headers.get("traceparent", ""))
     return Submission(
         user_id=user.id,
         product=fields["Product"],
         brand=fields["Your Brand"],
-        organization_id=None if organization is None else parse_id(organization),
+        organization_id=organization,
         idempotency_key=key,
         cancel_after=cancel_after,
         metadata={"traceId": trace[1]} if trace else {},
@@ -223,7 +224,7 @@ def _cancel_after(request: Request) -> int | None:
     return int(text)
 
 
-async def submit_for(state: State, user: User, submission: Submission) -> Submitted:
+async def submit_for(state: State, submission: Submission) -> Submitted:
     """Make the submission durable and announce it.
 
     Raises:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
+    COUNT,
     MAYBE_TEXT,
     READ_ERRORS,
     TEXT,
@@ -111,10 +112,9 @@ async def assets(request: Request) -> Response:
     return json_response({"assets": content, "nextCursor": cursor_of(page.next)})
 
 
-_COUNT: Schema = {"type": "integer"}
 _AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
 _USAGE = object_of(
-    limit=object_of(quota=_COUNT, remaining=_COUNT, windowSeconds=_COUNT, resetSeconds=_COUNT),
+    limit=object_of(quota=COUNT, remaining=COUNT, windowSeconds=COUNT, resetSeconds=COUNT),
     month=object_of(spent=_AMOUNT, reserved=_AMOUNT),
     organizations={
         "type": "array",

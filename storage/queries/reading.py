@@ -11,14 +11,8 @@ SCHEMA_VERSION = "SELECT version_num FROM ai_gateway_schema"
 REQUEST = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = :id"
 """One request, whoever owns it."""
 
-OWN_REQUEST = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = :id AND user_id = :user_id"
-"""One request, if it is the user's."""
-
 REQUESTS = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = ANY(:ids)"
 """Those of the ids that exist, whoever owns them."""
-
-OWN_REQUESTS = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = ANY(:ids) AND user_id = :user_id"
-"""Those of the ids that are the user's."""
 
 REQUEST_OF_EXECUTION = """
 SELECT id FROM ai_image_requests WHERE n8n_execution_id = :execution_id ORDER BY created_at DESC LIMIT 1"""

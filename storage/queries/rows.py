@@ -10,7 +10,6 @@ COLUMNS = """
 
 OPEN = f"status IN ('{Status.PENDING}', '{Status.PROCESSING}')"
 """Not final yet; written as the partial indexes are, so that they are used."""
-"""Not final yet; written as the partial indexes are, so that they are used."""
 
 
 def guard(event: Event) -> str:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api.admin.filters import FILTER_FIELDS, filters_of
-from gateway.api.admin.requests import REFUSALS, announce_retry
+from gateway.api.admin.requests import ENDED_BY_ADMIN, REFUSALS, announce_retry
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import USER, Schema, content, errors, json_body, object_of
 from gateway.api.errors import ApiError
@@ -110,8 +110,7 @@ async def _do(action: str, request_id: str, state: State, actor: str) -> bool:
     if action == "cancel":
         applied = await cancellations.cancel(state.database, request_id, actor=actor)
     else:
-        reason = "The request was ended by an administrator."
-        applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
+        applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, ENDED_BY_ADMIN, actor=actor)
     state.announcer.announce_change(applied, actor=actor)
     return applied.outcome is Outcome.CHANGED
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from gateway.api.admin.filters import FILTER_PARAMETERS, filters_of
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
+    COUNT,
     MAYBE_TEXT,
     READ_ERRORS,
     REQUEST_ID,
@@ -47,7 +48,6 @@ log = structlog.get_logger(__name__)
 
 REFUSALS = READ_ERRORS | errors((403, "Not an administrator, or a cookie from a foreign page."))
 _REFUSALS_OF_ONE = REFUSALS | errors((404, "Unknown."))
-_COUNT: Schema = {"type": "integer"}
 _SHOWN: Schema = {
     "allOf": [ref("Body")],
     "properties": {
@@ -57,9 +57,12 @@ _SHOWN: Schema = {
         "organizationName": MAYBE_TEXT,
         "executionId": MAYBE_TEXT,
         "retryOf": MAYBE_TEXT,
-        "attempts": _COUNT,
+        "attempts": COUNT,
     },
 }
+ENDED_BY_ADMIN = "The request was ended by an administrator."
+"""What its owner reads, where the administrator gave no reason."""
+
 MAX_COUNTED = 10_000
 """So many requests are counted; a total of so many means that there may be more."""
 
@@ -68,7 +71,7 @@ _PAGE = object_of(
     nextCursor=MAYBE_TEXT,
     total={"type": "integer", "description": f"With these filters; {MAX_COUNTED:,} stands for more too."},
 )
-_EVENT = object_of(at=TEXT, version=_COUNT, kind=TEXT, actor=TEXT, detail={"type": "object"})
+_EVENT = object_of(at=TEXT, version=COUNT, kind=TEXT, actor=TEXT, detail={"type": "object"})
 _TIMELINE = object_of(
     request=_SHOWN,
     costEstimate=MAYBE_TEXT,
@@ -215,7 +218,7 @@ async def fail(request: Request) -> Response:
     request_id = request_id_of(request)
     body = await read_json_object(request) if request.headers.get("content-type") else {}
     given = body.get("reason")
-    reason = (given is not None and text_field(given, "reason")) or "The request was ended by an administrator."
+    reason = (given is not None and text_field(given, "reason")) or ENDED_BY_ADMIN
     actor = f"admin:{admin.id}"
     applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
     if applied.request is None:

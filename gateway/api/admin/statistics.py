@@ -15,6 +15,7 @@ from gateway.api.admin import charts
 from gateway.api.admin.requests import REFUSALS
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
+    COUNT,
     MAYBE_TEXT,
     TEXT,
     USER,
@@ -56,8 +57,7 @@ CHARTS_KEPT = 32
 
 CHARTS = ("hours", "days", "costs")
 
-_COUNT: Schema = {"type": "integer"}
-_COUNTS = dict.fromkeys(("requests", *Status), _COUNT)
+_COUNTS = dict.fromkeys(("requests", *Status), COUNT)
 _NUMBER: Schema = {"type": ["number", "null"]}
 
 
@@ -66,22 +66,22 @@ def _list_of(**properties: Schema) -> Schema:
 
 
 _STATS = object_of(
-    days=_COUNT,
+    days=COUNT,
     totals=object_of(**_COUNTS, cost=TEXT),
     successRate=_NUMBER,
     seconds=object_of(mean=_NUMBER, p50=_NUMBER, p95=_NUMBER),
-    errors={"type": "object", "additionalProperties": _COUNT},
+    errors={"type": "object", "additionalProperties": COUNT},
     byHour=_list_of(hour=TEXT, **_COUNTS, cost=TEXT),
     byDay=_list_of(day=TEXT, **_COUNTS, cost=TEXT),
-    byUser=_list_of(userId=TEXT, name=MAYBE_TEXT, requests=_COUNT, cost=TEXT),
-    byOrganization=_list_of(organizationId=TEXT, name=MAYBE_TEXT, requests=_COUNT, cost=TEXT),
-    queue=object_of(waiting=_COUNT, sending=_COUNT, processing=_COUNT, stuck=_COUNT, oldestSeconds={"type": "number"}),
+    byUser=_list_of(userId=TEXT, name=MAYBE_TEXT, requests=COUNT, cost=TEXT),
+    byOrganization=_list_of(organizationId=TEXT, name=MAYBE_TEXT, requests=COUNT, cost=TEXT),
+    queue=object_of(waiting=COUNT, sending=COUNT, processing=COUNT, stuck=COUNT, oldestSeconds={"type": "number"}),
     stuckAfterSeconds={"type": "number"},
-    connections=_COUNT,
-    processes=_COUNT,
-    callbackFailures=_COUNT,
-    dispatchFailures=_COUNT,
-    alerts=_list_of(name=TEXT, summary=TEXT, count=_COUNT, since=TEXT, endedAt=MAYBE_TEXT),
+    connections=COUNT,
+    processes=COUNT,
+    callbackFailures=COUNT,
+    dispatchFailures=COUNT,
+    alerts=_list_of(name=TEXT, summary=TEXT, count=COUNT, since=TEXT, endedAt=MAYBE_TEXT),
 )
 _DAYS = parameter("days", "query", f"How far back ({DAYS}).", {"type": "integer", "minimum": 1, "maximum": MAX_DAYS})
 _WIDTH = parameter(

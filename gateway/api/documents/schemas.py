@@ -98,6 +98,7 @@ def page_of(name: str, item: Schema) -> Schema:
     }
 
 
+COUNT: Schema = {"type": "integer"}
 TEXT: Schema = {"type": "string"}
 UUID_OR_EMPTY: Schema = {"anyOf": [{"type": "string", "format": "uuid"}, {"const": ""}]}
 MAYBE_TEXT: Schema = {"type": ["string", "null"]}
