@@ -18,8 +18,10 @@ import pytest
 from gateway.alerting.heartbeat import Heartbeat
 from gateway.alerting.monitor import AlertMonitor
 from gateway.alerting.notifier import Notifier
+from gateway.asset_writer import AssetWriter
 from gateway.n8n.dispatcher import Dispatcher
 from gateway.n8n.recovery import DeadlineSweeper
+from gateway.n8n.stopping import Cancellations
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.update import Update, encode_update
@@ -45,7 +47,7 @@ async def gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     async def rest(part: object) -> None:
         await asyncio.Event().wait()
 
-    for part in (Heartbeat, AlertMonitor, Notifier, Dispatcher, DeadlineSweeper):
+    for part in (Heartbeat, AlertMonitor, Notifier, Dispatcher, DeadlineSweeper, Cancellations, AssetWriter):
         monkeypatch.setattr(part, "run", rest)
     monkeypatch.setattr(Hub, "_keep_reconciling", rest)
     async with running_gateway(settings.model_copy(update={"ws_connections_per_user": 1000})) as running:

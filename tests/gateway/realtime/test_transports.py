@@ -311,7 +311,7 @@ async def test_a_silent_stream_has_heartbeats(
 
 async def test_a_stream_ends_with_its_token(gateway: RunningGateway, ada: Person) -> None:
     request_id = await started(gateway, ada)
-    headers = {"Authorization": f"Bearer {gateway.token(ada.id, lifetime=1)}"}
+    headers = {"Authorization": f"Bearer {gateway.token(ada.id, lifetime=3)}"}
     url = f"/api/ai-status/{request_id}/events"
     async with asyncio.timeout(SECONDS), gateway.http.stream("GET", url, headers=headers) as answer:
         text = (await answer.aread()).decode()

@@ -405,7 +405,7 @@ async def test_a_token_that_ends_ends_the_updates_too(gateway: RunningGateway, a
 
     flood = asyncio.create_task(never_cease())
     try:
-        async with gateway.watching(ada.id, lifetime=1) as websocket:
+        async with gateway.watching(ada.id, lifetime=3) as websocket:  # long enough to subscribe on a busy machine
             await send(websocket, type="subscribe", scope="mine")
             assert await closed(websocket) == CloseCode.UNAUTHORIZED
     finally:
