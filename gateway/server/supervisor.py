@@ -32,7 +32,7 @@ WORKER_SECONDS = 30.0
 MAX_PAUSE_SECONDS = 30.0
 """Longest pause before a worker that fails again and again is started once more; the first is one second."""
 
-DRAIN_POLL_SECONDS = 0.2
+LOOK_SECONDS = 0.2
 """How often the supervisor looks whether there is something to do that nothing woke it for."""
 
 _STOP = ("SIGTERM", "SIGINT")
@@ -139,7 +139,7 @@ class Supervisor:
 
     def _look(self) -> None:
         """Wait for something to happen, and see to whoever has ended."""
-        wait([wake for worker in (*self._workers, *self._leaving) for wake in worker.wakes], DRAIN_POLL_SECONDS)
+        wait([wake for worker in (*self._workers, *self._leaving) for wake in worker.wakes], LOOK_SECONDS)
         for worker in tuple(self._workers):
             if not worker.look():
                 self._workers.remove(worker)
@@ -186,7 +186,8 @@ class Supervisor:
         for old in tuple(self._workers):
             new = self._new()
             self._leaving.append(new)  # where it is looked after, but not replaced
-            if not self._until(lambda new=new: new.serves or not new.process.is_alive()) or not new.serves:  # type: ignore[misc]
+            self._until(lambda new=new: new.serves or not new.process.is_alive())  # type: ignore[misc]
+            if not new.serves or new not in self._leaving:  # it may have served and ended between two looks
                 log.error("worker_not_replaced", pid=old.pid)
                 new.stop()
                 return
@@ -195,7 +196,8 @@ class Supervisor:
             if old in self._workers:
                 self._workers.remove(old)
                 self._leave(old)
-            self._until(lambda old=old: old not in self._leaving)  # type: ignore[misc]
+            if not self._until(lambda old=old: old not in self._leaving):  # type: ignore[misc]
+                return
 
     def _leave(self, worker: _Worker) -> None:
         worker.stop()

@@ -156,6 +156,22 @@ async def test_processes_that_were_replaced_drain_and_count_like_the_first(serve
 
 
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_sigterm_ends_a_replacement_and_starts_nobody(serve: Serve, ada: Person) -> None:
+    process = await asyncio.to_thread(lambda: serve("--workers", "2", DRAIN_SECONDS="5"))
+    url = process.url.replace("http", "ws") + "/ws"
+    sockets = [await connect(url, additional_headers=bearer(ada), proxy=None) for _ in range(12)]
+    for websocket in sockets:
+        assert (await receive(websocket))["type"] == "welcome"
+    process.process.send_signal(signal.SIGHUP)
+    told = [asyncio.create_task(receive(websocket)) for websocket in sockets]
+    await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)  # the first of the old ones leaves
+    process.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait) in (0, -signal.SIGTERM)
+    assert {(await one)["type"] for one in told} == {"drain"}
+    assert "worker_not_replaced" not in process.output(), "one was begun for an old one that was to stop anyway"
+
+
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 async def test_several_workers_drain_like_one(serve: Serve, ada: Person) -> None:
     process = await asyncio.to_thread(lambda: serve("--workers", "2", DRAIN_SECONDS="2"))
     url = process.url.replace("http", "ws") + "/ws"
