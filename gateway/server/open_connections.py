@@ -6,6 +6,7 @@ A connection that becomes a WebSocket leaves this count and enters that of the r
 
 from collections import Counter
 
+from gateway.realtime.connection_limits import network_of
 from gateway.settings import Settings
 
 
@@ -13,14 +14,14 @@ class OpenConnections:
     """Counts connections.
 
     Args:
-        per_address: most connections from one network address that is not a trusted proxy's.
+        per_address: most connections from one address, or /64 of IPv6 (`network_of`), that is not a trusted proxy's.
         in_total: most connections of this process.
     """
 
     def __init__(self, *, per_address: int, in_total: int) -> None:
         self._per_address = per_address
         self._in_total = in_total
-        self._addresses: Counter[str] = Counter()
+        self._networks: Counter[str] = Counter()
         self.open = 0
         """How many there are."""
 
@@ -31,15 +32,17 @@ class OpenConnections:
 
     def take(self, host: str, *, is_proxy: bool) -> bool:
         """Count one connection from `host` until `release`, if there is room; a proxy's stand for many clients."""
-        if self.open >= self._in_total or (not is_proxy and self._addresses[host] >= self._per_address):
+        network = network_of(host)
+        if self.open >= self._in_total or (not is_proxy and self._networks[network] >= self._per_address):
             return False
-        self._addresses[host] += 1
+        self._networks[network] += 1
         self.open += 1
         return True
 
     def release(self, host: str) -> None:
         """Undo `take`."""
         self.open -= 1
-        self._addresses[host] -= 1
-        if not self._addresses[host]:
-            del self._addresses[host]
+        network = network_of(host)
+        self._networks[network] -= 1
+        if not self._networks[network]:
+            del self._networks[network]
