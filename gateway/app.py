@@ -100,9 +100,9 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
         log.warning("setting_warning", warning=warning)
     async with reachable(state.database):
         identity = await identity_of(state.database)
-        await state.bus.start(identity, state.hub)
-        await state.hub.start()
         try:
+            await state.bus.start(identity, state.hub)
+            await state.hub.start()
             async with alerting(state, identity), working(state) if worker else contextlib.nullcontext():
                 yield
         finally:

@@ -97,7 +97,10 @@ class Hub:
     @property
     def subscribers(self) -> int:
         """How many clients have subscribed here."""
-        return len(set().union(*self._topics.values())) if self._topics else 0
+        return len(self._everyone())
+
+    def _everyone(self) -> set[Subscriber]:
+        return set[Subscriber]().union(*self._topics.values())
 
     def join(self, subscriber: Subscriber) -> None:
         """Let `subscriber` have its user's updates; `listening` tells when none can be missed any more."""
@@ -230,7 +233,7 @@ class Hub:
         Spread over the whole time, so that the processes that take them over see no spike.
         """
         self._drain_until = time.monotonic() + seconds
-        for subscriber in set().union(*self._topics.values()) if self._topics else ():
+        for subscriber in self._everyone():
             self._ask_to_leave(subscriber)
 
     def _ask_to_leave(self, subscriber: Subscriber) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from itertools import islice
 
 from gateway.realtime.update import Update
 from storage.database.base import Database
@@ -40,7 +41,7 @@ class Receipts:
         Raises:
             DatabaseUnavailable: what was not written is kept.
         """
-        while batch := list(self._pending.items())[:BATCH]:
+        while batch := list(islice(self._pending.items(), BATCH)):
             now = time.monotonic()
             deliveries = [Delivery(*key, transport, now - at) for key, (transport, at) in batch]
             await record_deliveries(database, deliveries, actor=actor)

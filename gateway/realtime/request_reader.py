@@ -6,6 +6,7 @@ meanwhile gathers for the next one: the more is asked, the less each costs.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Generic, TypeVar
 
 from gateway.realtime.update import Update
@@ -121,7 +122,7 @@ class _Batches(Generic[T]):
             if len(self._waiting) <= BATCH:
                 batch, self._waiting = self._waiting, {}
             else:
-                batch = {key: self._waiting.pop(key) for key in list(self._waiting)[:BATCH]}
+                batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, BATCH))}
             task = asyncio.create_task(self._answer(batch), name="request-reader")
             self._running.add(task)
             task.add_done_callback(self._ended)

@@ -94,7 +94,7 @@ class Subscriber(ABC):
             del self._pending[request_id]
 
     def forget(self, request_id: str) -> None:
-        """The client holds a version that the database never had: whatever comes is newer."""
+        """The client was never sent what was marked as seen: whatever comes of the request is newer."""
         self._seen.pop(request_id, None)
 
     def take_pending(self) -> Iterator[Update]:

@@ -7,6 +7,7 @@ rise.
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 
 import structlog
 
@@ -74,7 +75,7 @@ class Verification:
     async def _read(self) -> None:
         try:
             while self._waiting:
-                batch = {request_id: self._waiting.pop(request_id) for request_id in list(self._waiting)[:BATCH]}
+                batch = {request_id: self._waiting.pop(request_id) for request_id in list(islice(self._waiting, BATCH))}
                 found = await reads.read_all(self._database, list(batch))
                 for request in found.values():
                     self.mark_verified(request.id, request.user_id)

@@ -24,7 +24,6 @@ import asyncio
 from typing import Any, NamedTuple
 
 import httptools
-import msgspec
 import structlog
 from starlette.datastructures import Headers
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -33,6 +32,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import is_ssl
 
 from gateway.realtime.connection import ABORT, Upgrade
+from gateway.server.last_answer import last_answer
 from gateway.server.open_connections import OpenConnections
 from gateway.server.upgrade import UpgradeRefused, accepting, refused_by_transport
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
@@ -250,15 +250,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._is_answering() and (self.cycle.response_started or self.pipeline):
             self.transport.abort()
             return
-        body = msgspec.json.encode({"error": refusal.error, "code": refusal.code})
-        lines = [
-            b"HTTP/1.1 %b" % refusal.status,
-            b"content-type: application/json",
-            b"content-length: %d" % len(body),
-            b"cache-control: no-store",
-            b"connection: close",
-        ]
-        self._answer_and_close(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        self._answer_and_close(last_answer(refusal.status, refusal.code, refusal.error))
 
     def _is_answering(self) -> bool:
         """Whether the application is at work on a request that came before."""

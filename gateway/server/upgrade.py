@@ -4,11 +4,11 @@ import base64
 import binascii
 from collections.abc import Collection
 
-import msgspec
 from starlette.datastructures import Headers
 from websockets.utils import accept_key
 
 from gateway.realtime.connection import UpgradeRefusal
+from gateway.server.last_answer import last_answer
 
 
 class UpgradeRefused(Exception):
@@ -16,16 +16,7 @@ class UpgradeRefused(Exception):
 
     def __init__(self, status: bytes, code: str, error: str, *headers: bytes) -> None:
         super().__init__(error)
-        body = msgspec.json.encode({"error": error, "code": code})
-        lines = [
-            b"HTTP/1.1 %b" % status,
-            b"content-type: application/json",
-            b"content-length: %d" % len(body),
-            b"cache-control: no-store",
-            b"connection: close",
-            *headers,
-        ]
-        self.answer = b"\r\n".join(lines) + b"\r\n\r\n" + body
+        self.answer = last_answer(status, code, error, *headers)
 
 
 def accepting(method: str, path: str, headers: Headers, paths: Collection[str]) -> bytes:

@@ -54,7 +54,7 @@ class Socket(Protocol):
     def refuse_join(self, topic: str, join_ref: Ref, ref: Ref, refused: JoinRefused) -> None:
         """Answer a join that is not granted."""
 
-    def is_token(self, text: str | None) -> bool:
+    def is_token(self, text: str) -> bool:
         """Whether `text` may name a user: it is no API key."""
 
     def may_wait_for_token(self, topic: str) -> bool:

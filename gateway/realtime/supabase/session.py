@@ -202,8 +202,8 @@ class SupabaseSession:
         elif not self.serializer.retries_refused_joins:
             self.send(encode(topic, "phx_error", messages.Empty(), join_ref=join_ref, ref=join_ref))
 
-    def is_token(self, text: str | None) -> bool:
-        return bool(text) and text != self._api_key and not self.parts.authenticator.is_api_key(str(text))
+    def is_token(self, text: str) -> bool:
+        return bool(text) and text != self._api_key and not self.parts.authenticator.is_api_key(text)
 
     def may_wait_for_token(self, topic: str) -> bool:
         if self._tokenless[topic] >= TOKENLESS_JOINS or self._tokenless.total() >= TOKENLESS_JOINS * MAX_CHANNELS:

@@ -74,9 +74,6 @@ class RecordingCarrier:
     def close(self, code: int, reason: str) -> None:
         self.closed = code
 
-    def abort(self) -> None:
-        raise AssertionError("the server's affair")
-
     def take(self) -> list[Any]:
         """The messages since the last time."""
         frames, self.frames = self.frames, []

@@ -32,9 +32,6 @@ class Carrier:
     def close(self, code: int, reason: str) -> None:
         self.closed.append(code)
 
-    def abort(self) -> None:
-        raise AssertionError("nothing here is dropped")
-
 
 class Authenticator:
     """Knows one good token at once, and no other one before `looked_up` is set."""
