@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,10 +17,11 @@ import pytest
 
 from gateway.settings import Settings
 from gateway.telemetry.incidents import Incident
-from storage import migrations
+from storage import migrations, sign_ins
 from storage.database.open import open_database
 from storage.database.schema import check_schema
 from storage.listing import START, assets_of
+from storage.queries.identity import IDENTITY
 from storage.reads import read
 from storage.request import Request
 from tests.alerting import alerting_beside
@@ -332,6 +334,9 @@ async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: Scrip
             await process.observe()
         async with gateway.watching(ada.id):
             pass
+        code = str(uuid.uuid4())
+        assert [await sign_ins.spend(gateway.state.database, code, 60) for _ in range(2)] == [True, False]
+        assert await gateway.state.database.one(IDENTITY) is not None, "it reads its identity"
         assert (await gateway.body(ada.id, request_id))["status"] == "completed"
     for sql in (
         "DELETE FROM ai_image_requests",

@@ -35,6 +35,7 @@ RIGHTS = {
     "ai_gateway_counts": "SELECT, INSERT, UPDATE, DELETE",
     "ai_gateway_processes": "SELECT, INSERT, UPDATE, DELETE",
     "ai_gateway_owed_assets": "SELECT, INSERT, UPDATE, DELETE",
+    "ai_gateway_sign_ins": "SELECT, INSERT, DELETE",
 }
 """What the gateway's role must be allowed to do (see "Postgres" in the README)."""
 
