@@ -28,7 +28,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from gateway.http_client import tls_context
+from gateway.http_client import new_client
 from gateway.realtime.close_codes import CloseCode
 
 Status = Literal["pending", "processing", "completed", "failed"]
@@ -124,9 +124,7 @@ class GatewayClient:
     def __init__(self, url: str, token: str | Callable[[], Awaitable[str]]) -> None:
         self._url = url.rstrip("/")
         self._token = token
-        self._http = httpx.AsyncClient(
-            base_url=self._url, timeout=httpx.Timeout(10, read=POLL_WAIT + 10), verify=tls_context()
-        )
+        self._http = new_client(base_url=self._url, timeout=httpx.Timeout(10, read=POLL_WAIT + 10))
 
     async def __aenter__(self) -> Self:
         return self

@@ -66,6 +66,11 @@ def closing(code: int) -> Callable[[WebSocket], object]:
     return lambda websocket: websocket.close(code)
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # where nobody listens
+    assert await watched([JSONResponse(DONE)], [closing(CloseCode.RESTART)]) == [5]
+
+
 async def test_it_goes_on_through_what_passes() -> None:
     statuses: list[Response] = [
         PlainTextResponse("", 502),
