@@ -25,9 +25,13 @@ from tests.running import RunningGateway, eventually, serving
 from tests.scripted_n8n import ScriptedN8n
 
 KEY = "n8n-api-key"
-SECRETS = CallbackSecrets(Settings.load())
 RECORDED = n8n_recordings.executions()
 RECORDED_REQUEST = "11111111-1111-4111-8111-111111111111"
+
+
+def callback_secrets() -> CallbackSecrets:
+    """Those of a gateway under test; made when a test runs, whose environment has been cleaned."""
+    return CallbackSecrets(Settings.load())
 
 
 class ExecutionsApi:
@@ -45,7 +49,7 @@ class ExecutionsApi:
     def put(self, execution_id: str, kind: str, request_id: str, **changes: Any) -> dict[str, Any]:
         """An execution like the recorded one, for `request_id`."""
         text = json.dumps(RECORDED[kind]).replace(RECORDED_REQUEST, request_id)
-        text = text.replace('"callbackSecret": "s"', f'"callbackSecret": "{SECRETS.token_for(request_id)}"')
+        text = text.replace('"callbackSecret": "s"', f'"callbackSecret": "{callback_secrets().token_for(request_id)}"')
         execution: dict[str, Any] = {
             **json.loads(text),
             "id": execution_id,

@@ -70,9 +70,9 @@ class SigningKeys:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/") + PATH
+        self._url = url
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at: float | None = None
+        self._fetched_at = -math.inf
         self._tried_at: float | None = None
         self._failed = False
         self._fetching: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class SigningKeys:
         Raises:
             KeysUnavailable: the key is unknown and the endpoint could not be asked: it is away, or was asked just now.
         """
-        age = math.inf if self._fetched_at is None else time.monotonic() - self._fetched_at
+        age = time.monotonic() - self._fetched_at
         looked = True
         if kid not in self._keys or (age > STALE_SECONDS and not self._failed):
             looked = await self._refresh()
@@ -98,7 +98,7 @@ class SigningKeys:
 
     def key_now(self, kid: str) -> jwt.PyJWK | None:
         """The key `kid`, if it is known and need not be looked for first. A set that grows old is fetched meanwhile."""
-        age = math.inf if self._fetched_at is None else time.monotonic() - self._fetched_at
+        age = time.monotonic() - self._fetched_at
         if age > STALE_SECONDS and not self._failed:
             return None
         if age > FRESH_SECONDS:
@@ -133,7 +133,7 @@ class SigningKeys:
 
     async def _fetch(self) -> None:
         try:
-            found = await _published(self._url)
+            found = await published_keys(self._url)
         except KeysUnavailable as error:
             self._failed = True
             log.warning("jwks_unavailable", reason=str(error), kept=len(self._keys))
@@ -154,15 +154,12 @@ async def published_keys(url: str) -> dict[str, jwt.PyJWK]:
     Raises:
         KeysUnavailable: the endpoint does not answer, or not with a key set.
     """
-    return await _published(url.rstrip("/") + PATH)
-
-
-async def _published(url: str) -> dict[str, jwt.PyJWK]:
     try:
         async with new_client(timeout=FETCH_SECONDS, follow_redirects=False) as http:
             headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
             until = time.monotonic() + FETCH_SECONDS
-            status, content = await ask(http, "GET", url, most=MAX_BYTES, until=until, headers=headers)
+            address = url.rstrip("/") + PATH
+            status, content = await ask(http, "GET", address, most=MAX_BYTES, until=until, headers=headers)
         if status != 200:
             raise KeysUnavailable(f"the endpoint answered {status}")
         return _usable(decode(content))

@@ -1,4 +1,4 @@
-"""Who is asking: a user, an administrator, or n8n."""
+"""Who is asking: a user or an administrator."""
 
 import contextlib
 import time

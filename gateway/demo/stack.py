@@ -18,7 +18,7 @@ from gateway.demo.kept_secrets import NAMES
 from gateway.demo.log import log_as_demo
 from gateway.demo.servers import Postgres, Valkey
 from gateway.demo.session import seed
-from gateway.demo.settings import demo_settings
+from gateway.demo.settings import DEFAULTS, demo_settings
 from gateway.server.supervisor import serve_in_processes
 from gateway.settings import Settings
 from storage import migrations
@@ -65,7 +65,7 @@ def running_stack(listener: socket.socket) -> Iterator[Stack]:
             "REDIS_URL": valkey.url,
             "SUPABASE_URL": url,
             "N8N_WEBHOOK_URL": settings.n8n_webhook_url,
-            "AI_GENERATION_RATE_LIMIT_PER_HOUR": str(settings.ai_generation_rate_limit_per_hour),
+            **{name.upper(): str(getattr(settings, name)) for name in DEFAULTS},
             **dict.fromkeys(("N8N_API_URL", "N8N_API_KEY", "STORAGE_BUCKETS", "STORAGE_PRIVATE_BUCKETS"), ""),
             **{name.upper(): value for name, value in fixed.items()},
             _FOLDER: folder,

@@ -1,1 +1,1 @@
-"""What operators see: logs, metrics, what went wrong one by one, charts, and rules for Prometheus."""
+"""What operators see: logs, metrics, what went wrong one by one, and rules for Prometheus."""

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 /** @import { Filter, View, ViewChanges } from "./types.d.ts" */
 
 /** @type {Filter[]} */
-const FILTERS = ["status", "q", "organizationId", "userId", "errorCode", "since", "until"];
+export const FILTERS = ["status", "q", "organizationId", "userId", "errorCode", "since", "until"];
 
 /** @type {Set<(view: View) => void>} */
 const listeners = new Set();

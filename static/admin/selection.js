@@ -3,7 +3,7 @@ import { GatewayError } from "../gateway.js";
 import { getFile, post } from "./api.js";
 import { element, setAttribute, setText } from "./dom.js";
 import { counted } from "./format.js";
-import { currentView } from "./navigation.js";
+import { FILTERS, currentView } from "./navigation.js";
 
 /** @typedef {"retry"|"fail"|"cancel"} Action */
 /** @typedef {{ selected: number, done: number, refused: number }} BulkResult */
@@ -42,9 +42,8 @@ confirm.addEventListener("click", () => confirm.getAttribute("aria-disabled") ??
 
 /** The filters of the page's URL, as the API takes them. */
 function filters() {
-  const { status, q, organizationId, userId, errorCode, since, until } = currentView();
-  const set = Object.entries({ status, q, organizationId, userId, errorCode, since, until });
-  return Object.fromEntries(set.filter(([, value]) => value));
+  const view = currentView();
+  return Object.fromEntries(FILTERS.filter((name) => view[name]).map((name) => [name, view[name]]));
 }
 
 /**

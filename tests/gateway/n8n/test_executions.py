@@ -16,10 +16,10 @@ from gateway.telemetry import metrics
 from storage import transitions
 from tests import scripted_n8n
 from tests.executions_api import (
-    SECRETS,
     ExecutionsApi,
     asked,
     asking,
+    callback_secrets,
     in_doubt,
     kinds,
     let_expire,
@@ -211,7 +211,7 @@ async def test_twenty_doubts_beside_large_executions_cost_one_fetch_each(
 async def test_asking_stays_within_its_budget(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asker = Executions(gateway.settings, SECRETS)
+    asker = Executions(gateway.settings, callback_secrets())
     monkeypatch.setattr(asker, "_budget", ApiBudget(30, 300_000))
     lookup = Lookup("11111111-1111-4111-8111-111111111111", None, datetime.now(UTC))
     for number in range(100, 200):

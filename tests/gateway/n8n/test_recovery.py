@@ -22,10 +22,10 @@ from tests import scripted_n8n
 from tests.executions_api import (
     RECORDED,
     RECORDED_REQUEST,
-    SECRETS,
     ExecutionsApi,
     asked,
     asking,
+    callback_secrets,
     different,
     in_doubt,
     let_expire,
@@ -256,7 +256,9 @@ async def test_a_workflow_that_ended_well_without_a_picture_may_still_get_one(
 ) -> None:
     request_id = await in_doubt(gateway, ada, n8n)
     text = json.dumps(without_picture()).replace(RECORDED_REQUEST, request_id)
-    data = json.loads(text.replace('"callbackSecret": "s"', f'"callbackSecret": "{SECRETS.token_for(request_id)}"'))
+    data = json.loads(
+        text.replace('"callbackSecret": "s"', f'"callbackSecret": "{callback_secrets().token_for(request_id)}"')
+    )
     api.put("7", "completed", request_id, data=data)
     await eventually(lambda: asyncio.sleep(0, "7" in api.fetched and api.listed > 10))
     assert (await gateway.body(ada.id, request_id))["status"] == "pending"
@@ -272,7 +274,7 @@ async def test_a_payload_without_the_requests_secret_proves_nothing(
     """Anyone may post a request's id to another workflow's open webhook."""
     request_id = await in_doubt(gateway, ada, n8n)
     if secret == "of another request":
-        secret = SECRETS.token_for("22222222-2222-4222-8222-222222222222")
+        secret = callback_secrets().token_for("22222222-2222-4222-8222-222222222222")
     text = json.dumps(RECORDED["completed"]["data"]).replace(RECORDED_REQUEST, request_id)
     api.put("8", "completed", request_id, data=json.loads(text.replace('"s"', json.dumps(secret))))
     await eventually(lambda: asyncio.sleep(0, "8" in api.fetched))
