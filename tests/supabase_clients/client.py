@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from realtime import AsyncRealtimeClient  # type: ignore[import-not-found]
+from supabase import AsyncClient, AsyncClientOptions, acreate_client  # type: ignore[import-not-found]
 
 
 def tell(**message: Any) -> None:
@@ -17,9 +17,9 @@ def tell(**message: Any) -> None:
 
 
 class App:
-    def __init__(self, asked: dict[str, Any]) -> None:
-        self.client = AsyncRealtimeClient(f"{asked['url']}/realtime/v1", token=asked["key"], max_retries=50)
-        self.key = asked["key"]
+    def __init__(self, client: AsyncClient, key: str) -> None:
+        self.client = client
+        self.key = key
         self.channels: dict[str, Any] = {}
 
     async def subscribe(self, channel: str, bindings: list[dict[str, Any]]) -> None:
@@ -51,20 +51,21 @@ class App:
         await self.subscribe(channel, bindings)
 
     async def setAuth(self, token: str) -> None:  # noqa: N802 - the command's name
-        await self.client.set_auth(token)
+        await self.client.realtime.set_auth(token)
 
     async def signIn(self, token: str) -> None:  # noqa: N802
-        await self.client.set_auth(token)
+        await self.client.realtime.set_auth(token)
 
     async def signOut(self) -> None:  # noqa: N802
-        await self.client.set_auth(self.key)
+        await self.client.realtime.set_auth(self.key)
 
 
 async def main() -> None:
     asked = json.loads(sys.argv[1])
-    app = App(asked)
+    options = AsyncClientOptions(realtime={"max_retries": 50})
+    app = App(await acreate_client(asked["url"], asked["key"], options), asked["key"])
     if asked.get("token"):
-        await app.client.set_auth(asked["token"])
+        await app.client.realtime.set_auth(asked["token"])
     if asked.get("subscribe"):
         await app.subscribe(**asked["subscribe"])
     loop = asyncio.get_running_loop()

@@ -13,8 +13,8 @@ from filelock import FileLock
 JAVASCRIPT = {"newest": "2.119.1", "v276": "2.76.1", "v245": "2.45.6"}
 """Releases of @supabase/supabase-js: the newest, and two that joined in other ways."""
 
-PYTHON = "realtime==2.34.1"
-"""The part of the Python client `supabase` that speaks Realtime."""
+PYTHON = "supabase==2.34.1"
+"""The Python client."""
 
 _WANTED = {
     "private": True,
