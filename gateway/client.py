@@ -72,6 +72,9 @@ LONGEST_PAUSE = 10.0
 SUBMIT_SECONDS = 120.0
 """Longest wait for a submission's answer: with `AI_GENERATION_MODE=sync` it comes with the picture."""
 
+DOWNLOAD_SECONDS = 30.0
+"""How long a picture is asked for whose server is away: the gateway's restart may be the object store's."""
+
 POLL_WAIT = 20
 """Seconds for which one long poll may be held."""
 
@@ -301,10 +304,22 @@ class GatewayClient:
         return cast("Body", _checked(await self._http.get(path, params=query, headers=await self._headers())))
 
     async def download(self, url: str) -> bytes:
-        """The picture at a Body's `publicUrl`."""
-        answer = await self._http.get(url, follow_redirects=True)
-        answer.raise_for_status()
-        return answer.content
+        """The picture at a Body's `publicUrl`.
+
+        Raises:
+            httpx.HTTPError: not to be had within `DOWNLOAD_SECONDS`: no server, or an error that stays.
+        """
+        loop = asyncio.get_running_loop()
+        last_try_at = loop.time() + DOWNLOAD_SECONDS
+        while True:
+            try:
+                answer = await self._http.get(url, follow_redirects=True)
+                return answer.raise_for_status().content
+            except (httpx.TransportError, httpx.HTTPStatusError) as error:
+                permanent = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
+                if permanent or loop.time() > last_try_at:
+                    raise
+            await asyncio.sleep(random.uniform(0, 2))  # noqa: S311 - spreads load, hides nothing
 
 
 def _in_path(request_id: str) -> str:

@@ -261,3 +261,35 @@ async def test_a_cancellation_that_comes_too_late_is_told() -> None:
             await client.cancel("a b?c")
     assert (refused.value.status, refused.value.code) == (409, "already_final")
     assert asked == ["POST /api/ai-requests/a%20b%3Fc/cancel Bearer token"]
+
+
+@contextlib.asynccontextmanager
+async def picture_answers(answers: list[Response]) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+    """A download from a server that answers so, one after another."""
+
+    async def picture(_: Request) -> Response:
+        return answers.pop(0)
+
+    app = Starlette(routes=[Route("/picture.png", picture)])
+    listener = bind("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serving(app, uvicorn.Config(app, log_config=None), listener), GatewayClient(url, "token") as client:
+        yield lambda: client.download(f"{url}/picture.png")
+
+
+async def test_a_picture_is_fetched_through_a_restart() -> None:
+    async with picture_answers([PlainTextResponse("", 503), PlainTextResponse("", 502), Response(b"png")]) as download:
+        assert await download() == b"png"
+
+
+async def test_a_picture_that_is_gone_is_told_at_once() -> None:
+    async with picture_answers([PlainTextResponse("", 404)]) as download:
+        with pytest.raises(httpx.HTTPStatusError, match="404"):
+            await download()
+
+
+async def test_a_picture_whose_server_stays_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "DOWNLOAD_SECONDS", -1.0)
+    async with picture_answers([PlainTextResponse("", 503)]) as download:
+        with pytest.raises(httpx.HTTPStatusError, match="503"):
+            await download()
