@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import signal
 import subprocess
+import time
 
 import psutil
 
@@ -64,6 +65,10 @@ class Postgres(_Harmed, servers.Postgres):
         """Let it take no writes any more, in sessions that are open too."""
         self.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         self.execute("SELECT pg_reload_conf()")
+        # The server tells the sessions that are open before it starts one that knows already.
+        deadline = time.monotonic() + 30
+        while self.execute("SHOW default_transaction_read_only") != "on":
+            assert time.monotonic() < deadline, "the server does not read its settings again"
 
 
 class Standby(Postgres):

@@ -1,5 +1,6 @@
 """A real Chromium, driven by Playwright; every console message and every failed load is an error."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -85,13 +86,37 @@ def demo(running_demo: str) -> str:
 @pytest.fixture(scope="session")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running demo with a past, as it has after any other test."""
+    with demo_with_a_past(tmp_path_factory.mktemp("demo")) as url:
+        yield url
+
+
+@pytest.fixture
+def own_demo(tmp_path: Path) -> Iterator[str]:
+    """The address of a demo that no other test has used: nothing that one sent may still be on its way to it."""
+    with demo_with_a_past(tmp_path) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def demo_with_a_past(folder: Path) -> Iterator[str]:
+    """A running demo that has made a picture: its address."""
     port = free_port()
-    folder = tmp_path_factory.mktemp("demo")
     process = GatewayProcess("demo", "--port", str(port), folder=folder, environment={})
-    process.wait_for("The gateway's demo runs at")
-    url = f"http://127.0.0.1:{port}"
-    with signed_in(url) as http:
-        http.post("/api/ai-generate", json={"Product": "Tea", "Your Brand": "Past"}).raise_for_status()
-    yield url
-    process.kill()  # nothing of it is needed again, and a polite end would wait for its workflows
-    process.close()
+    try:
+        process.wait_for("The gateway's demo runs at")
+        url = f"http://127.0.0.1:{port}"
+        with signed_in(url) as http:
+            submitted = http.post("/api/ai-generate", json={"Product": "Tea", "Your Brand": "Past"}).raise_for_status()
+            wait_until_completed(http, submitted.json()["requestId"])
+        yield url
+    finally:
+        process.kill()  # nothing of it is needed again, and a polite end would wait for its workflows
+        process.close()
+
+
+def wait_until_completed(http: httpx.Client, request_id: str) -> None:
+    body = http.get(f"/api/ai-status/{request_id}").raise_for_status().json()
+    while body["status"] != "completed":
+        assert body["status"] in ("pending", "processing"), body
+        query = {"wait": 20, "version": body["version"]}
+        body = http.get(f"/api/ai-status/{request_id}", params=query, timeout=60).raise_for_status().json()

@@ -50,9 +50,9 @@ async def test_two_tabs_see_the_same(page: Page, demo: str) -> None:
     await other.close()
 
 
-async def test_the_page_opens_with_one_read_of_each_and_one_socket(page: Page, demo: str) -> None:
+async def test_the_page_opens_with_one_read_of_each_and_one_socket(page: Page, own_demo: str) -> None:
     reads = count_reads(page)
-    await page.goto(demo)
+    await page.goto(own_demo)
     await expect(page.locator("#usage")).to_contain_text("images left this hour")
     await expect(page.locator("#assets li").first).to_be_visible()
     assert (reads["usage"], reads["ai-requests"], reads["assets"]) == (1, 1, 1)
@@ -64,11 +64,11 @@ async def test_the_page_opens_with_one_read_of_each_and_one_socket(page: Page, d
     assert reads["ai-requests"] == 1
 
 
-async def test_the_dashboard_opens_with_one_read_of_each_and_one_socket(page: Page, demo: str) -> None:
+async def test_the_dashboard_opens_with_one_read_of_each_and_one_socket(page: Page, own_demo: str) -> None:
     reads = count_reads(page)
-    await dashboard.open_dashboard(page, demo)
+    await dashboard.open_dashboard(page, own_demo)
     brand = dashboard.new_brand()
     assert (reads["admin/stats"], reads["admin/requests"], reads["websocket"]) == (1, 1, 1)
-    await dashboard.submit(page, demo, "Kettle", brand)  # its row proves that nothing was missed in between
+    await dashboard.submit(page, own_demo, "Kettle", brand)  # its row proves that nothing was missed in between
     await expect(page.locator("#requests").get_by_text(brand)).to_be_visible()
     assert reads["websocket"] == 1
