@@ -60,6 +60,10 @@ GATHER_SECONDS = 0.001
 """Shortest time between two writes: what comes sooner gathers. A single message goes out at once; under load a write
 for each would cost more than anything else."""
 
+GATHER_CHANGES_SECONDS = 0.005
+"""The same for subscriptions: nobody is kept from an update by it, only a client that has just come waits for its first
+answer, while thousands come at once."""
+
 ALL_SECONDS = 5.0
 """How long `all` is published after a process has last said that it listens to it."""
 
@@ -99,7 +103,7 @@ class RedisBus(Bus):
         self._unconfirmed: dict[bytes, int] = {}
         """Subscriptions on their way, by channel: a channel that was given up and taken again counts twice."""
         self._changed: set[bytes] = set()
-        self._changes_pace = _Pace()
+        self._changes_pace = _Pace(GATHER_CHANGES_SECONDS)
         self._live = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -284,21 +288,22 @@ class RedisBus(Bus):
 
 
 class _Pace:
-    """Calls something soon: in this turn of the loop, unless it was called less than `GATHER_SECONDS` ago."""
+    """Calls something soon: in this turn of the loop, unless it was called less than `seconds` ago."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._last = 0.0
 
     def soon(self, do: Callable[[], None]) -> None:
         """Call `do`; the caller asks again only after that."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        wait = self._last + GATHER_SECONDS - now
+        wait = self._last + self._seconds - now
         if wait <= 0:
             self._last = now
             loop.call_soon(do)
         else:
-            self._last += GATHER_SECONDS
+            self._last += self._seconds
             loop.call_later(wait, do)
 
 
@@ -314,7 +319,7 @@ class _Publisher:
         """What was written and not answered yet, in its order; None for what need not be sent again."""
         self._answered_at = 0.0
         self._flushing = False
-        self._pace = _Pace()
+        self._pace = _Pace(GATHER_SECONDS)
         self._all_until = float("-inf")
         self._task: asyncio.Task[None] | None = None
 

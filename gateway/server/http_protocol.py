@@ -21,6 +21,7 @@ client. An upgrade to anything else is ignored, as RFC 9110 (section 7.8) allows
 """
 
 import asyncio
+from itertools import chain
 from typing import Any, NamedTuple
 
 import httptools
@@ -202,7 +203,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._unlimit()  # from here the application is waited for
         self._unaccounted = 0
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > MAX_HEAD:
             raise _Refused(_TOO_LARGE)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":

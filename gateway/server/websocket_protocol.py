@@ -84,6 +84,7 @@ class WebSocketProtocol(asyncio.Protocol):
         "_ignored",
         "_in_binary",
         "_loop",
+        "_opening",
         "_reader",
         "_session",
         "_shared",
@@ -107,6 +108,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._failed = False
         self._ignored = 0
         self._in_binary = False
+        self._opening: list[bytes] | None = None
+        """What goes out together, as the session begins."""
         self._waiting = False
         self._alive = True
         self._timer: asyncio.TimerHandle | None = None
@@ -119,12 +122,19 @@ class WebSocketProtocol(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._connections.add(self)
         self._slot = self._shared.keepalive.add(self)
-        transport.write(answer)
+        self._opening = [answer]
         try:
             self._session = self._shared.endpoints[upgrade.path].open(upgrade, self)
         except Exception:
             log.exception("ws_failed")
+            self._send_opening()
             self._fail(1011, "")
+        else:
+            self._send_opening()
+
+    def _send_opening(self) -> None:
+        opening, self._opening = self._opening, None
+        self._transport.write(b"".join(opening or ()))
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
@@ -246,15 +256,18 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def write(self, frame: bytes) -> None:
         """Send a whole frame, unless the connection has just broken: `connection_lost` says so a turn later."""
-        if not self._close_sent and not self._transport.is_closing():
+        if self._close_sent or self._transport.is_closing():
+            return
+        if self._opening is None:
             self._transport.write(frame)
+        else:
+            self._opening.append(frame)
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye; who does not answer in time is dropped."""
         if self._close_sent:
             return
-        if not self._transport.is_closing():
-            self._transport.write(close_frame(code, reason))
+        self.write(close_frame(code, reason))
         self._close_sent = True
         self._stop_session()
         self._abort_later(CLOSE_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from gateway.realtime import redis_bus
 from gateway.realtime.bus import Bus, InProcessBus, user_topic
@@ -89,6 +90,18 @@ def own_valkey() -> Iterator[Valkey]:
     """A server that a test may break."""
     with Valkey() as server:
         yield server
+
+
+async def test_subscriptions_that_come_soon_after_another_share_a_command(own_valkey: Valkey, heard: Heard) -> None:
+    bus = RedisBus(own_valkey.url)
+    await bus.start("tests", heard)
+    async with Redis.from_url(own_valkey.url) as redis:
+        await redis.config_resetstat()
+        for _ in range(3):
+            await asyncio.gather(*[bus.listen(user_topic(str(uuid.uuid4()))) for _ in range(50)])
+        commands = (await redis.info("commandstats"))["cmdstat_subscribe"]["calls"]
+    await bus.stop()
+    assert 1 <= commands <= 3
 
 
 def on(server: Valkey, settings: Settings, *, reconcile_seconds: float) -> Settings:

@@ -28,7 +28,7 @@ class Transport:
     """A socket on which everything can be written at once."""
 
     def __init__(self) -> None:
-        self.written = b""
+        self.writes: list[bytes] = []
         self.closing = self.aborted = self.ended = self.paused = False
 
     def set_write_buffer_limits(self, high: int) -> None:
@@ -36,7 +36,11 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         assert not self.ended, "nothing is written behind the end"
-        self.written += data
+        self.writes.append(data)
+
+    @property
+    def written(self) -> bytes:
+        return b"".join(self.writes)
 
     def write_eof(self) -> None:
         self.ended = True
@@ -103,6 +107,8 @@ class Entrance:
         if upgrade.query == b"raise":
             raise RuntimeError("a fault in a transport")
         self.session = Recording(carrier)
+        if upgrade.query == b"welcome":
+            carrier.write(text_frame(b"welcome"))
         return self.session
 
 
@@ -394,6 +400,15 @@ async def test_a_fault_at_the_beginning_does_too(caplog: pytest.LogCaptureFixtur
     assert connection.sent == close_frame(1011)
     assert "a fault in a transport" in caplog.text
     connection.protocol.shutdown()
+    connection.end()
+
+
+async def test_the_answer_and_the_first_frame_go_out_together() -> None:
+    """A packet less for every client that comes."""
+    connection = Connection(query=b"welcome")
+    assert connection.transport.writes == [ANSWER + text_frame(b"welcome")]
+    connection.protocol.write(text_frame(b"more"))
+    assert connection.sent == text_frame(b"welcome") + text_frame(b"more")
     connection.end()
 
 
