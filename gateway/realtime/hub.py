@@ -186,8 +186,8 @@ class Hub:
 
     def deliver(self, update: Update) -> None:
         """Offer the update to those who have subscribed to its request."""
-        for topic in (user_topic(update.user_id), ALL):
-            subscribers = self._topics.get(topic)
+        topics = self._topics
+        for subscribers in (topics.get(user_topic(update.user_id)), topics.get(ALL)):
             if subscribers is None:
                 continue
             if len(subscribers) <= SLICE:
@@ -197,12 +197,14 @@ class Hub:
         self._offered.add(update.request_id, update.version)
 
     def _deliver_to(self, update: Update, subscribers: Sequence[Subscriber]) -> None:
-        delivered = False
+        final, delivered = update.is_final, False
         for subscriber in subscribers:
             try:
                 if subscriber.wants(update) and subscriber.offer(update):
                     delivered = True
-                    self._count(subscriber, update)
+                    _DELIVERED[subscriber.transport].n += 1
+                    if final:
+                        self._record_receipt(subscriber, update)
             except Exception:  # one that is broken must cost the others nothing
                 log.exception("delivery_failed", transport=subscriber.transport, request_id=update.request_id)
         if delivered and update.at:
@@ -210,7 +212,9 @@ class Hub:
 
     def record_delivery(self, subscriber: Subscriber, update: Update) -> None:
         """The update's bytes have been handed to the subscriber's connection, later than it came or as a snapshot."""
-        self._count(subscriber, update)
+        _DELIVERED[subscriber.transport].n += 1
+        if update.is_final:
+            self._record_receipt(subscriber, update)
         if update.at:
             _LATENCY.observe(max(0.0, time.time() - update.at))
 
@@ -220,9 +224,8 @@ class Hub:
         if update.is_final:
             self.receipts.add(update, transport)
 
-    def _count(self, subscriber: Subscriber, update: Update) -> None:
-        _DELIVERED[subscriber.transport].n += 1
-        if update.is_final and update.user_id == subscriber.user_id:
+    def _record_receipt(self, subscriber: Subscriber, update: Update) -> None:
+        if update.user_id == subscriber.user_id:
             self.receipts.add(update, subscriber.transport)
 
     # -- leaving ------------------------------------------------------------------------------------------------------
@@ -269,6 +272,7 @@ class Hub:
         Raises:
             DatabaseUnavailable: the next call reads from the same point again.
         """
+        self._offered.age()
         now = await reads.now(self._database)
         since = (self._since or now) - OVERLAP
         if ALL in self._topics:

@@ -7,7 +7,7 @@ MAX_OFFERED = 500_000
 
 
 class Offered:
-    """A memory of `seconds` to twice as many.
+    """A memory of `seconds` to twice as many, if it is told often enough to `age`.
 
     Args:
         seconds: how far back a reconcile may read.
@@ -21,10 +21,19 @@ class Offered:
 
     def add(self, request_id: str, version: int) -> None:
         """It is offered to whoever has subscribed."""
-        if time.monotonic() - self._began_at > self._seconds or len(self._versions) > MAX_OFFERED // 2:
-            self._older, self._versions, self._began_at = self._versions, {}, time.monotonic()
-        if version > self._versions.get(request_id, 0):
-            self._versions[request_id] = version
+        versions = self._versions
+        if version > versions.get(request_id, 0):
+            versions[request_id] = version
+            if len(versions) > MAX_OFFERED // 2:
+                self._begin_anew()
+
+    def age(self) -> None:
+        """Forget what is older than a reconcile may read."""
+        if time.monotonic() - self._began_at > self._seconds:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._older, self._versions, self._began_at = self._versions, {}, time.monotonic()
 
     def has(self, request_id: str, version: int) -> bool:
         """Whether this version, or a newer one, has been offered."""

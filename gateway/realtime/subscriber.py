@@ -61,11 +61,17 @@ class Subscriber(ABC):
 
     def offer(self, update: Update) -> bool:
         """Deliver the update, or hold it, unless something at least as new has been seen; whether it was delivered."""
-        request_id = update.request_id
-        if update.version <= self._seen.get(request_id, 0):
+        request_id, seen = update.request_id, self._seen
+        last = seen.get(request_id, 0)
+        if update.version <= last:
             return False
         if self.accepting:
-            self.mark_seen(request_id, update.version)
+            if self._pending is None and len(seen) < MAX_SEEN:  # as `mark_seen`, on the way of every delivery
+                if last:
+                    del seen[request_id]
+                seen[request_id] = update.version
+            else:
+                self.mark_seen(request_id, update.version)
             self.deliver(update)
             return True
         if self._pending is None:

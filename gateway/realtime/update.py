@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -53,7 +52,7 @@ class Update(msgspec.Struct, frozen=True, dict=True):
         encoded = msgspec.Raw(_encoder.encode(columns))
         return cls(request.id, request.user_id, request.version, request.status, body, at, encoded)
 
-    @cached_property
+    @property
     def is_final(self) -> bool:
         """Whether nothing more is expected of the request."""
         return self.status.is_final

@@ -75,9 +75,11 @@ def test_what_was_offered_is_remembered_for_as_long_as_a_reconcile_reads_back() 
     assert not offered.has("a", 4)
     assert not offered.has("b", 1)
     offered._began_at -= 3601
+    offered.age()
     offered.add("b", 1)
     assert offered.has("a", 3), "the older half is still there"
     offered._began_at -= 3601
+    offered.age()
     offered.add("b", 2)
     assert not offered.has("a", 3)
     assert offered.has("b", 2)
