@@ -11,6 +11,7 @@ from gateway.cli.startup import check_database, listen, load_settings, start_log
 from gateway.server.server import serve
 from gateway.server.supervisor import serve_in_processes
 from gateway.settings import Settings
+from gateway.tasks import stop_all
 from gateway.telemetry.metrics import NoMetricsFolder
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -72,10 +73,20 @@ def _url(host: str, port: int) -> str:
 
 
 async def _work(settings: Settings) -> None:
-    """Work until a signal says to stop."""
+    """Work until a signal says to stop, even one that comes while the database is waited for."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(build_state(settings), worker=True):
-        click.echo("The worker runs.", err=True)
-        await stop.wait()
+    runs = asyncio.Event()
+
+    async def work() -> None:
+        async with running(build_state(settings), worker=True):
+            runs.set()
+            click.echo("The worker runs.", err=True)
+            await stop.wait()
+
+    working, stopping = asyncio.create_task(work()), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await stop_all(stopping, *(() if runs.is_set() else (working,)))
+    if not working.cancelled():
+        await working
