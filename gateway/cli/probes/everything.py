@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
-from gateway.cli.probes import database, n8n, redis_server, supabase
+from gateway.cli.probes import database, descriptors, n8n, redis_server, supabase
 from gateway.cli.probes.finding import Finding, not_tried, ok, problem, warning
 from gateway.cli.startup import warnings_of
 from gateway.settings import Settings, SettingsError
@@ -21,6 +21,7 @@ PROBES: tuple[tuple[str, Probe, frozenset[str]], ...] = (
         supabase.probe_storage,
         frozenset({"supabase_url", "supabase_service_role_key", "storage_private_buckets"}),
     ),
+    ("WS_CONNECTIONS", descriptors.probe, frozenset({"ws_connections", "http_connections"})),
 )
 """What is tried, and the settings on which each probe rests."""
 

@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.cli.probes import descriptors, redis_server
 from gateway.cli.probes import n8n as n8n_probe
-from gateway.cli.probes import redis_server
 from gateway.cli.probes.database import RIGHTS
 from gateway.cli.probes.everything import try_settings
 from gateway.cli.probes.finding import Finding, State
@@ -57,6 +57,8 @@ def settings(project: SupabaseProject, n8n: ScriptedN8n, api: ExecutionsApi, **c
             "supabase_url": project.url,
             "supabase_service_role_key": SERVICE_KEY,
             "storage_private_buckets": "private",
+            "ws_connections": 100,
+            "http_connections": 100,  # within the limit of any machine
             **changes,
         }
     )
@@ -83,8 +85,17 @@ async def test_all_in_order(project: SupabaseProject, n8n: ScriptedN8n, api: Exe
         "N8N_API_URL": State.OK,
         "SUPABASE_URL": State.OK,
         "SUPABASE_SERVICE_ROLE_KEY": State.OK,
+        "WS_CONNECTIONS": State.OK,
     }
     assert n8n.received == []
+
+
+async def test_more_connections_than_the_machine_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await told("WS_CONNECTIONS", ws_connections=100, http_connections=100)).startswith("ok: a process may open")
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: 1024)
+    found = await told("WS_CONNECTIONS")
+    assert found.startswith("warning: This process may open 1024 files and sockets")
+    assert "LimitNOFILE=" in found
 
 
 async def test_every_problem_at_once(project: SupabaseProject, n8n: ScriptedN8n, api: ExecutionsApi) -> None:

@@ -79,6 +79,8 @@ def test_check_tells_of_settings_and_connections_at_once(monkeypatch: pytest.Mon
 def test_check_as_json(postgres: Postgres, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres.url("migrated") + "?keepalives_idle=30")
     monkeypatch.setenv("REDIS_URL", valkey.url)
+    monkeypatch.setenv("WS_CONNECTIONS", "100")
+    monkeypatch.setenv("HTTP_CONNECTIONS", "100")
     with Valkey() as listening:  # something that does not speak HTTP
         monkeypatch.setenv("N8N_WEBHOOK_URL", f"http://127.0.0.1:{listening.port}/webhook/x")
         report = json.loads(run("check", "--json", expect=1))
@@ -95,6 +97,7 @@ def test_check_as_json(postgres: Postgres, valkey: Valkey, monkeypatch: pytest.M
         ("N8N_API_URL", "not set"),
         ("SUPABASE_URL", "not set"),
         ("STORAGE_PRIVATE_BUCKETS", "not set"),
+        ("WS_CONNECTIONS", "ok"),
     ]
 
 
