@@ -46,6 +46,17 @@ def test_every_dependency_is_pinned_within_its_bounds(requirement: Requirement) 
     assert {clause.operator for clause in requirement.specifier} == {">=", "<"}, "both bounds are said"
 
 
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_the_lowest_versions_are_what_is_declared(requirement: Requirement) -> None:
+    lines = runpy.run_path(str(ROOT / ".ci" / "lowest"))["constraints"]()
+    lowest = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    name = canonicalize_name(requirement.name)
+    bound = next(clause.version for clause in requirement.specifier if clause.operator == ">=")
+    is_tool = requirement.name in {tool.name for tool in map(Requirement, PROJECT["optional-dependencies"]["dev"])}
+    assert lowest[name] == (pins()[name] if is_tool else bound)
+    assert lowest.keys() == pins().keys()
+
+
 def test_what_dependencies_bring_along_is_pinned_too() -> None:
     unpinned = {
         canonicalize_name(needed.name)
