@@ -24,7 +24,7 @@ class SupabaseEndpoint:
 
     def refusal(self, upgrade: Upgrade) -> UpgradeRefusal | None:
         """Why the upgrade is not answered; None to begin a session."""
-        vsn = _parameter(upgrade.query, "vsn") or DEFAULT_VSN
+        vsn = _parameters(upgrade.query).get("vsn", DEFAULT_VSN)
         if vsn not in SERIALIZERS:
             known = " and ".join(SERIALIZERS)
             return UpgradeRefusal(HTTPStatus.BAD_REQUEST, "unsupported_vsn", f"The vsn must be one of {known}.")
@@ -45,17 +45,18 @@ class SupabaseEndpoint:
     def open(self, upgrade: Upgrade, carrier: Carrier) -> SupabaseSession:
         """Begin a session."""
         credential = self._parts.authenticator.credential_of_upgrade(upgrade.headers)
-        api_key = _parameter(upgrade.query, "apikey")
+        parameters = _parameters(upgrade.query)
+        api_key = parameters.get("apikey")
         return SupabaseSession(
             self._parts,
             carrier,
-            SERIALIZERS[_parameter(upgrade.query, "vsn") or DEFAULT_VSN],
+            SERIALIZERS[parameters.get("vsn", DEFAULT_VSN)],
             upgrade.host,
             credential=None if credential == api_key else credential,
             api_key=api_key,
         )
 
 
-def _parameter(query: bytes, name: str) -> str | None:
-    values = parse_qs(query.decode("latin-1")).get(name)
-    return values[0] if values else None
+def _parameters(query: bytes) -> dict[str, str]:
+    """The first value of each parameter that has one."""
+    return {name: values[0] for name, values in parse_qs(query.decode("latin-1")).items()}
