@@ -242,7 +242,8 @@ def _application(
                 "hub": state.hub,
             }
 
-    security_headers = SecurityHeaders(images=origin_of(state.settings.storage_base))
+    settings = state.settings
+    security_headers = SecurityHeaders(own=origin_of(settings.app_url), images=origin_of(settings.storage_base))
     return Application(routes, lifespan=lifespan, security_headers=security_headers, cors=cors)
 
 

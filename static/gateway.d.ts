@@ -81,7 +81,10 @@ export interface GatewayOptions {
   url?: string;
   /** Fetches a fresh access token; the session cookie is used when left out. */
   getToken?: (() => Promise<string | null | undefined>) | null;
-  /** Told how updates arrive: over the WebSocket, by polling, or not at all because nothing is watched. */
+  /**
+   * Told how updates arrive: over the WebSocket, by polling (it is lost, or cannot be had in this browser or page), or
+   * not at all because nothing is watched.
+   */
   onState?: (state: "live" | "polling" | "idle") => void;
   /**
    * Told when the credential of the WebSocket ends within a minute (RFC 3339, in UTC). `getToken` is asked for a fresh

@@ -7,6 +7,8 @@
 // `onUpdate` sees versions that only rise, and the newest one, whatever breaks: updates come over one WebSocket; while
 // that cannot be had, each watched request is long-polled, and the WebSocket is tried again.
 //
+// It runs in Chrome and Edge 84, Firefox 90 and Safari 15, and in all that came after them.
+//
 // What is public is declared and described in gateway.d.ts.
 
 /** @import { Body, GatewayOptions, ScopeListeners, Submitted } from "./gateway.d.ts" */
@@ -109,7 +111,8 @@ export class GatewayClient {
   #timers = new Map();
   /** @type {string|null} the last one that this connection was told */
   #sentToken = null;
-  #lastHeard = 0;
+  /** Whether nothing was heard since the last ping. */
+  #awaitsAnswer = false;
   #closed = false;
 
   /** @param {GatewayOptions} [options] */
@@ -209,7 +212,7 @@ export class GatewayClient {
     const { body } = subscription;
     if (body) queueMicrotask(() => subscription.listeners.has(listener) && notify(onUpdate, body));
     if (this.#live) this.#send({ type: "subscribe", requestIds: [id] });
-    else this.#connect();
+    else this.#connectSoon();
     if (this.#failures > 0 && !this.#live) void this.#poll(id); // the next attempt may be half a minute away
     return () => {
       subscription.listeners.delete(listener);
@@ -245,7 +248,7 @@ export class GatewayClient {
     this.#scope = scope;
     this.#scopeListeners.add(listener);
     if (this.#live) this.#send({ type: "subscribe", scope, ref: SCOPE });
-    else this.#connect();
+    else this.#connectSoon();
     return () => {
       if (!this.#scopeListeners.delete(listener) || this.#scopeListeners.size > 0) return;
       this.#scope = null;
@@ -324,9 +327,22 @@ export class GatewayClient {
 
   // -- the WebSocket --------------------------------------------------------------------------------------------------
 
+  /** Connect when whoever subscribes is done: where there is no WebSocket, that is known and told at once. */
+  #connectSoon() {
+    queueMicrotask(() => this.#connect());
+  }
+
   #connect() {
     if (this.#socket || this.#closed || this.#timers.has("reconnect") || this.#isIdle) return;
-    const socket = new WebSocket(`${this.#url.replace(/^http/, "ws")}/ws`);
+    /** @type {WebSocket} */
+    let socket;
+    try {
+      socket = new WebSocket(`${this.#url.replace(/^http/, "ws")}/ws`);
+    } catch {
+      // An add-on has removed or forbidden it, or the page's policy has: for Safari below 15.4, 'self' is no wss:.
+      this.#fallBack(0);
+      return;
+    }
     this.#socket = socket;
     this.#sentToken = null;
     this.#after("connect", CONNECT_TIMEOUT, () => this.#lost(socket, 0));
@@ -345,7 +361,7 @@ export class GatewayClient {
    */
   #receive(socket, message) {
     if (socket !== this.#socket) return;
-    this.#lastHeard = Date.now();
+    this.#awaitsAnswer = false;
     switch (message.type) {
       case "welcome":
         this.#welcomed(socket, message.pingIntervalMs);
@@ -418,11 +434,16 @@ export class GatewayClient {
     for (let start = 0; start < ids.length; start += 100) {
       this.#send({ type: "subscribe", requestIds: ids.slice(start, start + 100) });
     }
-    // A browser cannot see protocol pings, so it asks by itself; silence for two rounds is a dead connection.
+    // A browser cannot see protocol pings, so it asks by itself; a ping without an answer is a dead connection. Time
+    // alone says nothing: a hidden tab's timers are slowed to one a minute.
+    let askedAt = Date.now();
     const ping = () => {
-      if (Date.now() - this.#lastHeard > 2 * pingInterval) return this.#lost(socket, 0);
+      if (this.#awaitsAnswer) return this.#lost(socket, 0);
+      const isLate = Date.now() - askedAt > 2 * pingInterval; // the computer may have slept, and the connection died
+      askedAt = Date.now();
+      this.#awaitsAnswer = true;
       this.#send({ type: "ping" });
-      this.#after("ping", pingInterval, ping);
+      this.#after("ping", isLate ? Math.min(pingInterval, CONNECT_TIMEOUT) : pingInterval, ping);
     };
     this.#after("ping", pingInterval, ping);
   }
@@ -444,6 +465,15 @@ export class GatewayClient {
     this.#live = false;
     socket.onclose = null;
     socket.close();
+    this.#fallBack(code, delay);
+  }
+
+  /**
+   * Poll, and connect again after a while.
+   * @param {number} code why there is no WebSocket: its close code; 0 where there was none
+   * @param {number|null} [delay] before connecting; null: a random one that grows
+   */
+  #fallBack(code, delay = null) {
     if (this.#closed || this.#isIdle) return;
     this.#onState("polling");
     for (const id of this.#subscriptions.keys()) void this.#poll(id);
@@ -523,7 +553,7 @@ export class GatewayClient {
     const response = await fetch(this.#url + path, {
       ...options,
       credentials: "include",
-      signal: AbortSignal.timeout(timeout),
+      signal: timeoutSignal(timeout),
       headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
     });
     if (!response.ok) throw await errorOf(response);
@@ -603,6 +633,17 @@ function statusPath(requestId) {
 function query(parameters) {
   const set = Object.entries(parameters).flatMap(([name, value]) => (value == null ? [] : [[name, String(value)]]));
   return set.length ? `?${new URLSearchParams(set)}` : "";
+}
+
+/**
+ * `AbortSignal.timeout`, which came with Chrome 103, Firefox 100 and Safari 16.
+ * @param {number} milliseconds
+ */
+function timeoutSignal(milliseconds) {
+  if (AbortSignal.timeout) return AbortSignal.timeout(milliseconds);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), milliseconds); // of an answer that has come it aborts nothing
+  return controller.signal;
 }
 
 /** @param {number} milliseconds */

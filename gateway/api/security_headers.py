@@ -12,15 +12,19 @@ class SecurityHeaders:
     """Adds them to an HTTP answer.
 
     Args:
+        own: our own origin, as browsers know it.
         images: the origin that pictures come from, besides our own.
     """
 
-    def __init__(self, images: str) -> None:
+    def __init__(self, own: str, images: str) -> None:
+        scheme, _, host = own.partition("://")
+        # For Safari below 15.4, 'self' does not include a WebSocket to ourselves.
+        sockets = f"wss://{host}" if scheme == "https" else f"ws://{host} wss://{host}"
         policy = (
             "default-src 'self'",
             # blob: the dashboard's charts, which are fetched with a token.
             f"img-src 'self' data: blob: {images}",
-            "connect-src 'self'",
+            f"connect-src 'self' {sockets}",
             "object-src 'none'",
             "base-uri 'none'",
             "form-action 'self'",

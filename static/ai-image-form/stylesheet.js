@@ -2,7 +2,7 @@
 //
 // `light-dark()` follows the `color-scheme` of the page around: a page without a dark mode gets no dark form.
 
-const CSS = `
+const RULES = `
 :host {
   --accent: var(--ai-form-accent, light-dark(#4338ca, #a5b4fc));
   --on-accent: var(--ai-form-on-accent, light-dark(#ffffff, #14132a));
@@ -222,7 +222,9 @@ let shared = null;
 export function styleSheet() {
   if (shared === null) {
     shared = new CSSStyleSheet();
-    shared.replaceSync(CSS);
+    // Without `light-dark()`, which came in 2024, all colours would be missing: there the form is light.
+    const isLightDark = globalThis.CSS.supports("color", "light-dark(red, red)");
+    shared.replaceSync(isLightDark ? RULES : RULES.replaceAll(/light-dark\((.+?), .+?\)/g, "$1"));
   }
   return shared;
 }

@@ -226,6 +226,48 @@ async def test_listeners_that_throw_and_ids_in_capitals_stop_nothing(page: Page,
     assert len(polls) < 120, "nobody polls in a circle"
 
 
+async def test_a_proxys_502_during_a_restart_ends_nothing(page: Page, demo: str) -> None:
+    """A native `EventSource` would be dead after the first; the module polls, and takes the socket once it is back."""
+    page.expected_errors = ("502", "WebSocket connection")  # type: ignore[attr-defined]
+    refused: list[str] = []
+    sockets: list[WebSocketRoute] = []
+
+    async def restarting(route: Route) -> None:
+        refused.append(route.request.url)
+        if len(refused) <= 3:
+            await route.fulfill(status=502, body="<html>Bad Gateway</html>")
+        else:
+            await route.continue_()
+
+    async def upgrade(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        if len(refused) <= 3:
+            await socket.close()
+        else:
+            socket.connect_to_server()
+
+    await page.route_web_socket("**/ws", upgrade)
+    await page.route("**/api/ai-status/**", restarting)
+    await page.context.request.get(demo)
+    await page.goto(f"{demo}/static/404.html")
+    states = await page.evaluate(
+        """async () => {
+            const { GatewayClient } = await import("/static/gateway.js");
+            const random = Math.random;
+            Math.random = () => random() / 50; // hardly any pauses
+            const states = [];
+            const gateway = new GatewayClient({ onState: (state) => states.push(state) });
+            const { requestId } = await gateway.generate("Tea slow", "Twinings");
+            await new Promise((resolve, reject) => {
+                gateway.subscribe(requestId, ({ status }) => status === "completed" && resolve(), reject);
+            });
+            return states;
+        }"""
+    )
+    assert len(refused) > 3
+    assert [state for index, state in enumerate(states) if state != states[index - 1]] == ["polling", "live", "idle"]
+
+
 @pytest.mark.parametrize(("refusal", "error"), [("forbidden", [403, "forbidden"]), (4403, [0, "connection_refused"])])
 async def test_everything_is_not_asked_for_again_where_it_is_refused(
     page: Page, demo: str, refusal: str | int, error: list[object]

@@ -63,7 +63,7 @@ APPLICATION = Application(
         Mount("/mounted", app=Route("/x", said).app),
     ],
     lifespan=nothing,
-    security_headers=SecurityHeaders(images="https://pictures.example"),
+    security_headers=SecurityHeaders(own="https://gateway.example", images="https://pictures.example"),
 )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.app import create_app
+from gateway.settings import Settings
 from tests.running import RunningGateway
 
 STATIC = Path(__file__).parents[3] / "static"
@@ -26,11 +28,21 @@ async def test_pages_run_nothing_but_their_own_files(gateway: RunningGateway) ->
         directives = policy(answer)
         for sources in directives.values():
             assert not {"*", "'unsafe-inline'", "'unsafe-eval'", "'unsafe-hashes'", "http:", "https:"} & sources
-        for kind in ("script-src", "style-src", "connect-src", "frame-src", "worker-src"):
+        for kind in ("script-src", "style-src", "frame-src", "worker-src"):
             assert directives.get(kind, directives["default-src"]) == {"'self'"}
+        host = gateway.url.removeprefix("http://")
+        assert directives["connect-src"] == {"'self'", f"ws://{host}", f"wss://{host}"}
         for kind in ("object-src", "base-uri", "frame-ancestors"):
             assert directives.get(kind) == {"'none'"}, kind
         assert directives.get("form-action") == {"'self'"}
+
+
+async def test_pages_behind_tls_may_open_no_socket_without_it(settings: Settings) -> None:
+    """The WebSocket is named: for Safari below 15.4, `'self'` does not include it."""
+    app = create_app(settings.model_copy(update={"app_url": "https://gateway.example.com"}), worker=False)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://gateway.example.com") as http:
+        assert policy(await http.get("/"))["connect-src"] == {"'self'", "wss://gateway.example.com"}
 
 
 async def test_every_answer_is_what_it_says_and_tells_no_other_site_where_one_was(gateway: RunningGateway) -> None:
