@@ -109,8 +109,8 @@ export interface ScopeListeners {
 export class GatewayClient {
   constructor(options?: GatewayOptions);
   /**
-   * Submit a request. A lost answer, 502, 503 and 504 are repeated safely; with an `idempotencyKey` of your own, even
-   * by a later call.
+   * Submit a request. A lost answer, 502, 503, 504 and a 500 that is not the gateway's own are repeated safely; with an
+   * `idempotencyKey` of your own, even by a later call.
    * @returns the new request's id; from a gateway in sync mode its whole Body, whatever became of it
    */
   generate(

@@ -41,6 +41,12 @@ const PERMANENT = new Set([1009, 4400, 4403]);
 /** Statuses that a proxy or a busy gateway answers with, whatever became of a submission. */
 const RETRYABLE = new Set([502, 503, 504]);
 
+/**
+ * The code of an answer that is not the gateway's own. With 500 it is a proxy's too: Next.js says that of a gateway that
+ * it cannot reach.
+ */
+const FOREIGN = "http_error";
+
 /** Statuses below 500 that speak of the transport, not of the submission. */
 const TRANSPORT_FAILURES = new Set([408, 425]);
 
@@ -150,7 +156,7 @@ export class GatewayClient {
       } catch (error) {
         if (error instanceof GatewayError) {
           if (error.request) return error.request;
-          if (!RETRYABLE.has(error.status)) throw error;
+          if (!RETRYABLE.has(error.status) && !(error.status === 500 && error.code === FOREIGN)) throw error;
         }
         if (attempt === 3 || Date.now() - began > SUBMIT_TIMEOUT) throw error;
         await sleep(Math.random() * 1000 * attempt);
@@ -594,7 +600,7 @@ export async function errorOf(response) {
   const { error, code, request } = /** @type {{ error?: string, code?: string, request?: Body }} */ (content);
   const retryAfter = Number(headers.get("Retry-After")) || null;
   const message = error ?? `The gateway answered ${status}.`;
-  return new GatewayError(status, code ?? "http_error", message, retryAfter, request ?? null);
+  return new GatewayError(status, code ?? FOREIGN, message, retryAfter, request ?? null);
 }
 
 /** A key that makes repetitions of one submission one. */

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 def pages() -> list[Path]:
     """Every page of the project."""
-    skipped = {".venv", "node_modules", ".n8n", ".supabase-clients", ".pytest_cache", "build", "dist"}
+    skipped = {".venv", "node_modules", ".n8n", ".nextjs", ".supabase-clients", ".pytest_cache", "build", "dist"}
     found = (path for path in ROOT.rglob("*.md") if not skipped & set(path.relative_to(ROOT).parts))
     return sorted(found)
 

@@ -148,11 +148,13 @@ async def send(websocket: ClientConnection, **message: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(settings: Settings, *, worker: bool = True) -> AsyncIterator[RunningGateway]:
-    """Run a gateway with `settings` on a free port; its APP_URL is set to it."""
+async def running_gateway(
+    settings: Settings, *, worker: bool = True, app_url: str | None = None
+) -> AsyncIterator[RunningGateway]:
+    """Run a gateway with `settings` on a free port; its APP_URL is set to it, or to the address of what is in front."""
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    settings = settings.model_copy(update={"app_url": url})
+    settings = settings.model_copy(update={"app_url": app_url or url})
     app = create_app(settings, worker=worker)
     async with (
         serving(app, server_config(app, settings), listener) as server,

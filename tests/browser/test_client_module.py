@@ -168,17 +168,25 @@ async def test_a_token_that_is_not_renewed_yet_is_asked_for_twice_not_in_a_circl
     assert sent == ["old", "new"]
 
 
-async def test_only_a_clear_refusal_ends_a_submission(page: Page, demo: str) -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [
+        [(502, "<html>Bad Gateway</html>"), (202, '{"requestId": "')],
+        [(500, "Internal Server Error"), (504, "")],
+    ],
+    ids=["cut", "next.js"],
+)
+async def test_only_a_clear_refusal_ends_a_submission(page: Page, demo: str, lost: list[tuple[int, str]]) -> None:
     """The gateway has accepted, but a proxy says that it cannot be reached, or cuts the answer: the same key asks."""
-    page.expected_errors = ("502",)  # type: ignore[attr-defined]
+    page.expected_errors = ("50",)  # type: ignore[attr-defined]
     accepted: list[tuple[str, str]] = []
-    lost = {502: "<html>Bad Gateway</html>", 202: '{"requestId": "'}
+    answers = list(lost)
 
     async def through_a_proxy(route: Route) -> None:
         response = await route.fetch()
         accepted.append((route.request.headers["idempotency-key"], (await response.json())["requestId"]))
-        if lost:
-            status, body = lost.popitem()
+        if answers:
+            status, body = answers.pop()
             await route.fulfill(status=status, body=body)
         else:
             await route.fulfill(response=response)

@@ -1,8 +1,5 @@
 """The page about deploying: what it says to proxies and to Redis is tried."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from gateway.cli.probes.redis_server import LEAST_RIGHTS
+from tests.event_streams import next_status
 from tests.markdown import ROOT, code
 from tests.nginx import nginx
 from tests.people import Person
@@ -56,16 +54,7 @@ async def test_nginx_as_the_page_has_it(gateway: RunningGateway, ada: Person, tm
             assert (await receive(ws))["type"] == "subscribed"
             async with http.stream("GET", f"/api/ai-status/{request_id}/events", headers=bearer) as stream:
                 lines = stream.aiter_lines()
-                assert await data_of(lines) == "processing"
+                assert await next_status(lines) == "processing"
                 await gateway.callback({"requestId": request_id, "status": "completed", "Key": "b/a.png", "Id": "1"})
-                assert await data_of(lines) == "completed"
+                assert await next_status(lines) == "completed"
             assert (await receive(ws))["request"]["status"] == "completed"
-
-
-async def data_of(lines: AsyncIterator[str]) -> str:
-    """The status in the next event of a stream."""
-    async with asyncio.timeout(15):
-        async for line in lines:
-            if line.startswith("data: "):
-                return str(json.loads(line.removeprefix("data: "))["status"])
-    raise AssertionError("the stream ended")
