@@ -9,6 +9,7 @@ import json
 import pytest
 from playwright.async_api import Page, Request, Route, WebSocketRoute, expect
 
+from tests.browser.dashboard import new_brand, submit
 from tests.browser.form import SLOW, answer, body, fill, open_plain, picture
 from tests.running import eventually
 
@@ -100,6 +101,22 @@ async def test_without_a_websocket_updates_come_by_long_poll(page: Page, demo: s
     assert versions == sorted(set(versions))
     assert states == ["polling", "idle"]
     assert any("wait=" in request.url for request in sent), "it waits for what is newer"
+
+
+@pytest.mark.parametrize("lack", ["it throws", "it is missing"])
+async def test_the_pages_work_without_a_websocket(page: Page, demo: str, lack: str) -> None:
+    """The form shows its picture, and the dashboard is read every few seconds; the console stays free of errors."""
+    await page.add_init_script(WITHOUT_SOCKET[lack])
+    await fill(page, demo)
+    await picture(page).wait_for(timeout=SLOW)
+    await page.clock.install()
+    await page.goto(f"{demo}/admin")
+    await expect(page.locator("#live")).to_have_text("Reconnecting… Updated every 15 s.")
+    brand = new_brand()
+    await submit(page, demo, "Tea", brand)
+    row = page.locator("#requests").get_by_text(brand)
+    await page.clock.fast_forward(16_000)
+    await expect(row).to_be_visible()
 
 
 async def test_a_socket_that_the_pages_policy_forbids_is_done_without(page: Page, demo: str) -> None:
