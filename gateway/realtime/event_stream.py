@@ -95,8 +95,8 @@ class EventStream:
                 await self._write_update(send, update)
                 final = update.is_final
             if self._inbox.leave_in is not None:
-                # The client comes back at its own moment, by its own means.
-                await self._write(send, f"retry: {int(self._inbox.leave_in * 1000)}\n\n".encode())
+                # The client comes back at its own moment, by its own means. No empty line: see `_write_update`.
+                await self._write(send, f"retry: {int(self._inbox.leave_in * 1000)}\n".encode())
                 break
         await self._write(send, b"", more=False)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import time
 
@@ -62,7 +63,9 @@ async def test_everyone_is_shown_out_at_their_own_moment(serve: Serve, ada: Pers
         assert len(set(moments)) > 15
         assert (await poll).json()["version"] == version
         text = (await stream).text
-        assert text.count("retry:") == 2, "the stream ends cleanly and says when to come back"
+        *events, end = [block for block in text.split("\n\n") if block != ":"]
+        assert all("\ndata: " in event for event in events), "a block without data is an empty event to strict clients"
+        assert re.fullmatch(r"retry: \d+\n", end), "the stream ends cleanly and says when to come back"
         for websocket, moment in zip(sockets, moments, strict=True):
             with pytest.raises(ConnectionClosed):
                 await websocket.recv()
