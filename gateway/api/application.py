@@ -9,7 +9,9 @@ with a coroutine, a closure and most with a copy of the headers: twice what the 
 * the CORS layer sees requests that carry an Origin, and no others.
 """
 
+import asyncio
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -57,7 +59,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self
         if scope["type"] != "http":
-            await self._router(scope, receive, send)
+            await self._router(scope, receive, _without_cancellation(send))
             return
         for name, _ in scope["headers"]:
             if name == b"origin":
@@ -124,3 +126,14 @@ def _direct(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], tuple[Endpoint
         for method in route.methods or ():
             direct.setdefault((method, path), (route.endpoint, name))
     return direct
+
+
+def _without_cancellation(send: Send) -> Send:
+    """`send` for a lifespan that ends quietly when it is cancelled: who stops a process that still starts knows why."""
+
+    async def send_quietly(message: Message) -> None:
+        if isinstance(sys.exception(), asyncio.CancelledError):
+            message = {**message, "message": ""}
+        await send(message)
+
+    return send_quietly

@@ -1,5 +1,6 @@
 """The application's one layer: how endpoints are found, what every answer carries, and what a request costs in it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import Message
 
 from gateway.api.application import Application
 from gateway.api.errors import ApiError
@@ -168,3 +170,26 @@ async def test_only_an_allowed_origin_reads_an_answer(gateway: RunningGateway) -
     foreign = await gateway.http.get("/healthz", headers={"Origin": "https://foreign.example"})
     assert "Access-Control-Allow-Origin" not in foreign.headers
     assert "Access-Control-Allow-Origin" not in (await gateway.http.get("/healthz")).headers
+
+
+@pytest.mark.parametrize(("error", "told"), [(asyncio.CancelledError(), False), (RuntimeError("no database"), True)])
+async def test_a_start_that_is_called_off_leaves_no_traceback(error: BaseException, told: bool) -> None:
+    class Failing(contextlib.AsyncExitStack):
+        async def __aenter__(self) -> Any:
+            raise error
+
+    application = Application(
+        [], lifespan=lambda _: Failing(), security_headers=SecurityHeaders("http://own", "http://images")
+    )
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(type(error)):
+        await application({"type": "lifespan", "state": {}}, receive, send)
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert bool(sent[0]["message"]) == told
