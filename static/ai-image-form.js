@@ -530,6 +530,7 @@ class AiImageForm extends Base {
     if (!this.#gateway) return;
     const shown = this.#shownBody();
     const cancellation = this.#cancellation?.requestId === this.#shown ? this.#cancellation : null;
+    const organizations = this.#organizations();
     const refusal = this.#refusals.get(this.#organizationId()) ?? this.#spentLimit();
     this.#view.update({
       texts: this.#texts,
@@ -538,7 +539,7 @@ class AiImageForm extends Base {
       isSubmitting: this.#submission !== null,
       isReconnecting: this.#connection === "polling",
       refusal,
-      organizations: this.#organizations(),
+      organizations,
       shown,
       elapsed: shown && this.#requests.elapsed(shown),
       typical: this.#usage?.typicalSeconds ?? null,

@@ -50,6 +50,8 @@ export interface Usage {
   month: { spent: string; reserved: string };
   organizations: {
     organizationId: string;
+    /** What it is called; null where the database does not say. */
+    name: string | null;
     budget: string | null;
     committed: string;
     remaining: string | null;

@@ -259,9 +259,8 @@ def refused_submission(refusal: Refusal) -> ApiError:
         case NoOrganization():
             return ApiError(400, "no_organization", "No organization found for user")
         case OrganizationRequired():
-            return ApiError(
-                400, "organization_required", "You belong to several organizations: name one as organizationId."
-            )
+            sentence = "You belong to several organizations: name one of those in /api/usage as organizationId."
+            return ApiError(400, "organization_required", sentence)
         case NotAMember():
             return ApiError(403, "not_a_member", "You are not a member of this organization.")
         case IdempotencyConflict():

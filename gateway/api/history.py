@@ -30,7 +30,7 @@ from gateway.api.responses import json_response
 from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
 from gateway.state import State, state_of
-from storage import costs, listing
+from storage import costs, directory, listing
 from storage.database.base import Database
 from storage.lifecycle import Status
 from storage.listing import START, Position
@@ -118,7 +118,9 @@ _USAGE = object_of(
     month=object_of(spent=_AMOUNT, reserved=_AMOUNT),
     organizations={
         "type": "array",
-        "items": object_of(organizationId=TEXT, budget=MAYBE_TEXT, committed=_AMOUNT, remaining=MAYBE_TEXT),
+        "items": object_of(
+            organizationId=TEXT, name=MAYBE_TEXT, budget=MAYBE_TEXT, committed=_AMOUNT, remaining=MAYBE_TEXT
+        ),
     },
     typicalSeconds={"type": ["number", "null"]},
 )
@@ -155,6 +157,7 @@ async def _usage(state: State, user: User) -> dict[str, object]:
     remaining, reset = await remaining_quota(state.database, user.id, quota)
     spending = await costs.spending_of_user(state.database, user.id)
     organizations = await costs.committed_by_organization(state.database, user.id)
+    names = (await directory.names(state.database, organizations, ())).organizations
     budget = settings.ai_org_monthly_budget
     return {
         "limit": {
@@ -167,6 +170,7 @@ async def _usage(state: State, user: User) -> dict[str, object]:
         "organizations": [
             {
                 "organizationId": one,
+                "name": names.get(one),
                 "budget": None if budget is None else f"{budget:f}",
                 "committed": f"{committed:f}",
                 "remaining": None if budget is None else f"{max(budget - committed, 0):f}",

@@ -44,6 +44,8 @@ def _sentence(error: GatewayError, url: str, token: str | None) -> str:
             f"The gateway at {url} does not accept this token: it has expired, or was made for another gateway. {how}, "
             f"or make one where the gateway's settings are, with `{issue}`, and pass it in GATEWAY_TOKEN."
         )
+    if error.code == "organization_required":
+        return f"{error} On the command line: --organization UUID."
     return str(error)
 
 

@@ -18,9 +18,17 @@ from gateway.client import GatewayClient
 @click.argument("brand")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to save the picture; - is the output.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite that file.")
+@click.option("--organization", metavar="UUID", help="For which of your organizations, where there are several.")
 @of_a_gateway
 def generate_command(
-    product: str, brand: str, output: Path | None, force: bool, url: str, token: str | None, as_json: bool
+    product: str,
+    brand: str,
+    output: Path | None,
+    force: bool,
+    organization: str | None,
+    url: str,
+    token: str | None,
+    as_json: bool,
 ) -> None:
     """Generate a picture for PRODUCT by BRAND, with live progress.
 
@@ -34,7 +42,7 @@ def generate_command(
 
     async def talk(client: GatewayClient) -> None:
         nonlocal request_id
-        request_id = await client.submit(product, brand)
+        request_id = await client.submit(product, brand, organization_id=organization)
         click.echo(f"Request {request_id}", err=True)
         body = await follow(client, request_id, as_json=as_json)
         picture_url = str(body["publicUrl"])

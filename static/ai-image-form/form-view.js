@@ -91,7 +91,10 @@ export class FormView {
     setAttribute(this.button, "aria-busy", isSubmitting ? "true" : null);
     // Both empty is one mistake: the sentence above says it, and the fields only show where.
     const isTold = this.#hasSubmitted && !error && this.#isEmpty();
-    for (const field of this.#fields) field.showError(this.#hasSubmitted ? field.errorIn(texts) : null, isTold);
+    for (const field of this.#fields) {
+      const mistake = this.#hasSubmitted ? field.errorIn(texts) : null;
+      field.showError(mistake, isTold || (mistake !== null && mistake === error));
+    }
   }
 
   /** @param {string|null} error */
@@ -110,7 +113,7 @@ export class FormView {
     const ids = organizations.map(({ organizationId }) => organizationId);
     const { input } = this.#organization;
     const chosen = input.value;
-    const options = ids.map((id) => h("option", { value: id }, id));
+    const options = organizations.map(({ organizationId: id, name }) => h("option", { value: id }, name || id));
     input.replaceChildren(h("option", { value: "" }, placeholder), ...options);
     if (ids.includes(chosen)) input.value = chosen;
   }

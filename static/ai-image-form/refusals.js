@@ -1,4 +1,7 @@
-// Why submissions were refused. A spent budget is one organization's; for what else is wrong, another one helps not.
+// Why submissions were refused. Some refusals are one organization's; for what else is wrong, another one helps not.
+
+/** What choosing another organization mends. */
+const ORGANIZATION_CODES = new Set(["organization_required", "not_a_member", "budget_spent"]);
 
 /**
  * @typedef {object} Refusal
@@ -10,15 +13,15 @@
 export class Refusals {
   /** @type {Refusal|null} */
   #last = null;
-  /** @type {Map<string|undefined, Refusal>} of spent budgets, by organization id */
-  #budgets = new Map();
+  /** @type {Map<string|undefined, Refusal>} by organization id; undefined: none was named */
+  #ofOrganizations = new Map();
 
   /**
    * @param {Refusal} refusal
    * @param {string|undefined} organizationId for whom was submitted
    */
   add(refusal, organizationId) {
-    if (refusal.code === "budget_spent") this.#budgets.set(organizationId, refusal);
+    if (ORGANIZATION_CODES.has(refusal.code)) this.#ofOrganizations.set(organizationId, refusal);
     else this.#last = refusal;
   }
 
@@ -27,7 +30,7 @@ export class Refusals {
    * @param {string|undefined} organizationId
    */
   get(organizationId) {
-    const refusals = [this.#budgets.get(organizationId), this.#last];
+    const refusals = [this.#ofOrganizations.get(organizationId), this.#last];
     return refusals.find((refusal) => refusal && (refusal.until === null || refusal.until > Date.now())) ?? null;
   }
 
@@ -36,6 +39,6 @@ export class Refusals {
    * @param {string|undefined} organizationId
    */
   clear(organizationId) {
-    if (!this.#budgets.delete(organizationId)) this.#last = null;
+    if (!this.#ofOrganizations.delete(organizationId)) this.#last = null;
   }
 }

@@ -80,10 +80,12 @@ export class View {
   /** @param {State} state */
   #updateForm({ texts, language, isSignedOut, isSubmitting, refusal, organizations }) {
     const offline = isSubmitting ? texts.offlineSubmitting : texts.offline;
+    const isToChoose = refusal?.code === "organization_required" && organizations.length > 0;
+    const refused = isToChoose ? texts.organizationMissing : (refusal?.message ?? null);
     this.form.update({
       texts,
       isSubmitting,
-      error: isSignedOut ? texts.signedOut : (refusal?.message ?? null),
+      error: isSignedOut ? texts.signedOut : refused,
       retryAfter: refusal?.until ? retryAfterText(refusal.until, texts, language) : null,
       notice: navigator.onLine ? null : offline,
       organizations,

@@ -3,8 +3,9 @@
 from storage.queries.rows import OPEN
 
 ORGANIZATIONS_OF_USER = """
-SELECT organization_id FROM organization_members WHERE user_id = :user_id ORDER BY organization_id LIMIT :limit"""
-"""The organizations that the user is a member of."""
+SELECT DISTINCT organization_id FROM organization_members
+WHERE user_id = :user_id AND organization_id IS NOT NULL ORDER BY organization_id LIMIT :limit"""
+"""The organizations that the user is a member of, each once, whatever number of rows says so."""
 
 SPENT_BY_USER = f"""
 SELECT TOTAL(cost) AS spent, TOTAL(expected) AS reserved FROM (

@@ -20,20 +20,21 @@ SELECT count(*) AS used, min(created_at) AS oldest, NOW() AS now FROM (
 ) AS recent"""
 """How much of the rolling window's quota is used, and when what is next to leave the window was submitted."""
 
-_MEMBERSHIPS = """
-    FROM organization_members
+# A member may have several rows for one organization, one for each role: the app's own table may allow that.
+_JOINED = """
+    SELECT DISTINCT organization_id FROM organization_members
     WHERE user_id = :user_id AND organization_id = coalesce(:organization_id, organization_id)"""
 
 RULES = f"""
 SELECT used, oldest, now,
-    (SELECT count(*) FROM (SELECT 1 {_MEMBERSHIPS} LIMIT 2) AS joined) AS memberships,
-    (SELECT organization_id {_MEMBERSHIPS} LIMIT 1) AS organization_id
+    (SELECT count(*) FROM ({_JOINED} LIMIT 2) AS joined) AS memberships,
+    ({_JOINED} LIMIT 1) AS organization_id
 FROM ({USED}) AS quota"""
 """What a submission is judged by: the quota, and the user's organizations (where one is named, that one alone) as far
 as one differs from several."""
 
 ORGANIZATIONS = f"""
-SELECT count(*) AS organizations FROM organizations WHERE id IN (SELECT organization_id {_MEMBERSHIPS})"""
+SELECT count(*) AS organizations FROM organizations WHERE id IN ({_JOINED})"""
 """How many of the user's organizations (where one is named, of that one) exist."""
 
 INSERT = f"""

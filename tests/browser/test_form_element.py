@@ -105,7 +105,7 @@ async def test_a_token_that_comes_late_signs_in(page: Page, demo: str) -> None:
 async def test_members_of_several_organizations_choose_one(page: Page, demo: str) -> None:
     page.expected_errors = ("400",)  # type: ignore[attr-defined]
     ids = ["22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"]
-    organizations: list[dict[str, str]] = []
+    organizations: list[dict[str, str | None]] = []
 
     async def usage(route: Route) -> None:
         await route.fulfill(json={"typicalSeconds": None, "organizations": organizations})
@@ -113,17 +113,27 @@ async def test_members_of_several_organizations_choose_one(page: Page, demo: str
     await page.route("**/api/usage", usage)
     await answer(page, "/api/ai-generate", 400, {"error": "Name one.", "code": "organization_required"})
     sent = submissions(page)
+    alert = page.locator("ai-image-form").get_by_role("alert").filter(visible=True)
     await open_plain(page, demo)
     choice = page.get_by_label("Organization")
     await expect(page.get_by_label("Product")).to_be_visible()
     await expect(choice).to_be_hidden()
-    organizations += [{"organizationId": one} for one in ids]
     await submit(page, "Lamp", "Artemide")
+    await expect(alert).to_have_text("Name one.")
+    await expect(choice).to_be_hidden()
+    organizations += [{"organizationId": ids[0], "name": "Acme"}, {"organizationId": ids[1], "name": None}]
+    await page.get_by_role("button", name="Generate AI Images").click()
     await expect(choice).to_be_visible()
+    await expect(alert).to_have_text("Please choose an organization.")
+    await expect(page.get_by_text("Please choose an organization.")).to_have_count(1)
+    await expect(choice).to_have_accessible_description(re.compile(r"Please choose an organization\. .* who is"))
+    await expect(choice.get_by_role("option")).to_have_text(["Choose an organization", "Acme", ids[1]])
     assert await violations(page) == []
     await page.get_by_role("button", name="Generate AI Images").click()
     await expect(choice).to_be_focused()
     await expect(choice).to_have_attribute("aria-invalid", "true")
+    await choice.select_option("Acme")
+    await expect(alert).to_be_hidden()
     await choice.select_option(ids[1])
     await page.get_by_role("button", name="Generate AI Images").click()
     await expect(page.get_by_role("button", name="Generate AI Images")).to_be_enabled()
@@ -131,7 +141,7 @@ async def test_members_of_several_organizations_choose_one(page: Page, demo: str
     await expect(choice).to_be_hidden()
     await page.get_by_role("button", name="Generate AI Images").click()
     await expect(page.get_by_role("button", name="Generate AI Images")).to_be_enabled()
-    assert [(one.post_data_json or {}).get("organizationId") for one in sent] == [None, ids[1], "preset"]
+    assert [(one.post_data_json or {}).get("organizationId") for one in sent] == [None, None, ids[1], "preset"]
 
 
 async def test_a_gateway_in_sync_mode(page: Page, demo: str) -> None:

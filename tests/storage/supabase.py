@@ -40,7 +40,7 @@ EVE = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
 ACME = "11111111-1111-4111-8111-111111111111"
 EVIL = "22222222-2222-4222-8222-222222222222"
 
-# The app's own tables, with columns and a policy of its own.
+# The app's own tables, with columns, policies and a row for each role of its own.
 APP = f"""
 SET ROLE project;
 CREATE TABLE organizations (
@@ -49,7 +49,10 @@ CREATE TABLE organization_members (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     organization_id uuid NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
     user_id uuid NOT NULL REFERENCES auth.users(id) ON DELETE CASCADE,
-    role text NOT NULL DEFAULT 'member');
+    role text NOT NULL DEFAULT 'member', UNIQUE (organization_id, user_id, role));
+ALTER TABLE organization_members ENABLE ROW LEVEL SECURITY;
+CREATE POLICY "Members see their memberships" ON organization_members FOR SELECT TO authenticated
+    USING (user_id = auth.uid());
 CREATE TABLE assets (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     organization_id uuid NOT NULL REFERENCES organizations(id) ON DELETE CASCADE,
@@ -60,7 +63,8 @@ CREATE POLICY "Members see their assets" ON assets FOR SELECT TO authenticated U
 RESET ROLE;
 INSERT INTO auth.users (id) VALUES ('{ADA}'), ('{EVE}');
 INSERT INTO organizations (id, name) VALUES ('{ACME}', 'Acme'), ('{EVIL}', 'Evil');
-INSERT INTO organization_members (organization_id, user_id) VALUES ('{ACME}', '{ADA}'), ('{EVIL}', '{EVE}');
+INSERT INTO organization_members (organization_id, user_id, role)
+VALUES ('{ACME}', '{ADA}', 'member'), ('{ACME}', '{ADA}', 'billing'), ('{EVIL}', '{EVE}', 'member');
 """
 
 # The original design document's migration, word for word.

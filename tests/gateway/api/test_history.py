@@ -133,7 +133,13 @@ async def test_usage(gateway: RunningGateway, ada: Person) -> None:
     assert usage["month"] == {"spent": "0", "reserved": "0"}
     assert usage["typicalSeconds"] is None
     assert usage["organizations"] == [
-        {"organizationId": ada.organizations[0], "budget": None, "committed": "0", "remaining": None}
+        {
+            "organizationId": ada.organizations[0],
+            "name": "Acme",
+            "budget": None,
+            "committed": "0",
+            "remaining": None,
+        }
     ]
     for cost in ("0.5", "0.25"):
         request_id = await gateway.submitted(ada.id)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.server.listener import bind
-from tests.conftest import Person
+from tests.conftest import People, Person
 from tests.gateway.cli.typing_commands import meanwhile, run
 from tests.running import RunningGateway, serving
 from tests.scripted_n8n import ERROR_IN_WORKFLOW, ScriptedN8n
@@ -84,6 +84,20 @@ async def test_from_a_submission_to_the_list(who: Person, n8n: ScriptedN8n) -> N
     assert table[1].split()[:2] == [request_id, "completed"]
     assert "Running Shoes" in table[1]
     assert json.loads((await meanwhile("list", "--status", "failed", "--json")).stdout)["requests"] == []
+
+
+async def test_members_of_several_organizations_name_one(
+    gateway: RunningGateway, people: People, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = await people.person(2)
+    monkeypatch.setenv("GATEWAY_URL", gateway.url)
+    monkeypatch.setenv("GATEWAY_TOKEN", gateway.token(both.id))
+    told = (await meanwhile("generate", "Shoes", "Nike", expect=1)).stderr
+    assert "--organization" in told
+    n8n.answers(JSONResponse({"Key": "b/a.png", "Id": "1"}))
+    await meanwhile("generate", "Shoes", "Nike", "--organization", both.organizations[1])
+    rows = await gateway.state.database.all("SELECT organization_id FROM ai_image_requests")
+    assert [row["organization_id"] for row in rows] == [both.organizations[1]]
 
 
 async def test_json_is_a_line_for_each_change(who: Person, n8n: ScriptedN8n) -> None:
