@@ -41,7 +41,8 @@ async def mark_sending(
     """
 
     steps = {"changed": sending.MARK_SENDING, "event": sending.INSERT_SENDING}
-    times = {"deadline": deadline_seconds, "probe": probe_seconds}
+    probe = None if probe_seconds is None else min(probe_seconds, deadline_seconds)
+    times = {"deadline": deadline_seconds, "probe": probe}
     row = await database.chain(steps, id=request_id, lease=lease, **times)
     return None if row is None else Request.from_row(row)
 

@@ -12,14 +12,16 @@ UPDATE ai_image_requests
 SET status = 'processing', progress = coalesce(CAST(:progress AS integer), progress),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
     version = version + 1, updated_at = NOW(), dispatch_due_at = NULL,
-    probe_at = CASE WHEN probe_at IS NULL THEN NULL ELSE AFTER(:probe) END
+    probe_at = CASE WHEN probe_at IS NULL THEN NULL
+        WHEN deadline_at > NOW() AND deadline_at < AFTER(:probe) THEN deadline_at
+        ELSE AFTER(:probe) END
 WHERE id = :id AND {guard(event)}
   AND (status = 'pending' OR CAST(:progress AS integer) > coalesce(progress, -1))
 RETURNING {COLUMNS}"""
     for event in (Event.ACCEPTED, Event.PROGRESSED)
 }
 """n8n works on it. A report in `processing` changes something only if its progress is higher than the last one. Where
-n8n can be probed, it is after a while without another report."""
+n8n can be probed, it is after a while without another report, and at the deadline at the latest."""
 
 FILE_URL = f"replace(:file_url, '{TOKEN_PLACE}', CAST(picture_token AS text))"
 

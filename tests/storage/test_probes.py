@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
-from storage import dispatch, probes
+from storage import dispatch, probes, transitions
 from storage.database.base import Database
+from storage.lifecycle import Event
 from storage.submissions import Submission, submit
+from storage.times import instant
+from storage.transitions import SILENCE_SECONDS, Outcome
 from tests.people import People
 
 
@@ -44,3 +47,22 @@ async def test_more_time_is_for_what_is_overdue(database: Database, users_table:
     request_id = await sent(database, users_table, deadline)
     extended = [await probes.extend_deadline(database, request_id, 60, actor="n8n", execution_id="7") for _ in range(2)]
     assert extended == [deadline < 0, False]
+
+
+@pytest.mark.parametrize("deadline", [-1, 20, 900])
+async def test_no_pause_outlasts_the_deadline(database: Database, users_table: str, deadline: float) -> None:
+    """Neither the wait for an answer nor the silence after a report; past the deadline the lease counts."""
+    request_id = await sent(database, users_table, deadline, probe=300)
+    assert await _probed_in(database) == pytest.approx(min(deadline, 300), abs=10)
+    for progress in (None, 5):
+        event = Event.ACCEPTED if progress is None else Event.PROGRESSED
+        applied = await transitions.start(database, request_id, event, actor="n8n", progress=progress)
+        assert applied.outcome is Outcome.CHANGED
+        pause = min(deadline, SILENCE_SECONDS) if deadline > 0 else SILENCE_SECONDS
+        assert await _probed_in(database) == pytest.approx(pause, abs=10)
+
+
+async def _probed_in(database: Database) -> float:
+    """Seconds until n8n is asked about the only request."""
+    (row,) = await database.all("SELECT probe_at, NOW() AS now FROM ai_image_requests")
+    return (instant(row["probe_at"]) - instant(row["now"])).total_seconds()
