@@ -83,7 +83,10 @@ def clean_text(text: str, most: int = MAX_ERROR) -> str:
 
 def explain(error: object) -> tuple[str, str | None]:
     """What the user reads of `error`, never empty, and what only the operator does, where that says more."""
-    text = clean_text(_main_text(error))
+    text, answer = _main_text(error)
+    text = clean_text(text)
+    if not text and answer is not None:
+        return _sentence_of_status(int(answer["status"])), clean_text(answer[0])
     sentence = _sentence_instead_of(text)
     if sentence is None:
         return text or UNKNOWN_ERROR, None
@@ -100,34 +103,42 @@ def _sentence_instead_of(text: str) -> str | None:
     return next((sentence for standing, sentence in _STANDING if standing.search(text)), None)
 
 
+def _sentence_of_status(status: int) -> str:
+    known = {401: _NO_ACCESS, 402: _NO_ACCESS, 403: _NO_ACCESS, 429: _BUSY}
+    return known.get(status) or (_AWAY if status >= 500 else _REFUSED)
+
+
 def _says_something(text: str) -> bool:
     return any(map(str.isalpha, text)) and _sentence_instead_of(text) is None
 
 
 # How n8n's HTTP Request node words an answer of an error status: `400 - "{\\"error\\": …}"`, JSON in a JSON string.
-_ANSWER = re.compile(r'(?:\d{3} - )?("?\{.*\}"?)', re.DOTALL)
+_ANSWER = re.compile(r'(?:(?P<status>\d{3}) - )?(?P<content>"?\{.*\}"?)', re.DOTALL)
 
 
-def _main_text(error: object) -> str:
-    """The text inside n8n's various error objects, which nest a few levels deep."""
+def _main_text(error: object) -> tuple[str, re.Match[str] | None]:
+    """The text inside n8n's various error objects, which nest a few levels deep, and the answer that it was in, if that
+    had a status."""
+    told = None
     for _ in range(8):
         if isinstance(error, dict):
             error = error.get("message") or error.get("description") or error.get("error") or list(error.items())
         elif isinstance(error, str) and (answer := _ANSWER.fullmatch(error)):
+            told = answer if answer["status"] else told
             try:
-                error = decode(answer[1].encode(errors="surrogatepass"))
+                error = decode(answer["content"].encode(errors="surrogatepass"))
             except Undecodable:
                 break
         else:
             break
     if isinstance(error, str):
-        return error
+        return error, told
     if error in (None, [], {}, False):
-        return ""
+        return "", told
     try:
-        return msgspec.json.encode(error).decode()
+        return msgspec.json.encode(error).decode(), told
     except (UnicodeEncodeError, RecursionError, OverflowError):
-        return json.dumps(error, default=str)
+        return json.dumps(error, default=str), told
 
 
 def _texts(error: object, depth: int = 8) -> Iterator[str]:
@@ -137,7 +148,7 @@ def _texts(error: object, depth: int = 8) -> Iterator[str]:
     if isinstance(error, str):
         answer = _ANSWER.fullmatch(error)
         try:
-            content = None if answer is None else decode(answer[1].encode(errors="surrogatepass"))
+            content = None if answer is None else decode(answer["content"].encode(errors="surrogatepass"))
         except Undecodable:
             content = None
         if isinstance(content, dict):

@@ -1,5 +1,6 @@
 """What users read of an error, and what only operators do."""
 
+import json
 from typing import Any
 
 import pytest
@@ -97,6 +98,20 @@ def test_advice_to_the_author_never_reaches_the_user(text: str, form: Any) -> No
             CREDENTIALS | {"description": '{"error": {"message": "Your prompt was rejected"}}'},
             "The image service did not accept the request: Your prompt was rejected",
             "Bad request - please check your parameters | Your prompt was rejected",
+        ),
+        (
+            json.dumps(CREDENTIALS),
+            "The image service did not accept the request: Unauthorized",
+            " | ".join(CREDENTIALS.values()),
+        ),
+        ('400 - "{}"', "The image service did not accept the request.", '400 - "{}"'),
+        (json.dumps({"message": '400 - "{}"'}), "The image service did not accept the request.", '400 - "{}"'),
+        ({"message": '401 - "{}"'}, "The image service cannot be used at the moment.", '401 - "{}"'),
+        ('429 - "{}"', "The image service is busy. Please try again in a few minutes.", '429 - "{}"'),
+        (
+            '503 - "{}"',
+            "The image service is not available at the moment. Please try again later.",
+            '503 - "{}"',
         ),
         ({"message": "Model overloaded", "description": "Try again"}, "Model overloaded", None),
         ('400 - "{\\"error\\":{\\"message\\":\\"No such size\\"}}"', "No such size", None),
