@@ -45,6 +45,7 @@ class ExecutionsApi:
         self.fetched: list[str] = []
         self.listed = 0
         self.knows_new = True
+        self.hides_new = False
 
     def put(self, execution_id: str, kind: str, request_id: str, **changes: Any) -> dict[str, Any]:
         """An execution like the recorded one, for `request_id`."""
@@ -67,10 +68,12 @@ class ExecutionsApi:
             return refusal
         self.listed += 1
         status = request.query_params.get("status")
+        hides_new = self.hides_new or not self.knows_new
         found = [
             {name: value for name, value in execution.items() if name not in ("data", "padding")}
             for execution in sorted(self.executions.values(), key=lambda e: int(e["id"]), reverse=True)
             if (execution["status"] == status if status else execution["status"] != "running")
+            and not (hides_new and execution["status"] == "new")
         ]
         return JSONResponse({"data": found[:250], "nextCursor": None})
 

@@ -80,6 +80,9 @@ class Executions:
         self._known: OrderedDict[tuple[str, datetime | None], Known] = OrderedDict()
         self._workflows: set[str] = set()
         """The workflows that took our requests: theirs are examined first."""
+        self.sees_queued = True
+        """False once n8n was caught hiding what waits for a place or a worker: 2.8 does not know that status, and in
+        queue mode newer ones leave out what their process holds. That no execution is found proves nothing then."""
 
     @property
     def sees_our_workflow(self) -> bool:
@@ -155,6 +158,7 @@ class Executions:
                     "list", "/executions", {**query, **({"cursor": cursor} if cursor else {})}, search.until
                 )
                 if page is None:
+                    self.sees_queued = False
                     break  # an n8n that does not know this status
                 if search.add(page["data"]):
                     break  # newest first: the rest began before
@@ -177,6 +181,8 @@ class Executions:
             execution = await self._get("execution", f"/executions/{named}", {}, search.until)
             if execution is not None:
                 search.listed[named] = summary_of(execution)
+                if search.listed[named].status == "new":
+                    self.sees_queued = False
 
     async def _examine(self, search: Search) -> None:
         fetched = broken = 0

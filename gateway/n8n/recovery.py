@@ -157,11 +157,12 @@ class DeadlineSweeper:
 
     def _is_disproved(self, probe: Probe) -> bool:
         """Whether n8n's not knowing the request proves that its sending never reached it."""
-        request, attempts = probe.request, self._attempts
-        if self._executions is None or not self._executions.sees_our_workflow:
+        executions, request, attempts = self._executions, probe.request, self._attempts
+        if executions is None or not executions.sees_our_workflow:
             attempts = min(attempts, UNSEEN_ATTEMPTS)
         return (
-            request.status is Status.PENDING
+            (executions is None or executions.sees_queued)
+            and request.status is Status.PENDING
             and request.n8n_execution_id is None
             and request.dispatch_attempts < attempts
             and _age(probe) >= DISPROVED_SECONDS

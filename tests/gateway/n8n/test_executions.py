@@ -24,6 +24,7 @@ from tests.executions_api import (
     kinds,
     let_expire,
     running_api,
+    until_kind,
 )
 from tests.people import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
@@ -137,7 +138,7 @@ async def test_what_n8n_got_is_not_sent_again(
 
 
 @pytest.mark.usefixtures("soon_disproved")
-@pytest.mark.parametrize("why", ["unreadable", "without data", "too much"])
+@pytest.mark.parametrize("why", ["unreadable", "without data", "too much", "not listed"])
 async def test_a_search_that_proves_nothing_frees_nothing(
     gateway: RunningGateway,
     ada: Person,
@@ -151,10 +152,30 @@ async def test_a_search_that_proves_nothing_frees_nothing(
         other["data"] = "x"
     elif why == "without data":
         other["data"] = {"resultData": {"runData": {}}}
+    elif why == "not listed":  # n8n 2.8 keeps to itself what waits for a worker
+        api.knows_new = False
     else:
         monkeypatch.setattr(executions, "MAX_CANDIDATES", 0)
     request_id = await in_doubt(gateway, ada, n8n)
     await eventually(lambda: asyncio.sleep(0, api.listed > 20))
+    assert n8n.times(request_id) == 1
+
+
+@pytest.mark.usefixtures("soon_disproved")
+async def test_an_n8n_that_was_caught_hiding_what_waits_frees_nothing(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    """In queue mode it lists nothing of what no worker has taken; only who knows the number finds it."""
+    api.hides_new = True
+    queued = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, queued, "processing")
+    await gateway.callback({"requestId": queued, "status": "processing", "progress": 5, "executionId": "7"})
+    api.put("7", "new", queued)
+    await let_expire(gateway, queued)
+    await until_kind(gateway, queued, "more_time")
+    request_id = await in_doubt(gateway, ada, n8n)
+    before = api.listed
+    await eventually(lambda: asyncio.sleep(0, api.listed > before + 20))
     assert n8n.times(request_id) == 1
 
 
