@@ -16,8 +16,9 @@ def load(name: str) -> dict[str, Any]:
 def executions() -> dict[str, Any]:
     """The recorded executions, and those that cannot be had on demand: the recorded ones as n8n 2.41 changes them.
 
-    ``new`` waits for a worker or a place; ``crashed`` was running when n8n was killed and was found at its next start;
-    ``finished_then_crashed`` had ended well, and was called crashed by that start all the same.
+    ``new`` waits for a worker or a place (`tests/real_n8n/test_queue_mode.py` sees a real one); ``crashed`` was running
+    when n8n was killed and was found at its next start; ``finished_then_crashed`` had ended well, and that start called
+    it crashed all the same.
     """
     recorded = load("executions")
     waiting, crashed, finished = (copy.deepcopy(recorded[name]) for name in ("running", "running", "completed"))

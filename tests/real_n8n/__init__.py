@@ -2,5 +2,6 @@
 
     .venv/bin/pytest -m real_n8n -n 0 tests/real_n8n
 
-`N8N_FOLDER` names where n8n is, or is to be, installed (2.3 GB; ``.n8n`` in the working copy when unset).
+`N8N_FOLDER` names where the versions of `installation.py` are, or are to be, installed (5 GB; ``.n8n`` in the working
+copy when unset).
 """

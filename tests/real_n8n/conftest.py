@@ -1,6 +1,7 @@
 """A real n8n with both workflows, two gateway processes with PostgreSQL and Valkey, and the world around them."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import shutil
@@ -18,6 +19,7 @@ from storage.database.open import open_database
 from tests.people import People, Person
 from tests.processes.conftest import bearer
 from tests.processes.spawning import ServingProcess, closing_all
+from tests.real_n8n.installation import VERSIONS
 from tests.real_n8n.n8n_server import WORKFLOWS, RealN8n
 from tests.real_n8n.world import PROVIDER_KEY, SERVICE_KEY, World, running_world
 from tests.servers import Postgres, Valkey, free_port
@@ -89,9 +91,9 @@ def header(identity: str, name: str, value: str) -> dict[str, Any]:
     return {"id": identity, "name": identity, "type": "httpHeaderAuth", "data": data}
 
 
-@pytest.fixture(scope="session")
-def n8n_server() -> Iterator[RealN8n]:
-    server = RealN8n()
+@contextlib.contextmanager
+def running(server: RealN8n) -> Iterator[RealN8n]:
+    """The server with credentials, workflows and a key, until it is killed."""
     try:
         webhook_secret = DEVELOPMENT_SECRETS["n8n_webhook_secret"]
         world = f"http://127.0.0.1:{WORLD_PORT}"
@@ -116,12 +118,18 @@ def n8n_server() -> Iterator[RealN8n]:
                 careless_workflow(),
             ]
         )
-        server.start(webhook_secret)
+        server.start()
         server.make_api_key()
         yield server
     finally:
         server.kill()
         shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: version.line)
+def n8n_server(request: pytest.FixtureRequest) -> Iterator[RealN8n]:
+    with running(RealN8n(request.param)) as server:
+        yield server
 
 
 @pytest.fixture

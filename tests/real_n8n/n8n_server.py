@@ -1,7 +1,6 @@
 """A real n8n: installed from its package, with our workflows imported and published by its own command line."""
 
 import json
-import os
 import signal
 import subprocess
 import tempfile
@@ -12,10 +11,8 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.real_n8n.installation import Version, installed
 from tests.servers import free_port
-
-VERSION = "2.8.4"
-"""The last line that runs on Node 20."""
 
 WORKFLOWS = Path(__file__).parents[2] / "static" / "n8n"
 START_SECONDS = 120.0
@@ -23,29 +20,17 @@ STEP_SECONDS = 300.0
 """Longest time for one command of n8n's."""
 
 
-def installed() -> Path:
-    """n8n's program, installed first if it is missing."""
-    folder = Path(os.environ.get("N8N_FOLDER") or Path(__file__).parents[2] / ".n8n")
-    program = folder / "node_modules" / ".bin" / "n8n"
-    if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        # n8n takes xlsx from a place outside the registry.
-        wanted = {"dependencies": {"n8n": VERSION}, "overrides": {"xlsx": "0.18.5"}}
-        (folder / "package.json").write_text(json.dumps(wanted))
-        command = ["npm", "install", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=folder, check=True, env=os.environ | {"npm_config_nodedir": "/usr"})
-    return program
-
-
 class RealN8n:
-    """One n8n process on 127.0.0.1, with a SQLite file of its own."""
+    """One n8n process on 127.0.0.1, with a SQLite file of its own unless `environment` says otherwise."""
 
-    def __init__(self) -> None:
-        self.program = installed()
+    def __init__(self, version: Version, **environment: str) -> None:
+        self.version = version
+        installation = installed(version)
+        self.program = installation.program
         self.folder = Path(tempfile.mkdtemp(prefix="gateway-n8n-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = os.environ | {
+        self.environment = installation.environment | {
             "N8N_USER_FOLDER": str(self.folder),
             "N8N_ENCRYPTION_KEY": "k" * 32,
             "N8N_LISTEN_ADDRESS": "127.0.0.1",
@@ -60,8 +45,10 @@ class RealN8n:
             "N8N_COMMUNITY_PACKAGES_ENABLED": "false",
             "N8N_SECURE_COOKIE": "false",
             "DB_TYPE": "sqlite",
+            **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.worker: subprocess.Popen[bytes] | None = None
         self.api_key = ""
         self.answers_while_booting: list[httpx.Response] = []
 
@@ -96,17 +83,9 @@ class RealN8n:
 
     # -- running ------------------------------------------------------------------------------------------------------
 
-    def start(self, secret: str) -> None:
+    def start(self) -> None:
         """Start, and return once the webhook is registered. What it answers on the way is kept."""
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [self.program, "start"],
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        self.process = self._spawn("start")
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -123,6 +102,22 @@ class RealN8n:
             time.sleep(0.05)
         raise RuntimeError(f"n8n did not start:\n{self.log()}")
 
+    def start_worker(self) -> None:
+        """Start who does the work in queue mode."""
+        ports = {name: str(free_port()) for name in ("N8N_RUNNERS_BROKER_PORT", "QUEUE_HEALTH_CHECK_PORT")}
+        self.worker = self._spawn("worker", **ports)
+
+    def _spawn(self, command: str, **environment: str) -> "subprocess.Popen[bytes]":
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [self.program, command],
+                env=self.environment | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
     def log(self) -> str:
         return (self.folder / "log").read_text()[-8000:]
 
@@ -131,19 +126,19 @@ class RealN8n:
         owner = {"email": "owner@example.com", "firstName": "O", "lastName": "W", "password": "Owner-Passw0rd"}
         with httpx.Client(base_url=self.url, timeout=30) as http:
             http.post("/rest/owner/setup", json=owner).raise_for_status()
-            wanted = {"label": "gateway", "expiresAt": None, "scopes": ["execution:read", "execution:list"]}
+            scopes = ["execution:read", "execution:list", *(["execution:stop"] if self.version.can_stop else [])]
+            wanted = {"label": "gateway", "expiresAt": None, "scopes": scopes}
             made = http.post("/rest/api-keys", json=wanted)
             made.raise_for_status()
             self.api_key = made.json()["data"]["rawApiKey"]
 
     def kill(self) -> None:
-        """Kill -9, its task runner too."""
-        if self.process is None:
-            return
-        for member in [*psutil.Process(self.process.pid).children(recursive=True), psutil.Process(self.process.pid)]:
-            try:
-                member.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
-        self.process.wait()
-        self.process = None
+        """Kill -9, task runners too."""
+        for process in filter(None, (self.process, self.worker)):
+            for member in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+                try:
+                    member.send_signal(signal.SIGKILL)
+                except psutil.NoSuchProcess:
+                    continue
+            process.wait()
+        self.process = self.worker = None
