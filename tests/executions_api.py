@@ -80,9 +80,11 @@ class ExecutionsApi:
     async def one(self, request: Request) -> Response:
         if (refusal := self._refusal(request)) is not None:
             return refusal
-        self.fetched.append(request.path_params["id"])
         execution = self.executions.get(request.path_params["id"])
-        return JSONResponse({"message": "Not Found"}, 404) if execution is None else JSONResponse(execution)
+        if execution is None:
+            return JSONResponse({"message": "Not Found"}, 404)
+        self.fetched.append(request.path_params["id"])
+        return JSONResponse(execution)
 
     def _refusal(self, request: Request) -> Response | None:
         if self.answer is not None:

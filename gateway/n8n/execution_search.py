@@ -5,6 +5,7 @@ Without I/O: `executions.Executions` lists and fetches.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from gateway.n8n.execution_data import UNFINISHED
@@ -81,6 +82,9 @@ class Search:
         self.listed: dict[str, Summary] = {}
         self.is_complete = True
         """Whether no execution has been left out: only then does finding none prove that there is none."""
+        self._numbers: set[int] = set()
+        self._older = 0
+        """The highest number of an execution that began before all of our POSTs."""
         self._since = min((lookup.sent_at for lookup in lookups.values()), default=datetime.now(UTC)) - CLOCKS_APART
         self._found: dict[str, Finding] = {}
 
@@ -88,11 +92,21 @@ class Search:
         """Add a page of the listing; whether what follows began before all of our POSTs."""
         for execution in executions:
             summary = summary_of(execution)
+            number = int(summary.id) if summary.id.isascii() and summary.id.isdigit() else 0
             if summary.began_at is not None and summary.began_at < self._since:
+                self._older = max(self._older, number)
                 return True
+            self._numbers.add(number)
             if execution.get("mode") not in _OTHER_MODES:
                 self.listed[summary.id] = summary  # the last status that was listed counts
         return False
+
+    def missing_numbers(self, most: int) -> list[int]:
+        """Up to `most` numbers that the listing leaves out, and the one after its last."""
+        newest = max(self._numbers, default=self._older)
+        oldest = self._older or min(self._numbers, default=0)
+        missing = (number for number in range(oldest + 1, newest + 2) if number not in self._numbers)
+        return list(islice(missing, most))
 
     def candidates(self, workflows: set[str]) -> list[Summary]:
         """What is listed, the likeliest first."""

@@ -43,6 +43,9 @@ PAGE = 250
 MAX_CANDIDATES = 200
 """Most executions whose data is fetched in one search."""
 
+MAX_MISSING = 20
+"""Most numbers that are asked for because the listing leaves them out; where more are missing, it proves nothing."""
+
 MAX_BROKEN = 3
 """So many executions in a row that cannot be read end a search."""
 
@@ -121,11 +124,12 @@ class Executions:
         try:
             await self._list(search)
             await self._add_unlisted(search)
+            await self._examine(search)
+            await self._look_for_hidden(search)
         except UnusableAnswer as error:
             raise ExecutionsUnavailable(str(error)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:  # JSON, but not n8n's
             raise ExecutionsUnavailable(f"an answer of an unexpected form ({type(error).__name__})") from error
-        await self._examine(search)
         return search.findings()
 
     async def stop(self, execution_id: str) -> None:
@@ -200,6 +204,23 @@ class Executions:
                 known = await self._read(summary, search.until)
                 broken = broken + 1 if known is None else 0
             search.take(known)
+
+    async def _look_for_hidden(self, search: Search) -> None:
+        """Before finding none counts as a proof: what waits for a worker is in no listing, and found by its number."""
+        if search.is_answered or not search.is_complete or not self.sees_queued:
+            return
+        missing = search.missing_numbers(MAX_MISSING + 1)
+        if len(missing) > MAX_MISSING:
+            search.is_complete = False  # the key sees some workflows only
+        for number in missing if search.is_complete else ():
+            if self._budget.is_spent:
+                search.is_complete = False
+                return
+            execution = await self._get("execution", f"/executions/{number}", {}, search.until)
+            if execution is not None:
+                search.is_complete = False  # it may be ours
+                self.sees_queued = execution.get("status") != "new"
+                return
 
     def _recall(self, summary: Summary) -> Known | None:
         known = self._known.get((summary.id, summary.began_at))

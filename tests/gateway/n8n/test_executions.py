@@ -180,6 +180,34 @@ async def test_an_n8n_that_was_caught_hiding_what_waits_frees_nothing(
 
 
 @pytest.mark.usefixtures("soon_disproved")
+@pytest.mark.parametrize("hidden", ["7", "9"])
+async def test_what_waits_for_a_worker_is_looked_for_by_its_number(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, hidden: str
+) -> None:
+    """Before such an n8n was ever caught: between two that it lists, and behind the last."""
+    api.hides_new = True
+    for listed in ("6", "8"):
+        api.put(listed, "completed", "22222222-2222-4222-8222-222222222222")
+    api.put(hidden, "new", "33333333-3333-4333-8333-333333333333")
+    request_id = await in_doubt(gateway, ada, n8n)
+    await eventually(lambda: asyncio.sleep(0, api.listed > 20))
+    assert n8n.times(request_id) == 1
+
+
+@pytest.mark.usefixtures("soon_disproved")
+async def test_a_listing_with_many_gaps_proves_nothing(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    """The key sees some of the workflows only: whatever is missing may be ours."""
+    for listed in (1, executions.MAX_MISSING + 2):
+        api.put(str(listed), "completed", "22222222-2222-4222-8222-222222222222")
+    request_id = await in_doubt(gateway, ada, n8n)
+    await eventually(lambda: asyncio.sleep(0, api.listed > 20))
+    assert n8n.times(request_id) == 1
+    assert set(api.fetched) <= {"1", str(executions.MAX_MISSING + 2)}
+
+
+@pytest.mark.usefixtures("soon_disproved")
 @pytest.mark.parametrize(("seen", "times"), [(True, 4), (False, 2)])
 async def test_sending_again_ends_with_the_attempts(
     settings: Settings, users_table: str, n8n: ScriptedN8n, api: ExecutionsApi, seen: bool, times: int
