@@ -218,8 +218,7 @@ async function readStatistics() {
   const statistics = await get("stats", { days: asked });
   if (asked !== daysOf(currentView())) return;
   showStatistics(statistics);
-  await showCharts(statistics);
-  if (asked !== daysOf(currentView())) return;
+  showCharts(statistics);
   shownDays = asked;
   showDays(currentView());
 }

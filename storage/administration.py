@@ -11,9 +11,7 @@ from storage.database.base import Database, Transaction
 from storage.errors import NotRetriable, RowGone
 from storage.events import record
 from storage.lifecycle import Status
-from storage.listing import Page, Position, page_of
-from storage.queries import lists, reading
-from storage.queries.rows import OPEN
+from storage.queries import reading, selecting
 from storage.request import Request
 from storage.submissions import New, Submission, create
 from storage.times import instant, instant_or_none
@@ -35,66 +33,17 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A request, everything that happened to it, and what is expected of it."""
+    """A request, everything that happened to it, what is expected of it, and what is beside it."""
 
     request: Request
     events: list[TimelineEntry]
     cost_estimate: Decimal | None
     deadline_at: datetime | None
     sent_at: datetime | None
-
-
-async def requests_of_everyone(
-    database: Database, filters: dict[str, object], after: Position, limit: int
-) -> Page[Request]:
-    """A page of requests, newest first.
-
-    Args:
-        database: where they are.
-        filters: values by the names of `queries.lists.FILTERS`; ``stuck`` takes `minus_stuck`, in seconds, and ``text``
-            takes `users` and `organizations` too, whose names match.
-        after: where the page begins.
-        limit: its length.
-    """
-    query = lists.list_of_everyone(_names(filters))
-    rows = await database.all(query, before=after.created_at, before_id=after.id, limit=limit, **_values(filters))
-    return page_of([Request.from_row(row) for row in rows], limit)
-
-
-async def newer_of_everyone(
-    database: Database, filters: dict[str, object], before: Position, limit: int
-) -> Page[Request] | None:
-    """The page that ends where another one, which begins at `before`, begins; None if that would not be a whole one."""
-    query = lists.newer_of_everyone(_names(filters))
-    rows = await database.all(query, after=before.created_at, after_id=before.id, limit=limit, **_values(filters))
-    return page_of([Request.from_row(row) for row in reversed(rows)], limit) if len(rows) == limit else None
-
-
-async def count(database: Database, filters: dict[str, object], most: int) -> int:
-    """How many requests there are with these filters; `most` stands for all that are more."""
-    row = await database.one(lists.count_of_everyone(_names(filters)), limit=most, **_values(filters))
-    assert row is not None, "an aggregate returns a row"  # noqa: S101
-    return int(row["requests"])
-
-
-async def selected(database: Database, filters: dict[str, object], most: int, *, failed: bool) -> list[str]:
-    """The ids of at most `most` requests with these filters that have failed, or that are unfinished; oldest first."""
-    query = lists.ids_of_everyone(_names(filters), "status = 'failed'" if failed else OPEN)
-    return [str(row["id"]) for row in await database.all(query, limit=most, **_values(filters))]
-
-
-def _names(filters: dict[str, object]) -> set[str]:
-    return {"stuck" if name == "minus_stuck" else name for name in filters} & set(lists.FILTERS)
-
-
-def _values(filters: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in filters.items() if name != "open"}
-
-
-def like(text: str) -> str:
-    """The pattern that finds `text` anywhere, whatever signs are in it."""
-    escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return f"%{escaped}%"
+    before: Request | None
+    """What the same user submitted before it."""
+    after: Request | None
+    """What they submitted after it."""
 
 
 async def timeline(database: Database, request_id: str) -> Timeline | None:
@@ -102,22 +51,26 @@ async def timeline(database: Database, request_id: str) -> Timeline | None:
 
     async def work(tx: Transaction) -> Timeline | None:
         row = await tx.one(reading.REQUEST, id=request_id)
-        details = await tx.one(lists.DETAILS, id=request_id)
+        details = await tx.one(selecting.DETAILS, id=request_id)
         if row is None or details is None:
             return None
         events = [
             TimelineEntry(
                 instant(event["at"]), event["version"], event["kind"], event["actor"], json.loads(event["detail"])
             )
-            for event in await tx.all(lists.EVENTS, id=request_id, limit=MAX_EVENTS)
+            for event in await tx.all(selecting.EVENTS, id=request_id, limit=MAX_EVENTS)
         ]
-        estimate = details["cost_estimate"]
+        request, estimate = Request.from_row(row), details["cost_estimate"]
+        place = {"user_id": request.user_id, "moment": request.created_at, "place_id": request.id}
+        before, after = [await tx.one(query, **place) for query in (selecting.BEFORE, selecting.AFTER)]
         return Timeline(
-            Request.from_row(row),
+            request,
             events,
             None if estimate is None else Decimal(estimate),
             instant_or_none(details["deadline_at"]),
             instant_or_none(details["dispatch_sending_at"]),
+            None if before is None else Request.from_row(before),
+            None if after is None else Request.from_row(after),
         )
 
     return await database.transaction(work)
@@ -144,7 +97,7 @@ async def retry(
         failed = Request.from_row(row)
         if failed.status is not Status.FAILED:
             raise NotRetriable("not_failed", "Only a failed request can be retried.")
-        if (earlier := await tx.one(lists.RETRY, id=request_id)) is not None:
+        if (earlier := await tx.one(selecting.RETRY, id=request_id)) is not None:
             done = earlier["status"] == Status.COMPLETED
             raise NotRetriable(
                 "already_retried",

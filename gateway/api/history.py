@@ -51,10 +51,8 @@ TYPICAL_FRESH_SECONDS = 30.0
 """How long that answer is good: every open page asks."""
 
 
-PAGING = [
-    parameter("limit", "query", f"Most entries ({PAGE}).", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
-    parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"}),
-]
+LIMIT = parameter("limit", "query", f"Most entries ({PAGE}).", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE})
+PAGING = [LIMIT, parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"})]
 
 
 @operation(
@@ -67,10 +65,10 @@ async def ai_requests(request: Request) -> Response:
     """A page of the user's requests, newest first."""
     user = await user_of(request)
     state = state_of(request)
-    limit, after = page_asked_for(request)
+    limit, after = _page_asked_for(request)
     page = await listing.requests_of(state.database, user.id, status_asked_for(request), after, limit)
     bodies = [msgspec.Raw(encode_body(one, state.urls)) for one in page.rows]
-    return json_response({"requests": bodies, "nextCursor": cursor_of(page.next)})
+    return json_response({"requests": bodies, "nextCursor": _cursor_of(page.next)})
 
 
 _ASSET = object_of(
@@ -92,7 +90,7 @@ async def assets(request: Request) -> Response:
     """A page of the user's generated assets, newest first."""
     user = await user_of(request)
     state = state_of(request)
-    limit, after = page_asked_for(request)
+    limit, after = _page_asked_for(request)
     page = await listing.assets_of(state.database, user.id, after, limit)
     content = [
         {
@@ -109,7 +107,7 @@ async def assets(request: Request) -> Response:
         }
         for asset in page.rows
     ]
-    return json_response({"assets": content, "nextCursor": cursor_of(page.next)})
+    return json_response({"assets": content, "nextCursor": _cursor_of(page.next)})
 
 
 _AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
@@ -180,8 +178,18 @@ async def _usage(state: State, user: User) -> dict[str, object]:
     }
 
 
-def page_asked_for(request: Request) -> tuple[int, Position]:
+def _page_asked_for(request: Request) -> tuple[int, Position]:
     """The page's length, and where it begins.
+
+    Raises:
+        ApiError: 400.
+    """
+    cursor = request.query_params.get("cursor")
+    return limit_of(request), START if not cursor else _position(cursor)
+
+
+def limit_of(request: Request) -> int:
+    """How many entries a page has at most.
 
     Raises:
         ApiError: 400.
@@ -189,11 +197,10 @@ def page_asked_for(request: Request) -> tuple[int, Position]:
     limit = number_parameter(request, "limit", MAX_PAGE)
     if limit == 0:
         raise ApiError(400, "invalid_parameter", f"limit must be a whole number from 1 to {MAX_PAGE}.")
-    cursor = request.query_params.get("cursor")
-    return limit or PAGE, START if not cursor else _position(cursor)
+    return limit or PAGE
 
 
-def cursor_of(position: Position | None) -> str | None:
+def _cursor_of(position: Position | None) -> str | None:
     """`position` as clients carry it: opaque, and good for nothing else."""
     if position is None:
         return None

@@ -22,8 +22,7 @@ class SecurityHeaders:
         sockets = f"wss://{host}" if scheme == "https" else f"ws://{host} wss://{host}"
         policy = (
             "default-src 'self'",
-            # blob: the dashboard's charts, which are fetched with a token.
-            f"img-src 'self' data: blob: {images}",
+            f"img-src 'self' data: {images}",
             f"connect-src 'self' {sockets}",
             "object-src 'none'",
             "base-uri 'none'",

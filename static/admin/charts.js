@@ -1,15 +1,16 @@
-// The charts, each with its numbers as a table. The server draws them; a fetched picture carries the credential.
-import { getFile } from "./api.js";
-import { descendant, element, h, row, scrollRegion, setAttribute, setText, table } from "./dom.js";
+// The charts: bars that lead to the requests they count, each chart with its numbers as a table too.
+import { element, descendant, h, row, scrollRegion, setAttribute, setChildren, setText, table } from "./dom.js";
 import { alignedMoney, count, counted, lastDays, money } from "./format.js";
+import { listLink } from "./navigation.js";
 
+/** @import { Status } from "../gateway.js" */
 /** @import { Statistics, Totals } from "./types.d.ts" */
 
-/** @typedef {Totals & { label: string }} Span an hour or a day */
+/** @typedef {Totals & { label: string, tick: string, since: string, until: string }} Span an hour or a day, in UTC */
 
 /**
  * @typedef {object} Chart
- * @property {string} name as the API has it
+ * @property {string} name
  * @property {(statistics: Statistics) => string} title
  * @property {(statistics: Statistics) => Span[]} spans oldest first
  * @property {string} firstColumn
@@ -17,14 +18,23 @@ import { alignedMoney, count, counted, lastDays, money } from "./format.js";
  * @property {string} container the id of the element that the chart stands in
  */
 
+const HOUR = 3_600_000;
+
+/** From the axis upwards. */
 const STATUSES = /** @type {const} */ (["completed", "failed", "processing", "pending"]);
+
+/** Most labels below a chart, at any width. */
+const MAX_TICKS = 8;
+
+/** Tops of a scale, which halves evenly. */
+const ROUND = [1, 2, 4, 6, 8, 10];
 
 /** @type {Chart[]} */
 const CHARTS = [
   {
     name: "hours",
     title: ({ days }) => `Requests by hour, last ${Math.min(48, 24 * days)} hours (UTC)`,
-    spans: ({ byHour }) => byHour.map(({ hour, ...span }) => ({ ...span, label: `${hour.replace("T", " ")}:00` })),
+    spans: hoursOf,
     firstColumn: "Hour",
     measure: "requests",
     container: "charts",
@@ -32,7 +42,7 @@ const CHARTS = [
   {
     name: "days",
     title: ({ days }) => `Requests by day, ${lastDays(days)} (UTC)`,
-    spans: ({ byDay }) => byDay.map(({ day, ...span }) => ({ ...span, label: day })),
+    spans: daysOf,
     firstColumn: "Day",
     measure: "requests",
     container: "charts",
@@ -40,86 +50,87 @@ const CHARTS = [
   {
     name: "costs",
     title: ({ days }) => `Costs by day, ${lastDays(days)} (UTC)`,
-    spans: ({ byDay }) => byDay.map(({ day, ...span }) => ({ ...span, label: day })),
+    spans: daysOf,
     firstColumn: "Day",
     measure: "cost",
     container: "cost-chart",
   },
 ];
 
-/** Where the page changes its layout, and with it a chart's width. */
-const phone = matchMedia("(max-width: 40rem)");
-const sideBySide = matchMedia("(min-width: 60rem)");
-
-/** Pixels. */
-const HEIGHT = 200;
-
-/** A chart's padding and border, and the gap between two. */
-const FRAME = 30;
-const GAP = 16;
-
-/** The gateway draws in such steps, and none narrower. */
-const STEP = 40;
-const MIN_WIDTH = 280;
-
-/** @type {Map<string, string>} a chart's name → what its picture was drawn from */
+/** @type {Map<string, string>} a chart's name → what it was drawn from */
 const drawn = new Map();
 
-/** @type {Statistics|null} */
-let shown = null;
+/** @type {Map<string, HTMLLIElement>} a chart's name and a span's beginning → its bar */
+const bars = new Map();
 
-for (const layout of [phone, sideBySide]) {
-  layout.addEventListener("change", () => {
-    if (shown) showCharts(shown).catch(() => {}); // the next poll tries again
-  });
+/** @param {Statistics} statistics */
+function hoursOf({ byHour }) {
+  return byHour.map(({ hour, ...span }) => ({
+    ...span,
+    ...spanFrom(Date.parse(`${hour}:00:00Z`), HOUR),
+    label: `${hour.replace("T", " ")}:00`,
+    tick: `${hour.slice(11)}:00`,
+  }));
+}
+
+/** @param {Statistics} statistics */
+function daysOf({ byDay }) {
+  return byDay.map(({ day, ...span }) => ({
+    ...span,
+    ...spanFrom(Date.parse(`${day}T00:00:00Z`), 24 * HOUR),
+    label: day,
+    tick: day.slice(5),
+  }));
 }
 
 /**
- * Show the charts anew where their numbers or their width have changed.
- * @param {Statistics} statistics
+ * @param {number} start milliseconds since 1970
+ * @param {number} length milliseconds
  */
-export async function showCharts(statistics) {
-  shown = statistics;
-  await Promise.all(CHARTS.map((chart) => showChart(chart, statistics)));
+function spanFrom(start, length) {
+  return { since: new Date(start).toISOString(), until: new Date(start + length).toISOString() };
 }
 
-/** Pixels that a chart has, also while the dashboard is hidden and nothing in it has a width. */
-function availableWidth() {
-  const page = descendant(document, "main", HTMLElement).clientWidth;
-  const column = sideBySide.matches ? (page - GAP) / 2 : page;
-  return Math.max(MIN_WIDTH, Math.floor((column - FRAME) / STEP) * STEP);
+/**
+ * Show the charts anew where their numbers have changed.
+ * @param {Statistics} statistics
+ */
+export function showCharts(statistics) {
+  for (const chart of CHARTS) showChart(chart, statistics);
 }
 
 /**
  * @param {Chart} chart
  * @param {Statistics} statistics
  */
-async function showChart(chart, statistics) {
-  const shownFigure = document.getElementById(`chart-${chart.name}`);
-  const figure = shownFigure ?? element(chart.container).appendChild(emptyFigure(chart));
+function showChart(chart, statistics) {
   const spans = chart.spans(statistics);
-  const width = availableWidth();
-  const content = JSON.stringify([statistics.days, width, spans]);
+  const content = JSON.stringify([statistics.days, spans]);
   if (drawn.get(chart.name) === content) return;
-  const filled = spans.filter((span) => Number(span[chart.measure]) > 0);
-  const parameters = { days: statistics.days, width };
-  const picture = filled.length ? await getFile(`charts/${chart.name}.svg`, parameters) : null;
   drawn.set(chart.name, content);
+  const figure = document.getElementById(`chart-${chart.name}`) ?? element(chart.container).appendChild(emptyFigure(chart));
   const title = chart.title(statistics);
+  const summary = summaryOf(chart, title, spans);
+  const filled = spans.filter((span) => Number(span[chart.measure]) > 0);
   setText(descendant(figure, "figcaption", HTMLElement), title);
-  showPicture(descendant(figure, ".picture", HTMLElement), picture, { width, alt: summaryOf(chart, title, spans) });
-  for (const part of figure.querySelectorAll(".legend, details")) setAttribute(part, "hidden", !picture);
+  setText(descendant(figure, ".nothing", HTMLElement), filled.length ? null : summary);
+  for (const part of figure.querySelectorAll(".plot, .legend, details")) setAttribute(part, "hidden", !filled.length);
+  showBars(chart, descendant(figure, ".plot", HTMLElement), spans);
+  setAttribute(descendant(figure, ".bars", HTMLElement), "aria-label", `${summary} The arrow keys move between bars.`);
   setAttribute(descendant(figure, "summary", HTMLElement), "aria-label", `Show as table: ${title}`);
   descendant(figure, "details > div", HTMLElement).replaceChildren(tableOf(chart, title, filled.reverse()));
 }
 
 /** @param {Chart} chart */
 function emptyFigure({ name, measure }) {
-  const picture = h("div", { class: "picture" });
-  const swatches = STATUSES.map((status) => h("li", { class: status }, columnName(status)));
+  const list = h("ol", { class: "bars", role: "list" });
+  list.addEventListener("keydown", moveBetweenBars);
+  const plot = h("div", { class: "plot" }, h("div", { class: "scale", "aria-hidden": "true" }), list);
+  const swatches = STATUSES.map((status) => h("li", {}, h("span", { class: status }), columnName(status)));
   const legend = measure === "requests" ? [h("ul", { class: "legend", role: "list" }, ...swatches)] : [];
   const details = h("details", {}, h("summary", {}, "Show as table"), h("div"));
-  return h("figure", { id: `chart-${name}` }, h("figcaption"), picture, ...legend, details);
+  const nothing = h("p", { class: "nothing" });
+  return h("figure", { id: `chart-${name}` }, h("figcaption"), nothing, plot, ...legend, details);
 }
 
 /** @param {string} name */
@@ -128,21 +139,107 @@ function columnName(name) {
 }
 
 /**
- * Put a picture into its place, or its text where there is nothing to draw.
- * @param {HTMLElement} container
- * @param {Blob|null} picture
- * @param {{ width: number, alt: string }} attributes
+ * @param {Chart} chart
+ * @param {HTMLElement} plot
+ * @param {Span[]} spans
  */
-function showPicture(container, picture, { width, alt }) {
-  const image = container.querySelector("img") ?? h("img");
-  if (image.src) URL.revokeObjectURL(image.src);
-  if (!picture) {
-    container.replaceChildren(h("p", {}, alt));
+function showBars({ name, measure }, plot, spans) {
+  const top = topOf(Math.max(...spans.map((span) => Number(span[measure])), 0));
+  const labels = measure === "cost" ? alignedMoney([String(top), String(top / 2), "0"]) : [top, top / 2, 0].map(wholeNumber);
+  descendant(plot, ".scale", HTMLElement).replaceChildren(...labels.map((label) => h("span", {}, label)));
+  const step = Math.ceil(spans.length / MAX_TICKS);
+  const items = spans.map((span, at) => {
+    const key = `${name} ${span.since}`;
+    const item = bars.get(key) ?? h("li");
+    bars.set(key, item);
+    showBar(item, span, measure, top);
+    setAttribute(item, "data-tick", (spans.length - 1 - at) % step === 0 ? span.tick : null);
+    return item;
+  });
+  for (const [key, item] of bars) if (key.startsWith(`${name} `) && !items.includes(item)) bars.delete(key);
+  const list = descendant(plot, ".bars", HTMLElement);
+  setChildren(list, items);
+  makeReachable(linksOf(list).find((link) => link.tabIndex === 0) ?? linksOf(list).at(-1));
+}
+
+/** @param {number} number */
+function wholeNumber(number) {
+  return Number.isInteger(number) ? count(number) : "";
+}
+
+/**
+ * A bar: a link where there is something to be seen. The same element goes on, or the focus in it would be lost.
+ * @param {HTMLLIElement} item
+ * @param {Span} span
+ * @param {"requests"|"cost"} measure
+ * @param {number} top of the scale
+ */
+function showBar(item, span, measure, top) {
+  const { since, until } = span;
+  if (!(Number(span[measure]) > 0)) {
+    item.replaceChildren();
     return;
   }
-  Object.assign(image, { src: URL.createObjectURL(picture), alt, width, height: HEIGHT });
-  if (!image.isConnected) container.replaceChildren(image);
+  const bar = item.querySelector("a") ?? item.appendChild(listLink({ since, until, ...(measure === "cost" && { sort: "cost" }) }));
+  if (!bar.hasAttribute("tabindex")) bar.tabIndex = -1;
+  setAttribute(bar, "aria-label", wordsOf(span, measure));
+  setAttribute(bar, "title", wordsOf(span, measure));
+  const parts = measure === "cost" ? /** @type {const} */ (["cost"]) : STATUSES.filter((status) => span[status] > 0);
+  const segments = parts.map((part) => {
+    const segment = h("span", { class: part });
+    segment.style.height = `${(Number(span[part]) / top) * 100}%`;
+    return segment;
+  });
+  bar.replaceChildren(...segments);
 }
+
+/**
+ * @param {Span} span
+ * @param {"requests"|"cost"} measure
+ */
+function wordsOf(span, measure) {
+  if (measure === "cost") return `${span.label}: ${money(span.cost)}`;
+  const parts = STATUSES.filter((status) => span[status] > 0).map((status) => `${count(span[status])} ${status}`);
+  return `${span.label}: ${counted(span.requests, "request")}, ${parts.join(", ")}`;
+}
+
+/**
+ * A round number that is not below `most`.
+ * @param {number} most
+ */
+function topOf(most) {
+  if (most <= 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(most));
+  return (ROUND.find((factor) => factor * power >= most) ?? 10) * power;
+}
+
+// -- from the keyboard: one stop of the Tab key a chart ---------------------------------------------------------------
+
+/** @param {ParentNode} list */
+function linksOf(list) {
+  return [...list.querySelectorAll("a")];
+}
+
+/** @param {HTMLAnchorElement|undefined} link */
+function makeReachable(link) {
+  for (const other of link?.closest("ol")?.querySelectorAll("a") ?? []) other.tabIndex = other === link ? 0 : -1;
+}
+
+/** @param {KeyboardEvent} event */
+function moveBetweenBars(event) {
+  const links = linksOf(/** @type {HTMLElement} */ (event.currentTarget));
+  const at = links.findIndex((link) => link === document.activeElement);
+  /** @type {Record<string, number | undefined>} */
+  const places = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: links.length - 1 };
+  const to = places[event.key];
+  if (at === -1 || to === undefined) return;
+  event.preventDefault();
+  const link = links[Math.min(Math.max(to, 0), links.length - 1)];
+  makeReachable(link);
+  link.focus();
+}
+
+// -- in words, and as a table -----------------------------------------------------------------------------------------
 
 /**
  * What is to be seen, in a sentence.
@@ -179,12 +276,25 @@ function highest(spans, measure) {
  * @param {Span[]} spans
  */
 function tableOf({ measure, firstColumn }, title, spans) {
-  const counts = /** @type {const} */ (["requests", ...STATUSES]);
-  const columns = measure === "cost" ? ["Cost"] : counts.map(columnName);
+  const columns = measure === "cost" ? ["Cost"] : ["Requests", ...STATUSES.map(columnName)];
   const costs = alignedMoney(spans.map(({ cost }) => cost));
-  const rows = spans.map((span, at) =>
-    measure === "cost" ? row(span.label, costs[at]) : row(span.label, ...counts.map((key) => count(span[key]))),
-  );
+  const rows = spans.map((span, at) => {
+    const { since, until, label, requests } = span;
+    if (measure === "cost") return row(listLink({ since, until, sort: "cost" }, label), costs[at]);
+    return row(listLink({ since, until }, label), count(requests), ...STATUSES.map((status) => countOf(span, status)));
+  });
   const caption = "Newest first; what is empty is left out.";
   return scrollRegion(`${title}: as a table`, table(caption, [firstColumn, ...columns], rows));
+}
+
+/**
+ * @param {Span} span
+ * @param {Status} status
+ */
+function countOf(span, status) {
+  const { since, until, label, [status]: number } = span;
+  if (number === 0) return count(0);
+  const link = listLink({ since, until, status }, count(number));
+  setAttribute(link, "aria-label", `${label}: ${count(number)} ${status}`);
+  return link;
 }

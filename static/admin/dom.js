@@ -1,5 +1,6 @@
 // What the dashboard's parts build their tables and lists from.
 import { h } from "../ai-image-form/dom.js";
+import { exactTime } from "./format.js";
 
 export { h, setAttribute, setText } from "../ai-image-form/dom.js";
 export { descendant, element } from "../page-elements.js";
@@ -60,4 +61,13 @@ export function setChildren(parent, children) {
   children.forEach((child, at) => {
     if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
   });
+}
+
+/**
+ * A time, as `text` has it; pointed at, in full.
+ * @param {string} iso
+ * @param {string} text
+ */
+export function time(iso, text) {
+  return h("time", { datetime: iso, title: exactTime(iso) }, text);
 }

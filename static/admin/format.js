@@ -1,10 +1,13 @@
-// Values as people read them. Times are the reader's own, except where a chart counts in UTC.
+// Values as people read them. All times are in UTC, in rows as in charts; pointed at, a time is told in the reader's too.
 
 // A cost has no currency: what it counts is the operator's affair.
 const MONEY = moneyFormat(2);
 const NUMBER = new Intl.NumberFormat("en");
-const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "UTC" });
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+const IN_FULL = /** @type {const} */ ({ dateStyle: "medium", timeStyle: "medium" });
+const FULL = new Intl.DateTimeFormat("en-GB", { ...IN_FULL, timeZone: "UTC" });
+const READERS = new Intl.DateTimeFormat("en-GB", IN_FULL);
 
 const NONE = "–";
 
@@ -66,14 +69,37 @@ export function lastDays(days) {
 }
 
 /**
- * The time of the day, and the day too unless it is today.
+ * The time of the day in UTC, and the day too unless it is today.
+ * @param {string|null} iso
+ */
+export function clock(iso) {
+  if (!iso) return NONE;
+  const date = new Date(iso);
+  const isToday = dayOf(date) === dayOf(new Date());
+  return isToday ? TIME.format(date) : `${DAY.format(date)}, ${TIME.format(date)}`;
+}
+
+/**
+ * The same, with its zone, where no heading names it.
  * @param {string|null} iso
  */
 export function dateTime(iso) {
-  if (!iso) return NONE;
-  const date = new Date(iso);
-  const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? TIME.format(date) : `${DAY.format(date)}, ${TIME.format(date)}`;
+  return iso ? `${clock(iso)} UTC` : NONE;
+}
+
+/**
+ * The whole time, in UTC and as the reader's clock has it.
+ * @param {string} iso
+ */
+export function exactTime(iso) {
+  const [date, { timeZone }] = [new Date(iso), READERS.resolvedOptions()];
+  const own = timeZone === "UTC" ? "" : ` (${READERS.format(date)} in ${timeZone})`;
+  return `${FULL.format(date)} UTC${own}`;
+}
+
+/** @param {Date} date */
+function dayOf(date) {
+  return date.toISOString().slice(0, 10);
 }
 
 /**
@@ -83,11 +109,8 @@ export function dateTime(iso) {
 export function ago(iso) {
   const seconds = (Date.now() - Date.parse(iso)) / 1000;
   if (seconds < 5) return "just now";
-  return seconds < 24 * 3600 ? `${duration(Math.round(seconds))} ago` : dateTime(iso);
+  return seconds < 24 * 3600 ? `${duration(Math.round(seconds))} ago` : clock(iso);
 }
-
-/** The reader's time zone, by its name. */
-export const TIME_ZONE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /**
  * Seconds from submission to the end; null while there is none.
@@ -106,21 +129,20 @@ export function shortId(id) {
 }
 
 /**
- * A `datetime-local` field's value for a time; empty for none.
+ * A `datetime-local` field's value, in UTC, for a time; empty for none.
  * @param {string} iso
  */
 export function fieldValueOf(iso) {
   const date = new Date(iso);
-  if (Number.isNaN(date.getTime())) return "";
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return Number.isNaN(date.getTime()) ? "" : date.toISOString().slice(0, 16);
 }
 
 /**
- * The time that a `datetime-local` field holds.
+ * The time that a `datetime-local` field holds, in UTC.
  * @param {string} value
  */
 export function timeOfField(value) {
-  return value ? new Date(value).toISOString() : null;
+  return value ? new Date(`${value}Z`).toISOString() : null;
 }
 
 /**

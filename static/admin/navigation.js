@@ -1,5 +1,5 @@
 // What is looked at lives in the URL's query and nowhere else: a view can be shared, reloaded, and gone back to.
-import { h } from "./dom.js";
+import { element, h, setAttribute } from "./dom.js";
 
 /** @import { Filter, View, ViewChanges } from "./types.d.ts" */
 
@@ -44,7 +44,7 @@ export function navigate(changes) {
  * @returns {ViewChanges}
  */
 export function withoutFilters() {
-  return Object.fromEntries([...FILTERS, "cursor", "newer"].map((name) => [name, null]));
+  return Object.fromEntries([...FILTERS, "sort", "order", "cursor", "newer"].map((name) => [name, null]));
 }
 
 /**
@@ -52,7 +52,7 @@ export function withoutFilters() {
  * @param {View} view
  */
 export function isFiltered(view) {
-  return FILTERS.some((name) => view[name]);
+  return [...FILTERS, "sort"].some((name) => view[/** @type {Filter} */ (name)]);
 }
 
 /** @param {(view: View) => void} listener */
@@ -70,11 +70,34 @@ function notify() {
  * @param {...(Node|string)} children
  */
 export function link(changes, ...children) {
-  /** @param {MouseEvent} event */
-  const onclick = (event) => {
+  const anchor = h("a", { href: hrefOf(changes) }, ...children);
+  // What else is looked at may have changed since it was made.
+  for (const event of ["pointerenter", "focus"]) {
+    anchor.addEventListener(event, () => setAttribute(anchor, "href", hrefOf(changes)));
+  }
+  anchor.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     navigate(changes);
-  };
-  return h("a", { href: hrefOf(changes), onclick }, ...children);
+  });
+  return anchor;
+}
+
+/**
+ * A link, from elsewhere on the page, to the list with these filters and no others: the list comes into sight.
+ * @param {ViewChanges} filters
+ * @param {...(Node|string)} children
+ */
+export function listLink(filters, ...children) {
+  const anchor = link({ ...withoutFilters(), request: null, ...filters }, ...children);
+  anchor.addEventListener("click", (event) => {
+    if (event.defaultPrevented) showList();
+  });
+  return anchor;
+}
+
+/** Bring the list into sight, and the focus to it. */
+export function showList() {
+  element("requests-title").focus({ preventScroll: true });
+  element("requests-title").scrollIntoView({ block: "start" });
 }

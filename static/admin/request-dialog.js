@@ -1,7 +1,7 @@
 // One request in a dialog: what it is, what happened to it, and what can be done about it.
 import { GatewayError } from "../gateway.js";
 import { get, post, postTo } from "./api.js";
-import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText } from "./dom.js";
+import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText, time } from "./dom.js";
 import { counted, dateTime, duration, money, secondsTaken } from "./format.js";
 import { currentView, link, navigate } from "./navigation.js";
 import { focusRow, shownRequest } from "./request-table.js";
@@ -185,7 +185,7 @@ function statusFact({ status, progress }) {
  * @returns {Fact}
  */
 function submittedFact({ createdAt }) {
-  return ["Submitted", h("time", { datetime: createdAt, title: "Your time zone" }, dateTime(createdAt))];
+  return ["Submitted", time(createdAt, dateTime(createdAt))];
 }
 
 /**

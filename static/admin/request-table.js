@@ -1,17 +1,26 @@
 // The table of requests: filters, pages, and rows that change in place.
 import { GatewayError } from "../gateway.js";
 import { get } from "./api.js";
-import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText } from "./dom.js";
-import { ago, count, counted, duration, fieldValueOf, money, secondsTaken, shortId, timeOfField, TIME_ZONE } from "./format.js";
-import { link, navigate, withoutFilters } from "./navigation.js";
+import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText, time } from "./dom.js";
+import { ago, count, counted, duration, fieldValueOf, money, secondsTaken, shortId, timeOfField } from "./format.js";
+import { isFiltered, link, navigate, showList, withoutFilters } from "./navigation.js";
 import { throttled } from "./throttle.js";
 
 /** @import { Body } from "../gateway.js" */
 /** @import { AdminRequest, Filter, RequestPage, View, ViewChanges } from "./types.d.ts" */
 
-/** @typedef {Record<Filter | "cursor" | "newer" | "limit", string>} Query what is asked for; "" for no matter which */
+/** @typedef {Record<Filter | "sort" | "order" | "cursor" | "newer" | "limit", string>} Query what is asked for; "" for no matter which */
 
 const PAGE_SIZE = "25";
+
+const DEFAULT_SORT = "time";
+
+/** What the buttons between pages are called: for the newest first, the oldest first, and any other order. */
+const PAGE_NAMES = {
+  newest: ["Newest", "Newer", "Older"],
+  oldest: ["Oldest", "Older", "Newer"],
+  other: ["First", "Previous", "Next"],
+};
 
 /** So many requests are counted at most. */
 const MAX_COUNTED = 10_000;
@@ -46,6 +55,9 @@ let shownQuery = null;
 /** @type {string|null} the cursor of the page after this one; null on the last page */
 let nextCursor = null;
 
+/** @type {string|null} the cursor of the page before this one; null on the first page */
+let previousCursor = null;
+
 /** Whether the page could not be read when it had to be. */
 export let isBehind = false;
 
@@ -70,13 +82,20 @@ form.addEventListener("submit", (event) => {
 fields.status.addEventListener("change", () => form.requestSubmit());
 element("clear").addEventListener("click", () => navigate(withoutFilters()));
 element("older").addEventListener("click", () => turnPage({ cursor: nextCursor, newer: null }));
-element("newer").addEventListener("click", () => turnPage({ cursor: null, newer: [...rows.keys()][0] ?? null }));
+element("newer").addEventListener("click", () => turnPage({ cursor: null, newer: previousCursor }));
 element("newest").addEventListener("click", () => turnPage({ cursor: null, newer: null }));
 element("page-size", HTMLSelectElement).addEventListener("change", ({ target }) => {
   const { value } = /** @type {HTMLSelectElement} */ (target);
   turnPage({ limit: value === PAGE_SIZE ? null : value, cursor: null, newer: null });
 });
-setText(element("submitted-column"), `Submitted (${TIME_ZONE})`);
+const sorts = [...element("requests").querySelectorAll("button")]; // in the columns' headings: there are no rows yet
+for (const button of sorts) {
+  button.addEventListener("click", () => sortBy(button.dataset.sort ?? DEFAULT_SORT));
+}
+element("sort", HTMLSelectElement).addEventListener("change", ({ target }) => {
+  const [sort, order] = /** @type {HTMLSelectElement} */ (target).value.split(" ");
+  showSorted(sort, order);
+});
 setInterval(() => {
   if (!document.hidden) for (const { request, element: row } of rows.values()) showTimes(request, row);
 }, TICK);
@@ -84,8 +103,25 @@ setInterval(() => {
 /** @param {ViewChanges} changes */
 function turnPage(changes) {
   navigate(changes);
-  element("requests-title").focus({ preventScroll: true });
-  element("requests-title").scrollIntoView({ block: "start" });
+  showList();
+}
+
+/**
+ * Sort by what a column holds: what is most first, and what is least when that was so already.
+ * @param {string} sort
+ */
+function sortBy(sort) {
+  const isMostFirst = query?.sort === sort && query.order === "desc";
+  showSorted(sort, isMostFirst ? "asc" : "desc");
+}
+
+/**
+ * @param {string} sort
+ * @param {string} order
+ */
+function showSorted(sort, order) {
+  const named = { sort: sort === DEFAULT_SORT ? null : sort, order: order === "desc" ? null : order };
+  navigate({ ...named, cursor: null, newer: null });
 }
 
 /**
@@ -94,8 +130,8 @@ function turnPage(changes) {
  */
 export async function showTable(view) {
   const { status = "", q = "", organizationId = "", userId = "", errorCode = "", since = "", until = "" } = view;
-  const { cursor = "", newer = "", limit = PAGE_SIZE } = view;
-  const asked = { status, q, organizationId, userId, errorCode, since, until, cursor, newer, limit };
+  const { sort = DEFAULT_SORT, order = "desc", cursor = "", newer = "", limit = PAGE_SIZE } = view;
+  const asked = { status, q, organizationId, userId, errorCode, since, until, sort, order, cursor, newer, limit };
   if (JSON.stringify(asked) === JSON.stringify(query)) return;
   query = asked;
   elsewhere.clear();
@@ -105,10 +141,27 @@ export async function showTable(view) {
   fields.userId.value = userId;
   fields.errorCode.value = errorCode;
   element("page-size", HTMLSelectElement).value = limit;
+  showOrder(asked);
   fields.since.value = fieldValueOf(since);
   fields.until.value = fieldValueOf(until);
   if (organizationId || userId || errorCode || since || until) element("more-filters", HTMLDetailsElement).open = true;
   await load();
+}
+
+/**
+ * Say in which order the rows are, in the columns' headings and in words.
+ * @param {Query} asked
+ */
+function showOrder({ sort, order }) {
+  element("sort", HTMLSelectElement).value = `${sort} ${order}`;
+  for (const button of sorts) {
+    const direction = order === "asc" ? "ascending" : "descending";
+    setAttribute(/** @type {Element} */ (button.closest("th")), "aria-sort", button.dataset.sort === sort ? direction : null);
+  }
+  const names = PAGE_NAMES[sort === DEFAULT_SORT ? (order === "asc" ? "oldest" : "newest") : "other"];
+  ["newest", "newer", "older"].forEach((id, at) => setText(element(id), names[at]));
+  const words = descendant(element("sort"), ":checked", HTMLOptionElement).textContent;
+  setText(descendant(element("requests"), "caption", HTMLElement), `Requests, ${words}. A product's link opens its details.`);
 }
 
 /** Read the shown page again. */
@@ -129,7 +182,7 @@ export async function load() {
       throw error;
     }
     setText(element("list-problem"), /** @type {GatewayError} */ (error).message);
-    showPage({ requests: [], nextCursor: null, total: 0 });
+    showPage({ requests: [], previousCursor: null, nextCursor: null, total: 0 });
   }
 }
 
@@ -143,7 +196,8 @@ export function applyUpdate(body) {
   if (shown) {
     if (body.version <= shown.request.version) return;
     showRow({ ...shown.request, ...body }, shown.element);
-    if (!mayMatch(body, query)) reloadSoon();
+    const hasMoved = query.sort !== DEFAULT_SORT && body.status !== shown.request.status;
+    if (hasMoved || !mayMatch(body, query)) reloadSoon();
     return;
   }
   const key = `${body.requestId} ${body.status}`;
@@ -152,15 +206,24 @@ export function applyUpdate(body) {
   reloadSoon();
 }
 
+/** @type {Record<string, string[] | undefined>} the statuses of what may stand for one */
+const STATUSES_OF = {
+  stuck: ["processing"],
+  unfinished: ["pending", "processing"],
+  waiting: ["pending"],
+  sending: ["pending"],
+  not_taken: ["pending", "processing", "completed", "failed"],
+  not_in_library: ["completed"],
+};
+
 /**
  * Whether the filters may let a request in: who is behind it, which a search finds too, is not known here.
  * @param {Body} body
  * @param {Query} asked
  */
 function mayMatch({ status, errorCode, createdAt }, asked) {
-  const isOpen = status === "pending" || status === "processing";
-  const wanted = asked.status === "stuck" ? "processing" : asked.status;
-  if (wanted === "unfinished" ? !isOpen : wanted && status !== wanted) return false;
+  const wanted = STATUSES_OF[asked.status] ?? [asked.status];
+  if (asked.status && !wanted.includes(status)) return false;
   if (asked.errorCode && errorCode !== asked.errorCode) return false;
   const created = Date.parse(createdAt);
   const isEarly = asked.since && created < Date.parse(asked.since);
@@ -173,7 +236,8 @@ function mayMatch({ status, errorCode, createdAt }, asked) {
  * @param {Body} body
  * @param {Query} asked
  */
-function isWithinPage({ createdAt }, { cursor, newer }) {
+function isWithinPage({ createdAt }, { sort, order, cursor, newer }) {
+  if (sort !== DEFAULT_SORT || order !== "desc") return true; // where it belongs is not known here
   const shown = [...rows.values()];
   const [newest, oldest] = [shown.at(0), shown.at(-1)];
   if (!newest || !oldest) return !cursor;
@@ -187,7 +251,7 @@ function isWithinPage({ createdAt }, { cursor, newer }) {
  */
 function showNothing(text) {
   rows.clear();
-  nextCursor = null;
+  nextCursor = previousCursor = null;
   const [body] = element("requests", HTMLTableElement).tBodies;
   setChildren(body, [h("tr", {}, h("td", { class: "placeholder", colspan: 7 }, text))]);
   setText(element("found"), null);
@@ -195,8 +259,8 @@ function showNothing(text) {
 }
 
 /** @param {RequestPage} page */
-function showPage({ requests, nextCursor: next, total }) {
-  nextCursor = next;
+function showPage({ requests, previousCursor: previous, nextCursor: next, total }) {
+  [previousCursor, nextCursor] = [previous, next];
   shownQuery = query;
   const before = new Map(rows);
   rows.clear();
@@ -206,11 +270,11 @@ function showPage({ requests, nextCursor: next, total }) {
     const isNewer = shown && shown.request.version > request.version;
     showRow(isNewer ? { ...request, ...shown.request } : request, shown?.element ?? emptyRow(request));
   }
-  const isFiltered = query !== null && Object.entries(query).some(([name, value]) => name !== "limit" && value);
+  const hasFilters = query !== null && isFiltered({ ...query, sort: "" });
   const shown = [...rows.values()].map((row) => row.element);
   const [body] = element("requests", HTMLTableElement).tBodies;
-  setChildren(body, shown.length ? shown : [placeholderRow(isFiltered)]);
-  const none = isFiltered ? "No request matches" : "No requests yet";
+  setChildren(body, shown.length ? shown : [placeholderRow(hasFilters)]);
+  const none = hasFilters ? "No request matches" : "No requests yet";
   setText(element("found"), shown.length ? pageTitle(shown.length, total) : none);
   showPageButtons();
 }
@@ -221,16 +285,16 @@ function showPage({ requests, nextCursor: next, total }) {
  */
 function pageTitle(number, total) {
   if (number === total) return counted(total, "request");
-  const all = total >= MAX_COUNTED ? `more than ${count(total)}` : count(total);
+  const all = total >= MAX_COUNTED ? `${count(total)} or more` : count(total);
   return `${number} of ${all} requests`;
 }
 
 /**
  * The one row of a table without requests.
- * @param {boolean} isFiltered
+ * @param {boolean} hasFilters
  */
-function placeholderRow(isFiltered) {
-  const content = isFiltered
+function placeholderRow(hasFilters) {
+  const content = hasFilters
     ? ["No request matches these filters. ", h("button", { type: "button", onclick: clearFilters }, "Clear filters")]
     : ["No requests yet. They appear here as soon as somebody ", h("a", { href: "/" }, "submits one"), "."];
   return h("tr", {}, h("td", { class: "placeholder", colspan: 7 }, ...content));
@@ -247,7 +311,8 @@ function showPageButtons() {
   const [isFirst, isLast] = [!query?.cursor && !query?.newer, nextCursor === null];
   if (isFirst && isLast && pages.contains(document.activeElement)) element("requests-title").focus();
   pages.hidden = isFirst && isLast;
-  element("newest", HTMLButtonElement).disabled = element("newer", HTMLButtonElement).disabled = isFirst;
+  element("newest", HTMLButtonElement).disabled = isFirst;
+  element("newer", HTMLButtonElement).disabled = previousCursor === null;
   element("older", HTMLButtonElement).disabled = isLast;
 }
 
@@ -256,7 +321,7 @@ function emptyRow({ requestId, product, brand, createdAt, retryOf, ...request })
   const { organizationId, organizationName, userId, userEmail } = request;
   const name = link({ request: requestId }, foreign(product));
   setAttribute(name, "data-request", requestId);
-  const submitted = h("time", { datetime: createdAt, title: new Date(createdAt).toString() }, ago(createdAt));
+  const submitted = time(createdAt, ago(createdAt));
   return h(
     "tr",
     {},
@@ -312,16 +377,16 @@ export function setStuckAfter(seconds) {
  * @param {HTMLTableRowElement} row
  */
 function showTimes(request, row) {
-  const [, , submitted, time] = row.cells;
+  const [, , submitted, took] = row.cells;
   const { status, createdAt } = request;
   const isOpen = status === "pending" || status === "processing";
   const elapsed = Math.max(0, (Date.now() - Date.parse(createdAt)) / 1000);
   const isStuck = status === "processing" && elapsed > stuckAfter;
   setText(descendant(submitted, "time", HTMLElement), ago(createdAt));
-  time.textContent = duration(isOpen ? Math.round(elapsed) : secondsTaken(request));
-  setAttribute(time, "class", isOpen ? "running" : null);
+  took.textContent = duration(isOpen ? Math.round(elapsed) : secondsTaken(request));
+  setAttribute(took, "class", isOpen ? "running" : null);
   setAttribute(row, "data-stuck", isStuck);
-  setAttribute(time, "title", isStuck ? "Stuck: in processing for too long" : null);
+  setAttribute(took, "title", isStuck ? "Stuck: in processing for too long" : null);
 }
 
 /**

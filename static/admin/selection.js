@@ -89,8 +89,9 @@ async function doIt() {
 
 /** @param {string} kind */
 async function download(kind) {
+  const { sort, order } = currentView();
   try {
-    const file = await getFile(`requests/export.${kind}`, filters());
+    const file = await getFile(`requests/export.${kind}`, { ...filters(), sort, order });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(file);
     link.download = `requests.${kind}`;

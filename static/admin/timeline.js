@@ -1,6 +1,6 @@
 // The rows of a request's timeline: its events in words.
-import { foreign, h } from "./dom.js";
-import { dateTime, duration, sentenceCase } from "./format.js";
+import { foreign, h, time } from "./dom.js";
+import { clock, duration, sentenceCase } from "./format.js";
 import { link } from "./navigation.js";
 
 /** @import { TimelineEvent } from "./types.d.ts" */
@@ -56,11 +56,10 @@ export function timelineRows(events) {
     const before = runs[number - 1]?.last.at;
     const since = before === undefined ? "" : `+${duration((Date.parse(at) - Date.parse(before)) / 1000)}`;
     const level = ERRORS.has(kind) ? "error" : DOUBTS.has(kind) ? "doubt" : null;
-    const time = h("time", { datetime: at, title: at }, dateTime(at));
     return h(
       "tr",
       { "data-level": level },
-      h("th", { scope: "row" }, time, h("small", {}, since)),
+      h("th", { scope: "row" }, time(at, clock(at)), h("small", {}, since)),
       h("td", {}, KINDS[kind] ?? sentenceCase(kind)),
       h("td", {}, ...(run.count > 1 ? [progressOf(run)] : detailsOf(detail))),
       h("td", {}, actorName(actor)),
@@ -87,7 +86,7 @@ function runsOf(events) {
 /** @param {Run} run */
 function progressOf({ first, last, count }) {
   const [from, to] = [first, last].map(({ detail }) => String(detail.progress));
-  return `${from} % to ${to} % in ${count} reports, until ${dateTime(last.at)}`;
+  return `${from} % to ${to} % in ${count} reports, until ${clock(last.at)}`;
 }
 
 /** @param {Record<string, unknown>} detail */

@@ -16,6 +16,7 @@ export interface AdminRequest extends Body {
 
 export interface RequestPage {
   requests: AdminRequest[];
+  previousCursor: string | null;
   nextCursor: string | null;
   /** With these filters; so many are counted at most. */
   total: number;
@@ -85,7 +86,7 @@ export interface Statistics {
 export type Filter = "status" | "q" | "organizationId" | "userId" | "errorCode" | "since" | "until";
 
 /** The parameters of the page's URL that say what is looked at. */
-export type View = Partial<Record<Filter | "days" | "cursor" | "newer" | "limit" | "request", string>>;
+export type View = Partial<Record<Filter | "sort" | "order" | "days" | "cursor" | "newer" | "limit" | "request", string>>;
 
 /** Parameters that are to be set; null takes one away. */
 export type ViewChanges = { [Name in keyof View]: string | null };

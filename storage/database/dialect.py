@@ -60,6 +60,20 @@ WORDS = (
         "float",
     ),
     Word(
+        "DURATION({})",
+        "whole milliseconds from `created_at` to that time: what pages are ordered by must be the same when read again",
+        "round(extract(epoch FROM ({} - created_at)) * 1000)",
+        "CAST(round((julianday({}) - julianday(created_at)) * 86400000) AS integer)",
+        "int",
+    ),
+    Word(
+        "BILLIONTHS({})",
+        "an amount in whole billionths, for the same reason; what no request ever costs is cut off",
+        "round(CASE WHEN {} > 999999999 THEN 999999999 WHEN {} < 0 THEN -1 ELSE {} END * 1000000000)",
+        "CAST(round(max(min(CAST({} AS real), 999999999), -1) * 1000000000) AS integer)",
+        "int",
+    ),
+    Word(
         "TOTAL({})",
         "the exact sum of decimals, which SQLite keeps as text and would sum as floats",
         "sum({})",

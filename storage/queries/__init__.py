@@ -4,7 +4,8 @@ Written in the words of `database.dialect`. All times are the database's, so pro
 
     rows          the columns of a request, and which statuses an event may change
     reading       by id, owner, execution or time of change
-    lists         pages of requests and assets, timelines
+    lists         pages of a user's requests and assets
+    selecting     everyone's requests, filtered and sorted; timelines
     submitting    the rules of a submission, and the row that it makes
     spending      what users and organizations have spent
     life          the guarded UPDATE of every event, the asset and the timeline

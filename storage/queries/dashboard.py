@@ -1,7 +1,7 @@
 """Counts, durations and costs of a span of time, and what is going on now."""
 
-from storage.queries.lists import STUCK
 from storage.queries.rows import OPEN
+from storage.queries.selecting import SENDING, STUCK, WAITING
 
 REQUESTS_BY_HOUR = """
 SELECT HOUR_OF(created_at) AS hour, status, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
@@ -33,11 +33,11 @@ ORDER BY coalesce(sum(CAST(cost AS double precision)), 0) DESC, count(*) DESC LI
 
 QUEUE = f"""
 SELECT
-    sum(CASE WHEN status = 'pending' AND dispatch_sending_at IS NULL THEN 1 ELSE 0 END) AS waiting,
-    sum(CASE WHEN status = 'pending' AND dispatch_sending_at IS NOT NULL THEN 1 ELSE 0 END) AS sending,
+    sum(CASE WHEN {WAITING} THEN 1 ELSE 0 END) AS waiting,
+    sum(CASE WHEN {SENDING} THEN 1 ELSE 0 END) AS sending,
     sum(CASE WHEN status = 'processing' THEN 1 ELSE 0 END) AS processing,
     sum(CASE WHEN {STUCK} THEN 1 ELSE 0 END) AS stuck,
-    min(CASE WHEN status = 'pending' AND dispatch_sending_at IS NULL THEN created_at END) AS oldest,
+    min(CASE WHEN {WAITING} THEN created_at END) AS oldest,
     NOW() AS now
 FROM ai_image_requests WHERE {OPEN}"""
 """What is unfinished now, and how long the oldest has waited to be sent."""

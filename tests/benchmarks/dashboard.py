@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from storage import administration, alerts, listing, migrations, statistics
+from storage import alerts, listing, migrations, selection, statistics
 from storage.database.base import Database
 from storage.database.dialect import to_postgres
 from storage.database.open import open_database
-from storage.listing import START, Position
-from storage.queries import dashboard, lists, spending
+from storage.listing import START
+from storage.queries import dashboard, selecting, spending
+from storage.selection import NEWEST_FIRST, Order, Place, Sort
 from storage.submissions import Submission, submit
 from tests.servers import Postgres
 
@@ -65,18 +66,24 @@ async def plan(database: Database, name: str, sql: str, **values: object) -> Non
     print(f"{name:44} {'; '.join(scan.partition('  (')[0] for scan in scans)}")
 
 
+def newest(filters: list[str]) -> str:
+    """The first page of those with these filters, newest first."""
+    return selecting.page(filters, Sort.TIME, ascending=False)
+
+
 async def measure(url: str) -> None:
     user, organization = "md5('u' || 7)::uuid", "md5('o' || 7)::uuid"
     async with open_database(url) as database:
         row = await database.one(f"SELECT {user} AS one, {organization} AS two")
         assert row is not None
         user, organization = str(row["one"]), str(row["two"])
-        deep = await administration.requests_of_everyone(database, {}, START, 100)
         day = datetime.now(UTC) - timedelta(days=20)
-        deep_position = Position(day, deep.rows[-1].id)
+        deep = Place(None, day, str(uuid.uuid4()))
 
-        async def everyone(**filters: object) -> Any:
-            return await administration.requests_of_everyone(database, filters, START, 20)
+        async def everyone(order: Order = NEWEST_FIRST, /, **filters: object) -> Any:
+            return await selection.page(database, filters, order, 20)
+
+        nobody: dict[str, object] = {"users": [], "organizations": []}
 
         async def submission() -> None:
             await submit(
@@ -92,15 +99,25 @@ async def measure(url: str) -> None:
         await timed("statistics of 90 days", lambda: statistics.summarize(database, 90 * 86400.0))
         await timed("queue and stuck", lambda: statistics.queue(database, 300))
         await timed("everyone's requests", lambda: everyone())
-        await timed("… 20 days back", lambda: administration.requests_of_everyone(database, {}, deep_position, 20))
+        await timed("… 20 days back", lambda: selection.page(database, {}, NEWEST_FIRST, 20, after=deep))
+        slowest, dearest = Order(Sort.DURATION), Order(Sort.COST)
+        await timed("… slowest first", lambda: everyone(slowest))
+        await timed("… dearest first", lambda: everyone(dearest))
+        middle = (await selection.page(database, {}, dearest, 50_000)).next
+        await timed("… dearest first, half way", lambda: selection.page(database, {}, dearest, 20, after=middle))
+        week = datetime.now(UTC) - timedelta(days=7)
+        await timed("… slowest first of 7 days", lambda: everyone(slowest, since=week))
+        await timed("… slowest first of a user", lambda: everyone(slowest, user_id=user))
+        await timed("… how many, up to 10,000", lambda: selection.count(database, {}, 10_000))
+        await timed("… not taken by n8n", lambda: everyone(not_taken=True))
         await timed("… failed", lambda: everyone(status="failed"))
         await timed("… stuck", lambda: everyone(minus_stuck=-300.0))
         await timed("… of an organization", lambda: everyone(organization_id=organization))
         await timed("… of a user", lambda: everyone(user_id=user))
         await timed("… of a user, failed", lambda: everyone(user_id=user, status="failed"))
         await timed("… of a day, 20 days back", lambda: everyone(since=day, until=day + timedelta(days=1)))
-        await timed("… with a common word", lambda: everyone(text="%shoes%"))
-        await timed("… with a word that nowhere is", lambda: everyone(text="%zebra%"))
+        await timed("… with a common word", lambda: everyone(text="%shoes%", **nobody))
+        await timed("… with a word that nowhere is", lambda: everyone(text="%zebra%", **nobody))
         await timed("alerts", lambda: alerts.recent_alerts(database, 86400, 100))
         await timed("a user's own requests", lambda: listing.requests_of(database, user, None, START, 20))
         await timed("the usual time", lambda: listing.typical_seconds(database, 604800, 100))
@@ -109,19 +126,22 @@ async def measure(url: str) -> None:
         window = {"minus_window": -7 * 86400.0}
         filters: dict[str, object] = {"user_id": user, "organization_id": organization, "status": "failed"}
         filters |= {"since": day, "until": day + timedelta(days=1), "text": "%zebra%"}
-        page = {"before": START.created_at, "before_id": START.id, "limit": 20}
+        filters |= nobody
+        page = {"limit": 20}
         await plan(database, "requests by hour", dashboard.REQUESTS_BY_HOUR, **window)
         await plan(database, "durations", dashboard.DURATIONS, **window)
         await plan(database, "errors by code", dashboard.ERRORS_BY_CODE, **window)
         await plan(database, "costs by user", dashboard.COSTS_BY_USER, limit=20, **window)
         await plan(database, "costs by organization", dashboard.COSTS_BY_ORGANIZATION, limit=20, **window)
         await plan(database, "queue", dashboard.QUEUE, minus_stuck=-300.0)
-        await plan(database, "everyone's requests", lists.list_of_everyone([]), **page)
-        await plan(database, "… failed", lists.list_of_everyone(["status"]), status="failed", **page)
-        await plan(database, "… stuck", lists.list_of_everyone(["stuck"]), minus_stuck=-300.0, **page)
+        await plan(database, "everyone's requests", newest([]), **page)
+        await plan(database, "… failed", newest(["status"]), status="failed", **page)
+        for sort in selecting.KEYS:
+            await plan(database, f"… by {sort}", selecting.page([], sort, ascending=False), **page)
+        await plan(database, "… stuck", newest(["stuck"]), minus_stuck=-300.0, **page)
         for names in (["user_id"], ["organization_id"], ["status", "user_id"], ["since", "until"], ["text"]):
-            values = {name: filters[name] for name in names}
-            await plan(database, f"… by {' and '.join(names)}", lists.list_of_everyone(names), **values, **page)
+            values = {name: filters[name] for name in (*names, *(nobody if names == ["text"] else ()))}
+            await plan(database, f"… by {' and '.join(names)}", newest(names), **values, **page)
         await plan(database, "month of an organization", spending.COMMITTED, organization_id=organization)
 
 

@@ -3,12 +3,16 @@
 import csv
 import io
 import re
+from datetime import UTC, datetime, timedelta
+from unittest.mock import ANY
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
-from playwright.async_api import Page, Route, ViewportSize, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.browser.accessibility import violations
 from tests.browser.dashboard import (
+    demo_token,
     event,
     new_brand,
     open_dashboard,
@@ -41,11 +45,195 @@ async def test_tiles_lead_to_the_filtered_list(page: Page, demo: str) -> None:
     await open_dashboard(page, demo)
     await page.get_by_role("link", name="Stuck", exact=True).click()
     await expect(page).to_have_url(re.compile(r"status=stuck"))
+    await expect(page.get_by_role("heading", name="Requests", exact=True)).to_be_focused()
     await page.get_by_role("link", name="Failed", exact=True).click()
     await expect(page).to_have_url(re.compile(r"status=failed&since="))
+    await expect(page.get_by_role("heading", name="Requests", exact=True)).to_be_in_viewport()
     await expect(page.get_by_label("Status")).to_have_value("failed")
     await page.get_by_role("link", name="Requests", exact=True).click()
     await expect(page).not_to_have_url(re.compile(r"status="))
+
+
+@pytest.mark.parametrize(
+    ("tile_name", "query", "sort"),
+    [
+        ("Waiting", {"status": "waiting"}, "newest first"),
+        ("Sending", {"status": "sending"}, "newest first"),
+        ("Processing", {"status": "processing"}, "newest first"),
+        ("Failed calls, 24 h", {"status": "not_taken", "since": ANY}, "newest first"),
+        ("Success rate", {"status": "completed", "since": ANY}, "newest first"),
+        ("Cost", {"sort": "cost", "since": ANY}, "dearest first"),
+        ("Median time", {"status": "completed", "sort": "duration", "since": ANY}, "slowest first"),
+        ("95th percentile", {"status": "completed", "sort": "duration", "since": ANY}, "slowest first"),
+    ],
+)
+async def test_each_tile_leads_to_what_it_counts(
+    page: Page, demo: str, tile_name: str, query: dict[str, str], sort: str
+) -> None:
+    await open_dashboard(page, demo, "?q=something+else&sort=duration&order=asc")
+    await page.get_by_role("link", name=tile_name, exact=True).click()
+    assert dict(parse_qsl(urlsplit(page.url).query)) == query
+    await expect(page.locator("caption").filter(has_text=f"Requests, {sort}.")).to_have_count(1)
+    await expect(page.get_by_label("Search", exact=True)).to_have_value("")
+
+
+@pytest.mark.parametrize(
+    ("alert", "query"),
+    [
+        ("stuck_requests", r"\?status=stuck$"),
+        ("assets_refused", r"\?status=not_in_library$"),
+        ("dispatch_failed", r"\?status=not_taken$"),
+        ("callback_refused", r"\?status=unfinished$"),
+        ("database_away", r"\?since=2026-01-31T12%3A00%3A00\.000Z$"),
+    ],
+)
+async def test_an_alert_leads_to_the_requests_it_is_about(page: Page, demo: str, alert: str, query: str) -> None:
+    now = {"name": alert, "summary": "It is so.", "count": 1, "since": "2026-01-31T12:00:00.000Z", "endedAt": None}
+    past = {**now, "summary": "It was so.", "endedAt": "2026-01-31T12:05:00.000Z"}
+    await with_changed_stats(page, demo, alerts=[now, past])
+    await open_dashboard(page, demo)
+    await page.get_by_role("link", name="Show requests: It is so.").click()
+    await expect(page).to_have_url(re.compile(query))
+    await expect(page.locator("#list-problem")).to_be_hidden()
+    await page.get_by_text("1 alert ended in the last day").click()
+    await page.get_by_role("link", name="Show requests: It was so.").click()
+    await expect(page).to_have_url(re.compile(r"\?since=.*12%3A00%3A00.*&until=.*12%3A05%3A00"))
+    await expect(page.get_by_label("Until (UTC)")).to_have_value("2026-01-31T12:05")
+
+
+@pytest.mark.parametrize("size", [PHONE, TABLET, DESKTOP], ids=["phone", "tablet", "desktop"])
+async def test_bars_lead_to_the_requests_they_count(page: Page, demo: str, size: ViewportSize) -> None:
+    brand = new_brand()
+    request_id = await submit(page, demo, "Kettle", brand)
+    await page.set_viewport_size(size)
+    await open_dashboard(page, demo)
+    hours = page.get_by_role("list", name=re.compile("Requests by hour, last 48 hours .UTC.: .+ The arrow keys"))
+    name = re.compile(rf"^{datetime.now(UTC):%Y-%m-%d} \d\d:00: \d+ requests?, ")
+    bar = hours.get_by_role("link", name=name).last
+    await bar.click()
+    since, until = [
+        datetime.fromisoformat(value[0])
+        for key, value in parse_qs(urlsplit(page.url).query).items()
+        if "since" in key or "until" in key
+    ]
+    assert until - since == timedelta(hours=1)
+    assert since.minute == 0
+    await expect(row(page, request_id)).to_be_in_viewport()
+    headers = {"Authorization": f"Bearer {await demo_token(page, demo)}"}
+    listed = await page.request.get(f"{demo}/api/admin/requests?{urlsplit(page.url).query}", headers=headers)
+    total = (await listed.json())["total"]
+    await expect(page.locator("#found")).to_have_text(re.compile(rf"\b{total} requests?$"))
+    await page.locator("#chart-days summary").click()
+    await page.locator("#chart-days table").get_by_role("link", name=re.compile("completed$")).first.click()
+    await expect(page).to_have_url(re.compile("since=.*T00%3A00%3A00.*&until=.*&status=completed"))
+    await page.locator("#chart-costs .bars").get_by_role("link").first.click()
+    await expect(page).to_have_url(re.compile("sort=cost"))
+    assert await violations(page) == []
+
+
+async def test_bars_are_reached_from_the_keyboard(page: Page, demo: str) -> None:
+    hours = [
+        {
+            "hour": f"2026-01-31T0{hour}",
+            "requests": number,
+            "cost": "0",
+            "completed": number,
+            "failed": 0,
+            "pending": 0,
+            "processing": 0,
+        }
+        for hour, number in enumerate((3, 0, 2, 1))
+    ]
+    await with_changed_stats(page, demo, byHour=hours)
+    await open_dashboard(page, demo)
+    await page.get_by_role("radio", name="7 days").focus()
+    bars = page.locator("#chart-hours .bars").get_by_role("link")
+    await expect(bars).to_have_count(3)  # an empty hour leads nowhere
+    for _ in range(10):
+        await page.keyboard.press("Tab")
+        if await bars.last.evaluate("(bar) => bar === document.activeElement"):
+            break
+    await expect(bars.last).to_be_focused()
+    await expect(bars.last).to_have_accessible_name("2026-01-31 03:00: 1 request, 1 completed")
+    for key, at in (("ArrowLeft", 1), ("Home", 0), ("ArrowLeft", 0), ("ArrowRight", 1), ("End", 2)):
+        await page.keyboard.press(key)
+        await expect(bars.nth(at)).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#chart-hours summary")).to_be_focused()  # a chart is one stop
+    await page.keyboard.press("Shift+Tab")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile("since=2026-01-31T03%3A00%3A00.000Z&until=2026-01-31T04%3A00%3A00.000Z"))
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_the_list_is_sorted_by_time_duration_and_cost(page: Page, demo: str, size: ViewportSize) -> None:
+    brand = new_brand()
+    quick = await submit(page, demo, "Tea fail", brand)
+    slow = await submit(page, demo, "Tea", brand)
+    running = await submit(page, demo, "Slow Boat", brand)
+    await page.set_viewport_size(size)
+    await open_dashboard(page, demo, f"?q={brand}")
+    await expect(row(page, quick)).to_contain_text("failed")
+    await expect(row(page, slow)).to_contain_text("completed")
+    names = page.locator("#requests tbody th > a")
+
+    async def sort(words: str, column: str) -> None:
+        if size is PHONE:
+            await page.locator("#sort").select_option(words)
+        else:
+            await page.get_by_role("button", name=column, exact=True).click()
+
+    for words, column, products, direction in (
+        ("slowest first", "Took", ["Tea", "Tea fail", "Slow Boat"], "descending"),
+        ("quickest first", "Took", ["Tea fail", "Tea", "Slow Boat"], "ascending"),
+        ("dearest first", "Cost", ["Tea", "Slow Boat", "Tea fail"], "descending"),
+        ("cheapest first", "Cost", ["Tea", "Tea fail", "Slow Boat"], "ascending"),
+        ("newest first", "Submitted (UTC)", ["Slow Boat", "Tea", "Tea fail"], "descending"),
+        ("oldest first", "Submitted (UTC)", ["Tea fail", "Tea", "Slow Boat"], "ascending"),
+    ):
+        await sort(words, column)
+        await expect(names).to_have_text(products)
+        if size is DESKTOP:
+            await expect(page.locator(f"th[aria-sort={direction}]")).to_have_text([column])
+        await expect(page.get_by_role("table", name=f"Requests, {words}.")).to_be_visible()
+        assert await violations(page) == [], words
+    await page.reload()
+    await expect(names).to_have_text(["Tea fail", "Tea", "Slow Boat"])
+    await page.go_back()
+    await expect(names).to_have_text(["Slow Boat", "Tea", "Tea fail"])
+    assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert await row(page, running).count() == 1
+
+
+async def test_a_sorted_list_is_paged_both_ways_and_kept_in_order(page: Page, demo: str) -> None:
+    brand = new_brand()
+    for product in ("Tea fail", "Tea", "Slow Boat"):
+        await submit(page, demo, product, brand)
+    await open_dashboard(page, demo, f"?q={brand}&sort=duration&limit=1")
+    names = page.locator("#requests tbody th > a")
+    await expect(names).to_have_text(["Tea"], timeout=60_000)  # when it has taken longest, by itself
+    for button, product in (("Next", "Tea fail"), ("Next", "Slow Boat"), ("Previous", "Tea fail"), ("First", "Tea")):
+        await page.get_by_role("button", name=button, exact=True).click()
+        await expect(names).to_have_text([product])
+    await expect(page.get_by_role("button", name="Previous", exact=True)).to_be_disabled()
+    await page.get_by_role("button", name="Clear", exact=True).click()
+    await expect(page.get_by_role("button", name="Newest", exact=True)).to_be_visible()
+
+
+async def test_rows_and_charts_are_in_one_time_zone(browser: Browser, page: Page, demo: str) -> None:
+    brand = new_brand()
+    request_id = await submit(page, demo, "Kettle", brand)
+    context = await browser.new_context(timezone_id="Asia/Kolkata", locale="en-GB")
+    far = await context.new_page()
+    await open_dashboard(far, demo, f"?q={brand}&since=2026-01-31T23:30:00Z")
+    await expect(far.get_by_role("columnheader", name="Submitted (UTC)")).to_be_visible()
+    await expect(far.locator("#chart-days figcaption")).to_have_text(re.compile(r"\(UTC\)$"))
+    await expect(far.get_by_label("Since (UTC)")).to_have_value("2026-01-31T23:30")
+    told = await row(far, request_id).locator("time").get_attribute("title") or ""
+    assert re.fullmatch(r"\d+ \w+ 20\d\d, [\d:]+ UTC \(\d+ \w+ 20\d\d, [\d:]+ in Asia/(Kolkata|Calcutta)\)", told), told
+    await far.get_by_role("button", name="Filter").click()
+    await expect(far).to_have_url(re.compile("since=2026-01-31T23%3A30%3A00.000Z"))
+    await context.close()
 
 
 async def test_rows_say_how_long_and_look_stuck_when_they_are(page: Page, demo: str) -> None:
@@ -58,8 +246,6 @@ async def test_rows_say_how_long_and_look_stuck_when_they_are(page: Page, demo: 
     await expect(shown).to_have_attribute("data-stuck", "")
     await expect(shown.locator("time")).to_have_text(re.compile(r"^(just now|\d+ s ago)$"))
     await expect(shown.locator("time")).to_have_attribute("title", re.compile(r"20\d\d"))
-    zone = await page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
-    await expect(page.get_by_role("columnheader", name=f"Submitted ({zone})")).to_be_visible()
 
 
 async def test_names_stand_for_ids_and_search_finds_them(page: Page, demo: str) -> None:

@@ -113,9 +113,18 @@ async def test_a_retry_keeps_to_the_budget(database: Database, ada: Person) -> N
     assert await retry(database, request.id, Pricing(estimate=Decimal(1), budget=Decimal(1))) is not None
 
 
-@pytest.mark.parametrize(
-    ("text", "pattern"),
-    [("Nike", "%Nike%"), ("100%", "%100!%%"), ("a_b", "%a!_b%"), ("wow!", "%wow!!%"), ("", "%%")],
-)
-def test_a_search_finds_signs_as_they_are(text: str, pattern: str) -> None:
-    assert administration.like(text) == pattern
+async def test_the_neighbours_are_the_same_users(database: Database, users_table: str, ada: Person) -> None:
+    eve = await People(database, users_table).person()
+    first = await new_request(database, ada)
+    await new_request(database, eve)
+    second = await new_request(database, ada)
+    third = await new_request(database, ada)
+
+    async def beside(request: Request) -> list[str | None]:
+        timeline = await administration.timeline(database, request.id)
+        assert timeline is not None
+        return [None if one is None else one.id for one in (timeline.before, timeline.after)]
+
+    assert await beside(first) == [None, second.id]
+    assert await beside(second) == [first.id, third.id]
+    assert await beside(third) == [second.id, None]

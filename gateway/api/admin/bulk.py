@@ -16,7 +16,7 @@ from gateway.api.generate import refused_submission
 from gateway.api.parsing import admin_of, read_json_object
 from gateway.api.responses import json_response
 from gateway.state import State, state_of
-from storage import administration, cancellations, transitions
+from storage import administration, cancellations, selection, transitions
 from storage.errors import NotRetriable, Refusal
 from storage.lifecycle import Event
 from storage.transitions import Outcome
@@ -72,7 +72,7 @@ async def bulk(request: Request) -> Response:
     if "count" in body and (not isinstance(confirmed, int) or isinstance(confirmed, bool) or confirmed < 0):
         raise ApiError(400, "invalid_field", "count must be a whole number.")
     filters = await filters_of(_texts(body), state)
-    selected = await administration.selected(state.database, filters, MAX_BULK, failed=action == "retry")
+    selected = await selection.ids(state.database, filters, MAX_BULK, failed=action == "retry")
     if confirmed is None:
         return json_response({"selected": len(selected), "done": 0, "refused": 0})
     if len(selected) > confirmed:

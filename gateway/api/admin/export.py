@@ -11,13 +11,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.api.admin.filters import FILTER_PARAMETERS, filters_of
+from gateway.api.admin.ordering import ORDER_PARAMETERS, order_of
 from gateway.api.admin.requests import REFUSALS, shown_with_names
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import USER, errors
 from gateway.api.parsing import admin_of
 from gateway.state import State, state_of
-from storage import administration
-from storage.listing import START
+from storage import selection
+from storage.selection import Order
 
 MAX_EXPORTED = 10_000
 """Most requests of one export."""
@@ -36,9 +37,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @operation(
     "What a filter selects, as CSV",
-    description=f"The newest {MAX_EXPORTED:,} of them.",
+    description=f"The first {MAX_EXPORTED:,} of them, in the list's order.",
     security=USER,
-    parameters=FILTER_PARAMETERS,
+    parameters=[*FILTER_PARAMETERS, *ORDER_PARAMETERS],
     responses={
         "200": {"description": "CSV (RFC 4180).", "content": {"text/csv": {"schema": {"type": "string"}}}},
         **REFUSALS,
@@ -49,11 +50,11 @@ async def export_csv(request: Request) -> Response:
     """The selected requests as CSV, with a byte order mark: else a spreadsheet takes it for another encoding."""
     await admin_of(request)
     state = state_of(request)
-    filters = await filters_of(request.query_params, state)
+    filters, order = await filters_of(request.query_params, state), order_of(request.query_params)
 
     async def lines() -> AsyncIterator[str]:
         yield "\ufeff" + _line(COLUMNS)
-        async for shown in _selected(state, filters):
+        async for shown in _selected(state, filters, order):
             yield _line([shown[name] for name in COLUMNS])
 
     return _download(lines(), "text/csv; charset=utf-8", "requests.csv")
@@ -61,9 +62,9 @@ async def export_csv(request: Request) -> Response:
 
 @operation(
     "What a filter selects, as JSON",
-    description=f"The newest {MAX_EXPORTED:,} of them, in a list.",
+    description=f"The first {MAX_EXPORTED:,} of them, in the list's order.",
     security=USER,
-    parameters=FILTER_PARAMETERS,
+    parameters=[*FILTER_PARAMETERS, *ORDER_PARAMETERS],
     responses={
         "200": {"description": "A list.", "content": {"application/json": {"schema": {"type": "array"}}}},
         **REFUSALS,
@@ -74,11 +75,11 @@ async def export_json(request: Request) -> Response:
     """The selected requests as a list."""
     await admin_of(request)
     state = state_of(request)
-    filters = await filters_of(request.query_params, state)
+    filters, order = await filters_of(request.query_params, state), order_of(request.query_params)
 
     async def parts() -> AsyncIterator[bytes]:
         before = b"["
-        async for shown in _selected(state, filters):
+        async for shown in _selected(state, filters, order):
             yield before + msgspec.json.encode(shown)
             before = b",\n"
         yield b"]\n" if before != b"[" else b"[]\n"
@@ -86,10 +87,10 @@ async def export_json(request: Request) -> Response:
     return _download(parts(), "application/json", "requests.json")
 
 
-async def _selected(state: State, filters: dict[str, object]) -> AsyncIterator[dict[str, Any]]:
-    after, left = START, MAX_EXPORTED
+async def _selected(state: State, filters: dict[str, object], order: Order) -> AsyncIterator[dict[str, Any]]:
+    after, left = None, MAX_EXPORTED
     while left > 0:
-        page = await administration.requests_of_everyone(state.database, filters, after, min(PAGE, left))
+        page = await selection.page(state.database, filters, order, min(PAGE, left), after=after)
         for shown in await shown_with_names(page.rows, state):
             yield shown
         left -= len(page.rows)

@@ -8,7 +8,7 @@ from gateway.api.errors import ApiError
 from gateway.api.parsing import MAX_TEXT, text_field
 from gateway.ids import parse_id
 from gateway.state import State
-from storage import administration, directory
+from storage import directory, selection
 from storage.lifecycle import Status
 from storage.times import instant
 
@@ -17,8 +17,23 @@ _SEARCH = (
     "or name."
 )
 
+_FLAGS = {
+    "unfinished": "open",
+    "waiting": "waiting",
+    "sending": "sending",
+    "not_taken": "not_taken",
+    "not_in_library": "not_in_library",
+}
+"""What may stand for a status, besides ``stuck``, and its name in `storage.queries.selecting.FILTERS`."""
+
+_STATUS = (
+    "Only these. stuck: in processing for too long; unfinished: pending or processing; waiting: not sent to n8n yet; "
+    "sending: on the way to n8n, or in doubt; not_taken: n8n refused it, did not take it at once, or may not have it; "
+    "not_in_library: completed, and refused by the app's library."
+)
+
 FILTER_FIELDS: dict[str, Schema] = {
-    "status": {"enum": [*Status, "stuck", "unfinished", ""]},
+    "status": {"enum": [*Status, "stuck", *_FLAGS, ""]},
     "organizationId": UUID_OR_EMPTY,
     "userId": UUID_OR_EMPTY,
     "errorCode": TEXT,
@@ -30,7 +45,7 @@ FILTER_FIELDS: dict[str, Schema] = {
 FILTER_PARAMETERS = [
     parameter(name, "query", description, FILTER_FIELDS[name])
     for name, description in (
-        ("status", "Only these."),
+        ("status", _STATUS),
         ("organizationId", "Only this organization's."),
         ("userId", "Only this user's."),
         ("errorCode", "Only with this error."),
@@ -42,7 +57,7 @@ FILTER_PARAMETERS = [
 
 
 async def filters_of(asked: Mapping[str, str], state: State) -> dict[str, object]:
-    """The filters in `asked`, as `storage.administration` takes them.
+    """The filters in `asked`, as `storage.selection` takes them.
 
     Raises:
         ApiError: 400.
@@ -51,8 +66,8 @@ async def filters_of(asked: Mapping[str, str], state: State) -> dict[str, object
     status = asked.get("status")
     if status == "stuck":
         filters["minus_stuck"] = -state.settings.ai_stuck_after_seconds
-    elif status == "unfinished":
-        filters["open"] = True
+    elif status in _FLAGS:
+        filters[_FLAGS[status]] = True
     elif status:
         if status not in [*Status]:
             raise ApiError(400, "invalid_parameter", f"status must be one of {', '.join(Status)}.")
@@ -65,7 +80,7 @@ async def filters_of(asked: Mapping[str, str], state: State) -> dict[str, object
     if code := text_field(asked.get("errorCode") or "", "errorCode"):
         filters["error_code"] = code
     if text := text_field(asked.get("q") or "", "q"):
-        pattern = administration.like(text)
+        pattern = selection.like(text)
         organizations, users = await directory.named(state.database, pattern)
         filters |= {"text": pattern, "organizations": organizations, "users": users}
     for name in ("since", "until"):

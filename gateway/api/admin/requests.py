@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api.admin.filters import FILTER_PARAMETERS, filters_of
+from gateway.api.admin.ordering import PAGE_PARAMETERS, cursor_of, order_of, place_of
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
     COUNT,
@@ -23,22 +24,19 @@ from gateway.api.documents.schemas import (
     errors,
     json_body,
     object_of,
-    parameter,
     ref,
     trimmed_text,
 )
 from gateway.api.errors import ApiError, not_found
 from gateway.api.generate import refused_submission
-from gateway.api.history import PAGING, cursor_of, page_asked_for
+from gateway.api.history import LIMIT, limit_of
 from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, request_id_of, text_field
 from gateway.api.responses import json_response
-from gateway.ids import parse_id
 from gateway.state import State, state_of
 from gateway.telemetry.logging import log_fields
-from storage import administration, directory, reads, transitions
+from storage import administration, directory, selection, transitions
 from storage.errors import NotRetriable, Refusal
 from storage.lifecycle import Event
-from storage.listing import START, Position
 from storage.request import Request as AiRequest
 from storage.request import encode_body
 from storage.times import rfc3339
@@ -68,6 +66,7 @@ MAX_COUNTED = 10_000
 
 _PAGE = object_of(
     requests={"type": "array", "items": _SHOWN},
+    previousCursor=MAYBE_TEXT,
     nextCursor=MAYBE_TEXT,
     total={"type": "integer", "description": f"With these filters; {MAX_COUNTED:,} stands for more too."},
 )
@@ -89,36 +88,28 @@ _REASON: Schema = {
 
 
 @operation(
-    "Everyone's requests, newest first",
+    "Everyone's requests",
     security=USER,
-    parameters=[
-        *FILTER_PARAMETERS,
-        parameter("newer", "query", "The page before the one that begins at this request.", TEXT),
-        *PAGING,
-    ],
-    responses={"200": content(_PAGE, "A page; `nextCursor` is null on the last one."), **REFUSALS}
-    | errors((400, "An unusable parameter.")),
+    parameters=[*FILTER_PARAMETERS, *PAGE_PARAMETERS, LIMIT],
+    responses={
+        "200": content(_PAGE, "A page; `previousCursor` is null on the first one, `nextCursor` on the last."),
+        **REFUSALS,
+        **errors((400, "An unusable parameter.")),
+    },
 )
 async def list_requests(request: Request) -> Response:
-    """A page of everyone's requests, newest first, by any of the filters together."""
+    """A page of everyone's requests, newest first or as asked, by any of the filters together."""
     await admin_of(request)
-    state = state_of(request)
-    limit, after = page_asked_for(request)
-    filters = await filters_of(request.query_params, state)
-    database, page = state.database, None
-    if newer := request.query_params.get("newer"):
-        first = parse_id(newer)
-        found = None if first is None else await reads.read(database, first)
-        if found is None:
-            raise ApiError(400, "invalid_parameter", "newer must be a request's id.")
-        page = await administration.newer_of_everyone(database, filters, Position(found.created_at, found.id), limit)
-        after = START  # where there is no whole page before, the first one is meant
-    if page is None:
-        page = await administration.requests_of_everyone(database, filters, after, limit)
+    state, asked = state_of(request), request.query_params
+    limit, order = limit_of(request), order_of(asked)
+    after, before = place_of(asked, "cursor", order), place_of(asked, "newer", order)
+    filters = await filters_of(asked, state)
+    page = await selection.page(state.database, filters, order, limit, after=after, before=before)
     content = {
         "requests": await shown_with_names(page.rows, state),
-        "nextCursor": cursor_of(page.next),
-        "total": await administration.count(database, filters, MAX_COUNTED),
+        "previousCursor": cursor_of(page.previous, order),
+        "nextCursor": cursor_of(page.next, order),
+        "total": await selection.count(state.database, filters, MAX_COUNTED),
     }
     return json_response(content)
 

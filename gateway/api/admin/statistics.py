@@ -1,8 +1,5 @@
-"""`/api/admin/stats` and its charts: the numbers of the last days, and what is going on now."""
+"""`/api/admin/stats`: the numbers of the last days, and what is going on now."""
 
-import asyncio
-import math
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.api.admin import charts
 from gateway.api.admin.requests import REFUSALS
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
@@ -25,7 +21,7 @@ from gateway.api.documents.schemas import (
     object_of,
     parameter,
 )
-from gateway.api.errors import ApiError, not_found
+from gateway.api.errors import ApiError
 from gateway.api.parsing import admin_of, number_parameter
 from gateway.api.responses import json_response
 from gateway.state import State, state_of
@@ -44,18 +40,7 @@ FRESH_SECONDS = 5.0
 """How long statistics are good: open dashboards must not become load."""
 
 HOURS_SHOWN = 48
-LABELLED_HOURS = (1, 2, 3, 6, 12, 24)
-LABEL_WIDTH = 48
-"""Room for a chart's label, in pixels."""
-
-MIN_WIDTH, MAX_WIDTH, WIDTH_STEP = 280, 800, 40
-MAX_WIDTH_ASKED = 10_000
 MAX_ALERTS = 100
-CHARTS_KEPT = 32
-"""Most drawings that are remembered, of some 20 KB each."""
-
-
-CHARTS = ("hours", "days", "costs")
 
 _COUNTS = dict.fromkeys(("requests", *Status), COUNT)
 _NUMBER: Schema = {"type": ["number", "null"]}
@@ -84,13 +69,6 @@ _STATS = object_of(
     alerts=_list_of(name=TEXT, summary=TEXT, count=COUNT, since=TEXT, endedAt=MAYBE_TEXT),
 )
 _DAYS = parameter("days", "query", f"How far back ({DAYS}).", {"type": "integer", "minimum": 1, "maximum": MAX_DAYS})
-_WIDTH = parameter(
-    "width",
-    "query",
-    f"Pixels it is shown at ({charts.WIDTH}): it is drawn {MIN_WIDTH} to {MAX_WIDTH} wide, in steps of {WIDTH_STEP}.",
-    {"type": "integer", "minimum": 0, "maximum": MAX_WIDTH_ASKED},
-)
-_UNUSABLE = errors((400, "An unusable parameter."))
 
 
 class Numbers:
@@ -98,13 +76,12 @@ class Numbers:
 
     def __init__(self) -> None:
         self._statistics = alru_cache(maxsize=MAX_DAYS, ttl=FRESH_SECONDS)(_statistics)
-        self._drawn = alru_cache(maxsize=CHARTS_KEPT, ttl=FRESH_SECONDS)(self._draw)
 
     @operation(
         "Statistics, what goes on now, and alerts",
         security=USER,
         parameters=[_DAYS],
-        responses={"200": content(_STATS, "Statistics."), **REFUSALS, **_UNUSABLE},
+        responses={"200": content(_STATS, "Statistics."), **REFUSALS, **errors((400, "An unusable parameter."))},
     )
     async def stats(self, request: Request) -> Response:
         """Counts, durations and costs of the last days, and what is going on now."""
@@ -115,29 +92,6 @@ class Numbers:
         names = await directory.names(state.database, organization_ids, user_ids)
         now = await _now(state)
         return json_response({"days": days, **_of_the_span(found, days, names), **now})
-
-    @operation(
-        "A chart",
-        security=USER,
-        parameters=[parameter("name", "path", "Which.", {"enum": [*CHARTS]}, required=True), _DAYS, _WIDTH],
-        responses={
-            "200": {"description": "SVG.", "content": {"image/svg+xml": {"schema": TEXT}}},
-            **REFUSALS,
-            **errors((404, "Unknown.")),
-            **_UNUSABLE,
-        },
-    )
-    async def chart(self, request: Request) -> Response:
-        """One of the charts, as SVG."""
-        await admin_of(request)
-        if (name := request.path_params["name"]) not in CHARTS:
-            raise not_found("Chart")
-        drawn = await self._drawn(state_of(request).database, name, _days(request), _width(request))
-        return Response(drawn, media_type="image/svg+xml", headers={"Cache-Control": "private, no-store"})
-
-    async def _draw(self, database: Database, name: str, days: int, width: int) -> bytes:
-        found = await self._statistics(database, days)
-        return await asyncio.to_thread(_drawing, name, found, days, width)  # it takes up to a tenth of a second
 
 
 async def _statistics(database: Database, days: int) -> Statistics:
@@ -196,39 +150,11 @@ def _share(one: Share, names: dict[str, str]) -> dict[str, Any]:
     return {"name": names.get(one.id), "requests": one.requests, "cost": f"{one.cost:f}"}
 
 
-def _drawing(name: str, found: Statistics, days: int, width: int) -> bytes:
-    most_labels = width / LABEL_WIDTH
-    if name == "hours":
-        hours = [(f"{label[11:]}:00", span) for label, span in _hours(found, days)]
-        every = next(step for step in LABELLED_HOURS if len(hours) / step <= most_labels)
-        return _requests_chart(hours, [label for label, _ in hours if int(label[:2]) % every == 0], width)
-    spans = [(label[5:], span) for label, span in _days_of(found, days)]
-    labels = [label for label, _ in spans]
-    shown_labels = labels[:: math.ceil(len(labels) / most_labels)]
-    if name == "days":
-        return _requests_chart(spans, shown_labels, width)
-    return charts.bars(labels, "cost", [float(span.cost) for _, span in spans], shown_labels, width)
-
-
-def _requests_chart(spans: Sequence[tuple[str, Span]], shown_labels: Sequence[str], width: int) -> bytes:
-    labels = [label for label, _ in spans]
-    series = {status: [span.statuses[status] for _, span in spans] for status in charts.STATUSES}
-    return charts.stacked_bars(labels, series, shown_labels, width)
-
-
 def _days(request: Request) -> int:
     days = number_parameter(request, "days", MAX_DAYS)
     if days == 0:
         raise ApiError(400, "invalid_parameter", f"days must be a whole number from 1 to {MAX_DAYS}.")
     return days or DAYS
-
-
-def _width(request: Request) -> int:
-    """How wide a chart is drawn: in steps, so that there are few different drawings."""
-    width = number_parameter(request, "width", MAX_WIDTH_ASKED)
-    if width is None:
-        return charts.WIDTH
-    return max(MIN_WIDTH, min(width, MAX_WIDTH)) // WIDTH_STEP * WIDTH_STEP
 
 
 def _hours(found: Statistics, days: int) -> list[tuple[str, Span]]:
@@ -273,5 +199,4 @@ def routes() -> list[Route]:
     numbers = Numbers()
     return [
         Route("/api/admin/stats", numbers.stats, methods=["GET"]),
-        Route("/api/admin/charts/{name}.svg", numbers.chart, methods=["GET"]),
     ]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from gateway.alerting import heartbeat
-from gateway.api.admin import charts
 from gateway.api.admin import statistics as admin_statistics
 from gateway.realtime import receipts
 from gateway.settings import Settings
@@ -53,7 +52,7 @@ async def ended(gateway: RunningGateway, person: Person, **news: Any) -> str:
     return request_id
 
 
-PATHS = ["stats", "charts/hours.svg", "requests", "requests/99999999-9999-4999-8999-999999999999"]
+PATHS = ["stats", "requests", "requests/99999999-9999-4999-8999-999999999999"]
 
 
 @parsing_only
@@ -277,22 +276,6 @@ async def test_fail(gateway: RunningGateway, ada: Person) -> None:
     other = await gateway.submitted(ada.id)
     assert (await post(gateway, f"requests/{other}/fail", {"reason": "x\n\x1b[31m"}))[0] == 400
     assert (await post(gateway, f"requests/{other}/fail"))[0] == 200
-
-
-@parsing_only
-@pytest.mark.parametrize("name", ["hours", "days", "costs"])
-async def test_charts_are_plain_pictures(gateway: RunningGateway, ada: Person, name: str) -> None:
-    await ended(gateway, ada, **DONE)
-    headers = {"Authorization": f"Bearer {gateway.token(ADMIN, admin=True)}"}
-    answer = await gateway.http.get(f"/api/admin/charts/{name}.svg?days=90", headers=headers)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
-    assert answer.text.startswith("<svg")
-    assert "<script" not in answer.text
-    assert (await gateway.http.get("/api/admin/charts/x.svg", headers=headers)).status_code == 404
-
-
-def test_a_chart_of_nothing() -> None:
-    assert b"<svg" in charts.bars([], "cost", [], [])
 
 
 async def test_a_delivery_is_written_once_however_often_it_is_polled(

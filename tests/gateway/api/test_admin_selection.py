@@ -86,24 +86,109 @@ async def test_where_users_cannot_be_read_everything_else_is_there(
     assert (listed["requestId"], listed["userEmail"], listed["organizationName"]) == (request_id, None, "Acme")
 
 
+async def pages(gateway: RunningGateway, **query: str) -> list[dict[str, Any]]:
+    """All pages of three, forwards."""
+    found = [(await ask(gateway, "GET", "requests", params={"limit": "3", **query})).json()]
+    while cursor := found[-1]["nextCursor"]:
+        found.append((await ask(gateway, "GET", "requests", params={"limit": "3", **query, "cursor": cursor})).json())
+    return found
+
+
+def ids_of(page: dict[str, Any]) -> list[str]:
+    return [one["requestId"] for one in page["requests"]]
+
+
 async def test_pages_go_both_ways(gateway: RunningGateway, ada: Person) -> None:
     ids = [await gateway.submitted(ada.id) for _ in range(7)][::-1]
-    pages, cursor = [], ""
-    for _ in range(3):
-        page = (await ask(gateway, "GET", "requests", params={"limit": "3", "cursor": cursor})).json()
-        assert page["total"] == 7
-        pages.append([one["requestId"] for one in page["requests"]])
-        cursor = page["nextCursor"] or ""
-    assert pages == [ids[:3], ids[3:6], ids[6:]]
-    newer = (await ask(gateway, "GET", "requests", params={"limit": "3", "newer": ids[6]})).json()
-    assert [one["requestId"] for one in newer["requests"]] == ids[3:6]
-    first = (await ask(gateway, "GET", "requests", params={"limit": "3", "newer": ids[1]})).json()
-    assert [one["requestId"] for one in first["requests"]] == ids[:3], "half a page would hide what is newest"
+    found = await pages(gateway)
+    assert [ids_of(page) for page in found] == [ids[:3], ids[3:6], ids[6:]]
+    assert [page["total"] for page in found] == [7, 7, 7]
+    assert found[0]["previousCursor"] is None
+
+    async def before(page: dict[str, Any], limit: str) -> list[str]:
+        query = {"limit": limit, "newer": page["previousCursor"]}
+        return ids_of((await ask(gateway, "GET", "requests", params=query)).json())
+
+    assert await before(found[2], "3") == ids[3:6]
+    assert await before(found[1], "5") == ids[:5], "half a page would hide what is newest"
+
+
+@pytest.mark.parametrize("sort", ["time", "duration", "cost"])
+@pytest.mark.parametrize("order", ["desc", "asc"])
+async def test_sorted_pages_and_exports_are_the_same_list(
+    gateway: RunningGateway, ada: Person, sort: str, order: str
+) -> None:
+    for cost in (None, "0.2", "0.2", "0.03", None, "1"):
+        request_id = await gateway.submitted(ada.id)
+        if cost is not None:
+            await gateway.callback({"requestId": request_id, **DONE, "cost": cost})
+    found = await pages(gateway, sort=sort, order=order)
+    ids = [one for page in found for one in ids_of(page)]
+    assert len(set(ids)) == len(ids) == 6
+    if sort == "cost":
+        costs = [one["cost"] for page in found for one in page["requests"]]
+        known = ["1", "0.2", "0.2", "0.03"] if order == "desc" else ["0.03", "0.2", "0.2", "1"]
+        assert costs == [*known, None, None], "what has no cost comes last"
+    back = await ask(
+        gateway,
+        "GET",
+        "requests",
+        params={"limit": "3", "sort": sort, "order": order, "newer": found[1]["previousCursor"]},
+    )
+    assert ids_of(back.json()) == ids_of(found[0])
+    exported = await ask(gateway, "GET", "requests/export.json", params={"sort": sort, "order": order})
+    assert [one["requestId"] for one in exported.json()] == ids
+
+
+@parsing_only
+async def test_a_cursor_is_good_in_its_own_order_only(gateway: RunningGateway, ada: Person) -> None:
+    for _ in range(2):
+        await gateway.submitted(ada.id)
+    cursor = (await ask(gateway, "GET", "requests", params={"limit": "1"})).json()["nextCursor"]
+    assert (await ask(gateway, "GET", "requests", params={"limit": "1", "cursor": cursor})).status_code == 200
+    for query in ({"sort": "cost"}, {"order": "asc"}):
+        answer = await ask(gateway, "GET", "requests", params={"cursor": cursor, **query})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+
+
+async def test_what_may_stand_for_a_status(gateway: RunningGateway, ada: Person) -> None:
+    waiting, sending, refused, owed = [await gateway.submitted(ada.id) for _ in range(4)]
+    database = gateway.state.database
+    change = "UPDATE ai_image_requests SET status = 'pending', dispatch_sending_at = {} WHERE id = :id"
+    for request_id in (waiting, sending, refused, owed):
+        await gateway.until(ada.id, request_id, "processing")
+    await database.all(change.format("NULL"), id=waiting)
+    await database.all(change.format("NOW()"), id=sending)
+    await database.all(
+        "INSERT INTO ai_request_events (request_id, version, at, kind, actor, detail) "
+        "VALUES (:id, 1, NOW(), 'refused', 'n8n', '{}')",
+        id=refused,
+    )
+    await database.all(
+        "INSERT INTO ai_gateway_owed_assets (request_id, file_url, reason, attempts, since, due_at) "
+        "VALUES (:id, 'x', 'x', 1, NOW(), AFTER(:later))",
+        id=owed,
+        later=3600.0,
+    )
+    for status, request_id in (
+        ("waiting", waiting),
+        ("sending", sending),
+        ("not_taken", refused),
+        ("not_in_library", owed),
+    ):
+        assert await found(gateway, status=status) == [request_id], status
 
 
 @parsing_only
 async def test_unusable_pages_and_filters(gateway: RunningGateway) -> None:
-    for query in ({"newer": "x"}, {"newer": str(uuid.uuid4())}, {"status": "done"}, {"userId": "7"}):
+    for query in (
+        {"newer": "x"},
+        {"cursor": str(uuid.uuid4())},
+        {"sort": "name"},
+        {"order": "up"},
+        {"status": "done"},
+        {"userId": "7"},
+    ):
         assert (await ask(gateway, "GET", "requests", params=query)).status_code == 400, query
     for body in ({"action": "delete"}, {"action": "fail", "count": "many"}, {"action": "fail", "status": "done"}):
         assert (await ask(gateway, "POST", "requests/bulk", json=body)).status_code == 400, body

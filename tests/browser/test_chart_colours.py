@@ -2,13 +2,20 @@
 
 import itertools
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page, expect
 
-from gateway.api.admin import charts
+from tests.browser.dashboard import open_dashboard, with_changed_stats
 
-STATIC = Path(__file__).parents[3] / "static"
+CSS = (Path(__file__).parents[2] / "static" / "admin.css").read_text()
+
+COLOURS = {
+    name: re.findall(rf"--{name}: (#[0-9a-f]{{6}});", CSS)[0]
+    for name in ("completed", "failed", "processing", "pending")
+}
 
 Linear = tuple[float, float, float]
 
@@ -47,24 +54,29 @@ def contrast(one: Linear, other: Linear) -> float:
 
 @pytest.mark.parametrize("simulation", SIMULATIONS)
 def test_completed_and_failed_differ_in_lightness_however_one_sees(simulation: str) -> None:
-    completed, failed = (seen(colour, simulation) for colour in charts.COLOURS[:2])
+    completed, failed = (seen(COLOURS[name], simulation) for name in ("completed", "failed"))
     assert contrast(completed, failed) >= 1.45, "as much as 3:1 on either surface leaves room for"
 
 
 def test_all_are_seen_on_both_surfaces() -> None:
-    for colour, surface in itertools.product(charts.COLOURS, ("#ffffff", "#1d1c2a")):
+    for colour, surface in itertools.product(COLOURS.values(), ("#ffffff", "#1d1c2a")):
         assert contrast(linear(colour), linear(surface)) >= 3, (colour, surface)
 
 
-def test_failures_are_hatched_too() -> None:
-    svg = charts.stacked_bars(
-        ["a"], {"completed": [2], "failed": [1], "processing": [1], "pending": [1]}, ["a"]
-    ).decode()
-    assert svg.count("url(#hatch)") == 1
-    assert svg.count("<pattern") == 1
-
-
-def test_the_legend_has_the_charts_colours() -> None:
-    css = (STATIC / "admin.css").read_text()
-    for status, colour in zip(charts.STATUSES, charts.COLOURS, strict=True):
-        assert colour in re.findall(rf"\.legend \.{status}::before {{ (.*) }}", css)[0]
+async def test_bars_and_legend_have_these_colours_and_failures_are_hatched(page: Page, demo: str) -> None:
+    hour = {"hour": f"{datetime.now(UTC):%Y-%m-%dT%H}", "requests": 4, "cost": "1", **dict.fromkeys(COLOURS, 1)}
+    await with_changed_stats(page, demo, byHour=[hour])
+    await open_dashboard(page, demo)
+    for place in (".bars", ".legend"):
+        for name, colour in COLOURS.items():
+            drawn = page.locator(f"#chart-hours {place} span.{name}")
+            await expect(drawn).to_have_count(1)
+            style = await drawn.evaluate(
+                "(span) => [getComputedStyle(span).backgroundColor, getComputedStyle(span).backgroundImage]"
+            )
+            rgb = ", ".join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))
+            if name == "failed":
+                assert style[1].startswith("repeating-linear-gradient(45deg"), "a pattern, where colours do not tell"
+                assert f"rgb({rgb})" in style[1]
+            else:
+                assert style == [f"rgb({rgb})", "none"]
