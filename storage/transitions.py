@@ -92,7 +92,7 @@ async def complete(
     """Apply `Event.COMPLETED`: the request and its asset, or neither. Where the app's library refuses the asset, the
     request alone, and the asset is owed."""
     key = completion.storage_key
-    detail = {"key": key, "id": completion.storage_id, "executionId": execution_id}
+    detail = {"key": key, "id": completion.storage_id, "cost": _amount(completion.cost), "executionId": execution_id}
     values: dict[str, object] = {
         "id": request_id,
         "storage_key": key,
@@ -134,7 +134,7 @@ async def fail(
 ) -> Applied:
     """Apply one of the failing events; `message` is what the user will read, `original` goes into the timeline."""
     values = {"id": request_id, "error_message": message, "error_code": ERROR_CODES[event], "cost": cost}
-    detail = {"error": message, "original": original, "executionId": execution_id}
+    detail = {"error": message, "original": original, "cost": _amount(cost), "executionId": execution_id}
     request = await change(database, life.FAIL[event], event, actor, detail, **values, execution_id=execution_id)
     if request is not None:
         return Applied(Outcome.CHANGED, request)
@@ -142,6 +142,10 @@ async def fail(
     if current is None:
         return Applied(Outcome.UNKNOWN, None)
     return Applied(Outcome.DUPLICATE if current.status is Status.FAILED else Outcome.IGNORED, current)
+
+
+def _amount(cost: Decimal | None) -> str | None:
+    return None if cost is None else f"{cost:f}"
 
 
 async def _current(database: Database, request_id: str, execution_id: str | None) -> Request | None:

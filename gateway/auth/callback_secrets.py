@@ -29,10 +29,13 @@ class CallbackSecrets:
         """Whether `provided` opens every request."""
         return _matches_any(provided, self._secrets)
 
+    def that_open(self, request_id: str) -> list[str]:
+        """All that open this request."""
+        return [*self._secrets, *(_request_token(secret, request_id) for secret in self._secrets)]
+
     def opens(self, provided: str, request_id: str) -> bool:
         """Whether `provided` opens this request."""
-        own = [_request_token(secret, request_id) for secret in self._secrets]
-        return _matches_any(provided, [*self._secrets, *own])
+        return _matches_any(provided, self.that_open(request_id))
 
 
 def _request_token(secret: str, request_id: str) -> str:

@@ -30,6 +30,7 @@ def demo_settings(url: str, **fixed: Any) -> Settings:  # noqa: ANN401 - the fie
             "n8n_webhook_url": f"{url}/demo/n8n/webhook/ai-image",
             "n8n_api_url": "",
             "n8n_api_key": None,
+            "n8n_editor_url": "",
             "storage_buckets": (),
             "storage_private_buckets": (),
             **fixed,

@@ -66,7 +66,8 @@ def running_stack(listener: socket.socket) -> Iterator[Stack]:
             "SUPABASE_URL": url,
             "N8N_WEBHOOK_URL": settings.n8n_webhook_url,
             **{name.upper(): str(getattr(settings, name)) for name in DEFAULTS},
-            **dict.fromkeys(("N8N_API_URL", "N8N_API_KEY", "STORAGE_BUCKETS", "STORAGE_PRIVATE_BUCKETS"), ""),
+            **dict.fromkeys(("N8N_API_URL", "N8N_API_KEY", "N8N_EDITOR_URL"), ""),
+            **dict.fromkeys(("STORAGE_BUCKETS", "STORAGE_PRIVATE_BUCKETS"), ""),
             **{name.upper(): value for name, value in fixed.items()},
             _FOLDER: folder,
         }

@@ -52,7 +52,7 @@ class Webhook:
             post = self._client.build_request(
                 "POST",
                 self._settings.n8n_webhook_url,
-                content=json.dumps(self.payload(request)).encode(),
+                content=json.dumps(self._payload(request)).encode(),
                 headers=_sendable(self._headers(request)),
             )
         except Exception as error:
@@ -87,18 +87,8 @@ class Webhook:
             return classify(*answer, self._settings.allowed_buckets)
         return await asyncio.to_thread(classify, *answer, self._settings.allowed_buckets)
 
-    def payload(self, request: Request) -> dict[str, str]:
-        """The body, with the original design's names."""
-        return {
-            "requestId": request.id,
-            "Product": request.product,
-            "Your Brand": request.brand,
-            "organizationId": request.organization_id,
-            "callbackUrl": self._settings.callback_url,
-            "callbackSecret": self._callback_secrets.token_for(request.id),
-            "submittedAt": rfc3339(request.created_at),
-            "formMode": self._settings.form_mode,
-        }
+    def _payload(self, request: Request) -> dict[str, str]:
+        return payload_of(request, self._settings) | {"callbackSecret": self._callback_secrets.token_for(request.id)}
 
     def _headers(self, request: Request) -> dict[str, str]:
         return {
@@ -108,6 +98,19 @@ class Webhook:
             "Idempotency-Key": request.id,
             "traceparent": f"00-{trace_id_of(request)}-{secrets.token_hex(8)}-01",
         }
+
+
+def payload_of(request: Request, settings: Settings) -> dict[str, str]:
+    """The body, with the original design's names, without `callbackSecret`."""
+    return {
+        "requestId": request.id,
+        "Product": request.product,
+        "Your Brand": request.brand,
+        "organizationId": request.organization_id,
+        "callbackUrl": settings.callback_url,
+        "submittedAt": rfc3339(request.created_at),
+        "formMode": settings.form_mode,
+    }
 
 
 def _sendable(headers: dict[str, str]) -> dict[str, str]:

@@ -65,6 +65,22 @@ def root_url(text: str) -> str:
     return url
 
 
+def workflow_url(text: str) -> str:
+    """The address of a workflow in n8n's editor, of `text` that begins with it: as copied from a browser, it has more.
+
+    Raises:
+        ValueError: it names no workflow.
+    """
+    parts = urlsplit(http_url(text))
+    named = re.fullmatch(r"(.*/workflow/(?!new(?:/|$))[A-Za-z0-9_-]{1,64})(/.*)?", parts.path)
+    if named is None or "@" in parts.netloc:
+        raise ValueError(
+            "must be the address that a browser shows when the workflow is open in n8n's editor, such as "
+            "https://n8n.example.com/workflow/AbC123"
+        )
+    return f"{parts.scheme}://{parts.netloc}{named[1]}"
+
+
 def origin(text: str) -> str:
     """`text` as browsers write an origin.
 

@@ -21,7 +21,17 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from gateway.settings.addresses import base_url, check_port, http_url, is_local, networks, origin, origin_of, root_url
+from gateway.settings.addresses import (
+    base_url,
+    check_port,
+    http_url,
+    is_local,
+    networks,
+    origin,
+    origin_of,
+    root_url,
+    workflow_url,
+)
 from gateway.settings.dotenv import UnreadableFile, misspelt, read_dotenv
 from gateway.settings.field_types import Amount, Deadline, Limit, Seconds, Separated, each, unless_empty
 from gateway.settings.secret_values import (
@@ -69,6 +79,8 @@ class Settings(BaseSettings):
     n8n_attempts: int = Field(default=12, ge=1, le=100)
     n8n_api_url: Annotated[str, unless_empty(base_url)] = ""
     n8n_api_key: SecretStr | None = None
+    n8n_editor_url: Annotated[str, unless_empty(workflow_url)] = ""
+    """The workflow's address in n8n's editor, as people reach it: the dashboard leads to its executions."""
 
     ai_callback_secret: SecretStr = SecretStr(DEVELOPMENT_SECRETS["ai_callback_secret"])
     ai_callback_secret_previous: SecretStr | None = None

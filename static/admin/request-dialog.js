@@ -2,14 +2,14 @@
 import { GatewayError } from "../gateway.js";
 import { get, post, postTo } from "./api.js";
 import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText, time } from "./dom.js";
-import { counted, dateTime, duration, money, secondsTaken } from "./format.js";
+import { ago, counted, dateTime, duration, money, secondsTaken } from "./format.js";
 import { currentView, link, navigate } from "./navigation.js";
 import { focusRow, shownRequest } from "./request-table.js";
 import { throttled } from "./throttle.js";
 import { timelineRows } from "./timeline.js";
 
 /** @import { Body } from "../gateway.js" */
-/** @import { AdminRequest, RequestDetails, TimelineEvent, View } from "./types.d.ts" */
+/** @import { AdminRequest, Neighbour, RequestDetails, TimelineEvent, View } from "./types.d.ts" */
 
 /** @typedef {[name: string, value: Node|string]} Fact */
 
@@ -93,6 +93,9 @@ async function load() {
   details = { ...found, request: { ...found.request, ...newer } };
   showDetails(details);
   showTimeline(found.events);
+  showNeighbour(element("previous"), "Before it", found.previous);
+  showNeighbour(element("next"), "After it", found.next);
+  showExchange(found);
 }
 
 /**
@@ -108,6 +111,8 @@ function showPreview(request) {
   showFacts([statusFact(request), submittedFact(request)]);
   for (const id of ["retry", "cancel", "fail"]) offer(element(id), false);
   showTimeline([]);
+  for (const id of ["previous", "next"]) element(id).replaceChildren();
+  for (const id of ["sent", "reported"]) element(id).hidden = true;
 }
 
 /** @param {RequestDetails} shown */
@@ -149,7 +154,7 @@ function showPicture({ publicUrl, product, brand }) {
  * @returns {Fact[]}
  */
 function factsOf({ request, costEstimate, sentAt, deadlineAt }) {
-  const { errorMessage, errorCode, retryOf, executionId, organizationId, userId } = request;
+  const { errorMessage, errorCode, retryOf, executionId, executionUrl, organizationId, userId } = request;
   const attempts = counted(request.attempts, "attempt");
   const cost = money(request.cost);
   const facts = [statusFact(request)];
@@ -164,7 +169,7 @@ function factsOf({ request, costEstimate, sentAt, deadlineAt }) {
     ["User", filterLink("userId", userId, request.userEmail)],
     ["Request", h("span", {}, h("code", {}, request.requestId), copyButton("Copy id", request.requestId))],
     ["As curl", copyButton("Copy as curl", curlOf(request.requestId))],
-    ["n8n execution", executionId ? foreign(executionId) : "–"],
+    ["n8n execution", executionUrl ? outside(executionUrl, executionId ?? "") : executionId ? foreign(executionId) : "–"],
   );
   if (retryOf) facts.push(["Retry of", link({ request: retryOf }, h("code", {}, retryOf))]);
   return facts;
@@ -199,6 +204,17 @@ function filterLink(parameter, id, name) {
   return name === null ? anchor : h("span", {}, foreign(name), " ", anchor);
 }
 
+/**
+ * A link to another application.
+ * @param {string} url
+ * @param {string} text
+ */
+function outside(url, text) {
+  const anchor = h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, foreign(text));
+  setAttribute(anchor, "aria-label", `${text}: open in n8n, in a new tab`);
+  return h("span", {}, anchor, " ↗");
+}
+
 /** @param {string} id */
 function curlOf(id) {
   return `curl -H "Authorization: Bearer $TOKEN" "${location.origin}/api/admin/requests/${id}"`;
@@ -221,6 +237,34 @@ function copyButton(label, text) {
 function showTimeline(events) {
   const [body] = element("timeline", HTMLTableElement).tBodies;
   setChildren(body, timelineRows(events));
+}
+
+/**
+ * The request of the same user before or after this one. The link stays, and the focus on it, while it is the same.
+ * @param {HTMLElement} place
+ * @param {string} label
+ * @param {Neighbour|null} neighbour
+ */
+function showNeighbour(place, label, neighbour) {
+  const shown = neighbour && `${neighbour.requestId} ${neighbour.status}`;
+  if (neighbour === null) {
+    place.replaceChildren(`${label}: none of this user`);
+  } else if (place.dataset.shown !== shown || !place.querySelector("a")) {
+    const { requestId, product, brand, status, createdAt } = neighbour;
+    const name = link({ request: requestId }, foreign(product), " – ", foreign(brand));
+    place.replaceChildren(`${label}: `, name, ", ", badge(status), " ", time(createdAt, ago(createdAt)));
+  }
+  setAttribute(place, "data-shown", shown);
+}
+
+/** @param {RequestDetails} shown */
+function showExchange({ n8n: { sent, reported } }) {
+  element("sent").hidden = sent === null;
+  descendant(element("sent"), "pre", HTMLElement).textContent = JSON.stringify(sent, null, 2);
+  element("reported").hidden = reported.length === 0;
+  setText(descendant(element("reported"), "summary", HTMLElement), `What n8n reported: ${counted(reported.length, "report")}`);
+  const items = reported.map(({ at, report }) => h("li", {}, time(at, dateTime(at)), h("pre", {}, JSON.stringify(report, null, 2))));
+  descendant(element("reported"), "ol", HTMLElement).replaceChildren(...items);
 }
 
 // -- what can be done -------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ export interface AdminRequest extends Body {
   userEmail: string | null;
   organizationName: string | null;
   executionId: string | null;
+  /** Where it is seen in n8n's editor, if the gateway knows. */
+  executionUrl: string | null;
   retryOf: string | null;
   attempts: number;
 }
@@ -37,7 +39,17 @@ export interface RequestDetails {
   sentAt: string | null;
   deadlineAt: string | null;
   events: TimelineEvent[];
+  n8n: {
+    /** Without its secret; null before anything was sent. */
+    sent: Record<string, string> | null;
+    reported: { at: string; report: Record<string, unknown> }[];
+  };
+  /** Of the same user. */
+  previous: Neighbour | null;
+  next: Neighbour | null;
 }
+
+export type Neighbour = Pick<Body, "requestId" | "status" | "product" | "brand" | "createdAt">;
 
 /** How many requests there were in some time, and what they cost. */
 export interface Totals extends Record<Status, number> {

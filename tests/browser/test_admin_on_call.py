@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from unittest.mock import ANY
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -365,3 +367,69 @@ async def test_tiles_have_true_names(page: Page, demo: str) -> None:
     await open_dashboard(page, demo)
     await expect(tile(page, "Failed calls, 24 h")).to_have_text("3")
     await expect(page.get_by_text("2 callbacks, 1 dispatch")).to_be_visible()
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "dark"), (TABLET, "light"), (DESKTOP, "dark")])
+async def test_the_details_tell_what_n8n_was_sent_and_said(
+    page: Page, demo: str, size: ViewportSize, scheme: Literal["light", "dark"]
+) -> None:
+    brand = new_brand()
+    request_id = await submit(page, demo, "Tea fail", brand)
+    await page.set_viewport_size(size)
+    await page.emulate_media(color_scheme=scheme)
+    details = await open_details(page, demo, request_id, brand)
+    await expect(event(page, "Failed at n8n")).to_be_visible()
+    await details.get_by_text("What was sent to n8n").click()
+    sent = json.loads(await details.locator("#sent pre").inner_text())
+    assert (sent["requestId"], sent["Product"], sent["Your Brand"]) == (request_id, "Tea fail", brand)
+    assert "callbackSecret" not in sent
+    await details.get_by_text(re.compile(r"What n8n reported: \d+ reports")).click()
+    last = details.locator("#reported li").last
+    await expect(last).to_contain_text('"status": "failed"')
+    await expect(last).to_contain_text("The stand-in was asked to fail")
+    assert await violations(page) == []
+    assert await page.locator("#detail").evaluate("(detail) => detail.scrollWidth <= detail.clientWidth")
+
+
+async def test_the_details_lead_to_the_same_users_requests_before_and_after(page: Page, demo: str) -> None:
+    brand = new_brand()
+    ids = [await submit(page, demo, f"Kettle {number}", brand) for number in range(3)]
+    details = await open_details(page, demo, ids[1], brand)
+    beside = details.get_by_role("navigation", name="Requests of the same user")
+    await beside.get_by_role("link", name=f"Kettle 0 – {brand}").click()
+    await expect(details.get_by_role("heading", name=f"Kettle 0 – {brand}")).to_be_focused()
+    await beside.get_by_role("link", name=f"Kettle 1 – {brand}").press("Enter")
+    await beside.get_by_role("link", name=f"Kettle 2 – {brand}").click()
+    await expect(details.get_by_text("After it: none of this user")).to_be_visible()
+    assert await violations(page) == []
+    await page.go_back()
+    await expect(details.get_by_role("heading", name=f"Kettle 1 – {brand}")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(row(page, ids[1]).locator("[data-request]")).to_be_focused()
+
+
+async def test_the_execution_opens_in_n8n_where_that_is_known(page: Page, demo: str) -> None:
+    brand = new_brand()
+    request_id = await submit(page, demo, "Kettle", brand)
+    details = await open_details(page, demo, request_id, brand)
+    facts = page.locator("#facts dd").filter(has_text=re.compile(r"^\d+$"))
+    await expect(facts).to_have_count(1)  # a demo's n8n has no editor
+    await expect(details.get_by_role("link", name="open in n8n")).to_have_count(0)
+    await page.keyboard.press("Escape")
+
+    async def with_editor(route: Route) -> None:
+        answer = await route.fetch()
+        content = await answer.json()
+        content["request"]["executionUrl"] = f"{demo}/workflow/a/executions/{content['request']['executionId']}"
+        await route.fulfill(response=answer, json=content)
+
+    await page.route(f"**/api/admin/requests/{request_id}", with_editor)
+    await row(page, request_id).locator("[data-request]").click()
+    link = details.get_by_role("link", name="open in n8n, in a new tab")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    async with page.expect_popup() as opened:
+        await link.click()
+    tab = await opened.value
+    assert re.fullmatch(rf"{demo}/workflow/a/executions/\d+", tab.url)
+    assert await tab.evaluate("window.opener") is None
+    await tab.close()

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.admin.exchange import EXCHANGE, exchange_of, without_secrets
 from gateway.api.admin.filters import FILTER_PARAMETERS, filters_of
 from gateway.api.admin.ordering import PAGE_PARAMETERS, cursor_of, order_of, place_of
 from gateway.api.documents.operations import operation
@@ -32,6 +33,7 @@ from gateway.api.generate import refused_submission
 from gateway.api.history import LIMIT, limit_of
 from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, request_id_of, text_field
 from gateway.api.responses import json_response
+from gateway.n8n.editor import execution_url
 from gateway.state import State, state_of
 from gateway.telemetry.logging import log_fields
 from storage import administration, directory, selection, transitions
@@ -54,6 +56,7 @@ _SHOWN: Schema = {
         "userEmail": MAYBE_TEXT,
         "organizationName": MAYBE_TEXT,
         "executionId": MAYBE_TEXT,
+        "executionUrl": MAYBE_TEXT,
         "retryOf": MAYBE_TEXT,
         "attempts": COUNT,
     },
@@ -71,12 +74,19 @@ _PAGE = object_of(
     total={"type": "integer", "description": f"With these filters; {MAX_COUNTED:,} stands for more too."},
 )
 _EVENT = object_of(at=TEXT, version=COUNT, kind=TEXT, actor=TEXT, detail={"type": "object"})
+_NEIGHBOUR: Schema = {
+    "oneOf": [{"type": "null"}, object_of(requestId=TEXT, status=TEXT, product=TEXT, brand=TEXT, createdAt=TEXT)],
+    "description": "Of the same user.",
+}
 _TIMELINE = object_of(
     request=_SHOWN,
     costEstimate=MAYBE_TEXT,
     sentAt=MAYBE_TEXT,
     deadlineAt=MAYBE_TEXT,
     events={"type": "array", "items": _EVENT},
+    n8n=EXCHANGE,
+    previous=_NEIGHBOUR,
+    next=_NEIGHBOUR,
 )
 _REASON: Schema = {
     "type": "object",
@@ -115,7 +125,7 @@ async def list_requests(request: Request) -> Response:
 
 
 @operation(
-    "A request and what happened to it",
+    "A request, what happened to it, what n8n was sent and has reported, and the user's requests before and after",
     security=USER,
     parameters=[REQUEST_ID],
     responses={"200": content(_TIMELINE, "The timeline."), **_REFUSALS_OF_ONE},
@@ -143,8 +153,11 @@ async def one_request(request: Request) -> Response:
             }
             for event in found.events
         ],
+        "n8n": exchange_of(found, state),
+        "previous": _neighbour(found.before),
+        "next": _neighbour(found.after),
     }
-    return json_response(content)
+    return json_response(without_secrets(content, found.request, state))
 
 
 # -- doing ------------------------------------------------------------------------------------------------------------
@@ -244,8 +257,21 @@ def _shown(request: AiRequest, state: State) -> dict[str, Any]:
         "userId": request.user_id,
         "organizationId": request.organization_id,
         "executionId": request.n8n_execution_id,
+        "executionUrl": execution_url(state.settings.n8n_editor_url, request.n8n_execution_id),
         "retryOf": request.retry_of,
         "attempts": request.dispatch_attempts,
+    }
+
+
+def _neighbour(request: AiRequest | None) -> dict[str, str] | None:
+    if request is None:
+        return None
+    return {
+        "requestId": request.id,
+        "status": request.status,
+        "product": request.product,
+        "brand": request.brand,
+        "createdAt": rfc3339(request.created_at),
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.settings.addresses import http_url, is_local, networks, origin, origin_of, root_url
+from gateway.settings.addresses import http_url, is_local, networks, origin, origin_of, root_url, workflow_url
 
 CALLABLE = (
     "http://n8n:5678/webhook/x",
@@ -87,3 +87,17 @@ def test_networks() -> None:
     for wrong in ("x", "10.0.0.0/33", "proxy.example.com"):
         with pytest.raises(ValueError, match="networks"):
             networks(wrong)
+
+
+@pytest.mark.parametrize(
+    ("copied", "kept"),
+    [
+        ("https://n8n.example.com/workflow/AbC123", "https://n8n.example.com/workflow/AbC123"),
+        ("https://n8n.example.com/workflow/AbC123?projectId=x&uiContext=y", "https://n8n.example.com/workflow/AbC123"),
+        ("https://n8n.example.com/workflow/AbC123/executions/7", "https://n8n.example.com/workflow/AbC123"),
+        ("http://localhost:5678/n8n/workflow/a_b-c/", "http://localhost:5678/n8n/workflow/a_b-c"),
+        ("https://n8n.example.com/workflow/newest", "https://n8n.example.com/workflow/newest"),
+    ],
+)
+def test_a_workflow_is_named_by_whatever_the_browser_shows(copied: str, kept: str) -> None:
+    assert workflow_url(copied) == kept
