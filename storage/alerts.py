@@ -114,6 +114,11 @@ async def process_gone(database: Database, name: str) -> None:
     await database.all(alerting.PROCESS_GONE, name=name, minus_window=-FORGET_SECONDS)
 
 
+async def process_names(database: Database) -> list[str]:
+    """The processes that have not signed off, whether or not they live."""
+    return [str(row["name"]) for row in await database.all(alerting.PROCESS_NAMES)]
+
+
 async def processes(database: Database) -> tuple[int, int]:
     """How many processes live, and how many connections they hold together."""
     row = await database.one(alerting.PROCESSES, minus_window=-PROCESS_SECONDS)

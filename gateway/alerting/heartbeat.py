@@ -1,6 +1,7 @@
 """The heartbeat: what a process writes every few seconds. It lives, and what it has counted in memory since."""
 
 import asyncio
+import os
 
 import structlog
 
@@ -60,13 +61,20 @@ class Heartbeat:
         forgotten = False
         while True:
             try:
-                if not forgotten:  # those that were killed: they have signed off nowhere
-                    await alerts.process_gone(self._database, self._process)
+                if not forgotten:
+                    await self._forget_the_killed()
                     forgotten = True
                 await self.beat()
             except DatabaseUnavailable as error:
                 log.warning("heartbeat_failed", reason=reason_of(error))
             await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def _forget_the_killed(self) -> None:
+        """Sign off for those that were killed and could not: one that takes another's place is not two."""
+        await alerts.process_gone(self._database, self._process)
+        for name in await alerts.process_names(self._database):
+            if _has_died_here(name, self._process):
+                await alerts.process_gone(self._database, name)
 
     async def beat(self) -> None:
         """Bring the process's metrics up to date, and write that it lives and what it has counted.
@@ -107,3 +115,28 @@ class Heartbeat:
         except DatabaseUnavailable:
             self._incidents.restore(drained)
             raise
+
+
+def _has_died_here(name: str, own: str) -> bool:
+    """Whether `name` (host, process id and a word of its own, as `own`) was a process of this machine.
+
+    A host's name may be shared by containers, which see each other's processes not: then a living one is forgotten, and
+    its next beat, within seconds, brings it back.
+    """
+    host, _, number = name.rpartition(":")[0].rpartition(":")
+    own_host, _, own_number = own.rpartition(":")[0].rpartition(":")
+    if name == own or host != own_host or not number.isdecimal():
+        return False
+    return number == own_number or not _lives(int(number))
+
+
+def _lives(process_id: int) -> bool:
+    if os.name != "posix":
+        return True  # to ask there would be to end it
+    try:
+        os.kill(process_id, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -64,6 +64,9 @@ ON CONFLICT (name) DO UPDATE SET
 PROCESS_GONE = "DELETE FROM ai_gateway_processes WHERE name = :name OR last_seen_at < AFTER(:minus_window)"
 """The process has ended; what was not seen for long is dropped too."""
 
+PROCESS_NAMES = "SELECT name FROM ai_gateway_processes"
+"""Every process that has not signed off."""
+
 PROCESSES = """
 SELECT count(*) AS processes, coalesce(sum(connections), 0) AS connections FROM ai_gateway_processes
 WHERE last_seen_at > AFTER(:minus_window)"""

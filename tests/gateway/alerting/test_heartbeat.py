@@ -1,6 +1,9 @@
 """The heartbeat: what a process writes of itself, and keeps while the database is away."""
 
 import asyncio
+import os
+import socket
+import sys
 from typing import Any
 
 import pytest
@@ -104,3 +107,22 @@ async def test_deliveries_are_in_the_metrics_of_all_processes_at_the_next_heartb
     await process.heartbeat.beat()
     (family,) = counter.collect()
     assert family.samples[0].value == 3
+
+
+async def test_a_process_that_takes_a_killed_ones_place_is_not_counted_as_two(
+    gateway: RunningGateway, process: Alerting
+) -> None:
+    database, host = gateway.state.database, socket.gethostname()
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await killed.wait()
+    living = [f"{host}:{os.getppid()}:aaaaaaaa", "elsewhere:1:bbbbbbbb", "named-otherwise"]
+    # Its place may be taken under its own number too: in a container everybody is the first.
+    for name in (*living, f"{host}:{killed.pid}:cccccccc", f"{host}:{os.getpid()}:dddddddd"):
+        await alerts.process_seen(database, name, connections=1, bus_healthy=True)
+    beating = asyncio.create_task(run_heartbeat(process.heartbeat))
+
+    async def counted() -> bool:
+        return sorted(await alerts.process_names(database)) == sorted([*living, gateway.state.process])
+
+    await eventually(counted)
+    await stop_all(beating)
