@@ -11,7 +11,7 @@ from storage.database.base import Database, Row
 from storage.queries import selecting
 from storage.queries.rows import OPEN
 from storage.request import Request
-from storage.times import instant
+from storage.times import instant, instant_or_none
 
 
 class Sort(StrEnum):
@@ -51,6 +51,8 @@ class Page:
     """One page of the list."""
 
     rows: list[Request]
+    sent: dict[str, datetime]
+    """When each of them was sent to n8n, by id; what was not is left out."""
     previous: Place | None
     """Before which the page before ends; None on the first page."""
     next: Place | None
@@ -81,19 +83,13 @@ async def page(
         rows = await _read(database, filters, order, limit + 1, before, backwards=True)
         if len(rows) >= limit:
             shown = rows[:limit][::-1]
-            return Page(
-                [Request.from_row(row) for row in shown],
-                _place(shown[0], order) if len(rows) > limit else None,
-                _place(shown[-1], order),
-            )
+            previous = _place(shown[0], order) if len(rows) > limit else None
+            return _page(shown, previous, _place(shown[-1], order))
         after = None
     rows = await _read(database, filters, order, limit + 1, after, backwards=False)
     shown = rows[:limit]
-    return Page(
-        [Request.from_row(row) for row in shown],
-        None if after is None or not shown else _place(shown[0], order),
-        _place(shown[-1], order) if len(rows) > limit else None,
-    )
+    previous = None if after is None or not shown else _place(shown[0], order)
+    return _page(shown, previous, _place(shown[-1], order) if len(rows) > limit else None)
 
 
 async def count(database: Database, filters: dict[str, object], most: int) -> int:
@@ -128,6 +124,12 @@ async def _read(
             has_key = place.key is not None
             values |= {"has_key": int(has_key != order.ascending), "key": place.key or 0}
     return await database.all(query, limit=limit, **values)
+
+
+def _page(rows: list[Row], previous: Place | None, following: Place | None) -> Page:
+    sent = {str(row["id"]): instant_or_none(row["dispatch_sending_at"]) for row in rows}
+    known = {request_id: at for request_id, at in sent.items() if at is not None}
+    return Page([Request.from_row(row) for row in rows], known, previous, following)
 
 
 def _place(row: Row, order: Order) -> Place:

@@ -120,6 +120,11 @@ export function secondsTaken({ createdAt, completedAt }) {
   return completedAt === null ? null : (Date.parse(completedAt) - Date.parse(createdAt)) / 1000;
 }
 
+/** @param {string} iso */
+export function secondsSince(iso) {
+  return Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000));
+}
+
 /**
  * Enough of a UUID to tell it from others.
  * @param {string} id

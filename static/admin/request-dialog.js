@@ -2,7 +2,7 @@
 import { GatewayError } from "../gateway.js";
 import { get, post, postTo } from "./api.js";
 import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText, time } from "./dom.js";
-import { ago, counted, dateTime, duration, money, secondsTaken } from "./format.js";
+import { ago, counted, dateTime, duration, money, secondsSince, secondsTaken } from "./format.js";
 import { currentView, link, navigate } from "./navigation.js";
 import { focusRow, shownRequest } from "./request-table.js";
 import { throttled } from "./throttle.js";
@@ -157,18 +157,18 @@ function factsOf({ request, costEstimate, sentAt, deadlineAt }) {
   const { errorMessage, errorCode, retryOf, executionId, executionUrl, organizationId, userId } = request;
   const attempts = counted(request.attempts, "attempt");
   const cost = money(request.cost);
+  const isOpen = request.status === "pending" || request.status === "processing";
   const facts = [statusFact(request)];
   if (request.status === "failed") facts.push(["Error", h("span", {}, foreign(errorMessage ?? ""), ` (${errorCode})`)]);
   facts.push(submittedFact(request), ["Sent", sentAt ? `${dateTime(sentAt)}, ${attempts}` : attempts]);
   if (request.status === "completed") facts.push(["Completed", dateTime(request.completedAt)]);
   else if (request.status !== "failed") facts.push(["Deadline", dateTime(deadlineAt)]);
   facts.push(
-    ["Took", duration(secondsTaken(request))],
+    isOpen ? ["Running", `for ${duration(secondsSince(request.createdAt))}`] : ["Took", duration(secondsTaken(request))],
     ["Cost", costEstimate === null ? cost : `${cost}, estimated ${money(costEstimate)}`],
     ["Organization", filterLink("organizationId", organizationId, request.organizationName)],
     ["User", filterLink("userId", userId, request.userEmail)],
-    ["Request", h("span", {}, h("code", {}, request.requestId), copyButton("Copy id", request.requestId))],
-    ["As curl", copyButton("Copy as curl", curlOf(request.requestId))],
+    ["Request", h("span", {}, h("code", {}, request.requestId), " ", ...copyButtons(request.requestId))],
     ["n8n execution", executionUrl ? outside(executionUrl, executionId ?? "") : executionId ? foreign(executionId) : "–"],
   );
   if (retryOf) facts.push(["Retry of", link({ request: retryOf }, h("code", {}, retryOf))]);
@@ -218,6 +218,11 @@ function outside(url, text) {
 /** @param {string} id */
 function curlOf(id) {
   return `curl -H "Authorization: Bearer $TOKEN" "${location.origin}/api/admin/requests/${id}"`;
+}
+
+/** @param {string} id */
+function copyButtons(id) {
+  return [copyButton("Copy id", id), copyButton("Copy as curl", curlOf(id))];
 }
 
 /**

@@ -2,12 +2,12 @@
 import { GatewayError } from "../gateway.js";
 import { get } from "./api.js";
 import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText, time } from "./dom.js";
-import { ago, count, counted, duration, fieldValueOf, money, secondsTaken, shortId, timeOfField } from "./format.js";
+import { ago, count, counted, duration, fieldValueOf, money, secondsSince, secondsTaken, shortId, timeOfField } from "./format.js";
 import { isFiltered, link, navigate, showList, withoutFilters } from "./navigation.js";
 import { throttled } from "./throttle.js";
 
 /** @import { Body } from "../gateway.js" */
-/** @import { AdminRequest, Filter, RequestPage, View, ViewChanges } from "./types.d.ts" */
+/** @import { Filter, ListedRequest, RequestPage, View, ViewChanges } from "./types.d.ts" */
 
 /** @typedef {Record<Filter | "sort" | "order" | "cursor" | "newer" | "limit", string>} Query what is asked for; "" for no matter which */
 
@@ -40,7 +40,7 @@ const fields = {
   until: descendant(form, "[name=until]", HTMLInputElement),
 };
 
-/** @type {Map<string, { request: AdminRequest, element: HTMLTableRowElement }>} the shown page, by request id */
+/** @type {Map<string, { request: ListedRequest, element: HTMLTableRowElement }>} the shown page, by request id */
 const rows = new Map();
 
 /** @type {Set<string>} ids and statuses that are known not to be on this page */
@@ -195,7 +195,9 @@ export function applyUpdate(body) {
   const shown = rows.get(body.requestId);
   if (shown) {
     if (body.version <= shown.request.version) return;
-    showRow({ ...shown.request, ...body }, shown.element);
+    // That it has just begun is all that an update says of when it was sent.
+    const sentAt = shown.request.sentAt ?? (body.status === "pending" ? null : body.updatedAt);
+    showRow({ ...shown.request, ...body, sentAt }, shown.element);
     const hasMoved = query.sort !== DEFAULT_SORT && body.status !== shown.request.status;
     if (hasMoved || !mayMatch(body, query)) reloadSoon();
     return;
@@ -316,7 +318,7 @@ function showPageButtons() {
   element("older", HTMLButtonElement).disabled = isLast;
 }
 
-/** @param {AdminRequest} request */
+/** @param {ListedRequest} request */
 function emptyRow({ requestId, product, brand, createdAt, retryOf, ...request }) {
   const { organizationId, organizationName, userId, userEmail } = request;
   const name = link({ request: requestId }, foreign(product));
@@ -351,7 +353,7 @@ function idLink(parameter, id, name, noun) {
 
 /**
  * Bring a row up to date, in place.
- * @param {AdminRequest} request
+ * @param {ListedRequest} request
  * @param {HTMLTableRowElement} row
  */
 function showRow(request, row) {
@@ -373,17 +375,16 @@ export function setStuckAfter(seconds) {
 
 /**
  * Show what changes by itself: how long ago, for how long, and whether that is too long.
- * @param {AdminRequest} request
+ * @param {ListedRequest} request
  * @param {HTMLTableRowElement} row
  */
 function showTimes(request, row) {
   const [, , submitted, took] = row.cells;
-  const { status, createdAt } = request;
+  const { status, createdAt, sentAt } = request;
   const isOpen = status === "pending" || status === "processing";
-  const elapsed = Math.max(0, (Date.now() - Date.parse(createdAt)) / 1000);
-  const isStuck = status === "processing" && elapsed > stuckAfter;
+  const isStuck = status === "processing" && secondsSince(sentAt ?? createdAt) > stuckAfter;
   setText(descendant(submitted, "time", HTMLElement), ago(createdAt));
-  took.textContent = duration(isOpen ? Math.round(elapsed) : secondsTaken(request));
+  took.textContent = duration(isOpen ? secondsSince(createdAt) : secondsTaken(request));
   setAttribute(took, "class", isOpen ? "running" : null);
   setAttribute(row, "data-stuck", isStuck);
   setAttribute(took, "title", isStuck ? "Stuck: in processing for too long" : null);
@@ -391,7 +392,7 @@ function showTimes(request, row) {
 
 /**
  * What a request is at: its status, how far it is, and why it failed.
- * @param {AdminRequest} request
+ * @param {ListedRequest} request
  */
 function statusParts({ status, progress, errorMessage }) {
   /** @type {Node[]} */

@@ -6,7 +6,7 @@ import { counted } from "./format.js";
 import { FILTERS, currentView } from "./navigation.js";
 
 /** @typedef {"retry"|"fail"|"cancel"} Action */
-/** @typedef {{ selected: number, done: number, refused: number }} BulkResult */
+/** @typedef {{ selected: number, done: number, refused: number, more: boolean }} BulkResult */
 
 const dialog = element("bulk", HTMLDialogElement);
 const confirm = element("bulk-confirm", HTMLButtonElement);
@@ -58,9 +58,10 @@ async function ask(action) {
   dialog.showModal();
   try {
     /** @type {BulkResult} */
-    const { selected } = await post("requests/bulk", { ...filters(), action });
+    const { selected, more } = await post("requests/bulk", { ...filters(), action });
     const none = action === "retry" ? "No failed request is selected." : "No unfinished request is selected.";
-    const question = ACTIONS[action].question(`${counted(selected, "request")} that the filters select`);
+    const these = more ? `the oldest ${counted(selected, "request")}` : counted(selected, "request");
+    const question = ACTIONS[action].question(`${these} that the filters select`);
     setText(element("bulk-question"), selected ? question : none);
     setText(confirm, selected ? ACTIONS[action].button : null);
     asked = { action, count: selected };
@@ -77,9 +78,10 @@ async function doIt() {
   setAttribute(confirm, "aria-disabled", "true");
   try {
     /** @type {BulkResult} */
-    const { done, refused } = await post("requests/bulk", { ...filters(), action, count });
+    const { done, refused, more } = await post("requests/bulk", { ...filters(), action, count });
     const left = refused ? `, ${refused} had changed and were left as they are` : "";
-    setText(element("selection-result"), `${counted(done, "request")} ${ACTIONS[action].done}${left}.`);
+    const rest = more ? " The filters select more: do it again for the rest." : "";
+    setText(element("selection-result"), `${counted(done, "request")} ${ACTIONS[action].done}${left}.${rest}`);
     dialog.close();
   } catch (error) {
     setText(element("bulk-problem"), messageOf(error));

@@ -16,8 +16,14 @@ export interface AdminRequest extends Body {
   attempts: number;
 }
 
+/** A request in the list. */
+export interface ListedRequest extends AdminRequest {
+  /** When it was sent to n8n. */
+  sentAt: string | null;
+}
+
 export interface RequestPage {
-  requests: AdminRequest[];
+  requests: ListedRequest[];
   previousCursor: string | null;
   nextCursor: string | null;
   /** With these filters; so many are counted at most. */

@@ -84,9 +84,8 @@ def page(
     if goes_on:
         conditions = f"({columns}) {'>' if rises else '<'} ({', '.join(value for _, value in places)}) AND {conditions}"
     order = ", ".join(f"{column} {'ASC' if rises else 'DESC'}" for column, _ in places)
-    return (
-        f"SELECT {COLUMNS}, {key} AS sort_key FROM ai_image_requests WHERE {conditions} ORDER BY {order} LIMIT :limit"
-    )
+    shown = f"{COLUMNS}, dispatch_sending_at, {key} AS sort_key"
+    return f"SELECT {shown} FROM ai_image_requests WHERE {conditions} ORDER BY {order} LIMIT :limit"
 
 
 DETAILS = """

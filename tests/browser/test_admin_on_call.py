@@ -250,6 +250,26 @@ async def test_rows_say_how_long_and_look_stuck_when_they_are(page: Page, demo: 
     await expect(shown.locator("time")).to_have_attribute("title", re.compile(r"20\d\d"))
 
 
+async def test_time_in_the_queue_does_not_make_a_row_stuck(page: Page, demo: str) -> None:
+    brand = new_brand()
+    request_id = await submit(page, demo, "Slow Boat", brand)
+
+    async def submitted_long_ago(route: Route) -> None:
+        answer = await route.fetch()
+        content = await answer.json()
+        for one in content["requests"]:
+            assert one["sentAt"], "it is processing"
+            one["createdAt"] = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+        await route.fulfill(response=answer, json=content)
+
+    await page.route("**/api/admin/requests?*", submitted_long_ago)
+    await with_changed_stats(page, demo, stuckAfterSeconds=1800)
+    await open_dashboard(page, demo, f"?q={brand}&status=processing")
+    shown = row(page, request_id)
+    await expect(shown.locator("td.running")).to_have_text("3 h")
+    await expect(shown).not_to_have_attribute("data-stuck", "")
+
+
 async def test_names_stand_for_ids_and_search_finds_them(page: Page, demo: str) -> None:
     brand = new_brand()
     request_id = await submit(page, demo, "Kettle", brand)

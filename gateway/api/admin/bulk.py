@@ -50,7 +50,10 @@ _BULK: Schema = {
     security=USER,
     requestBody=json_body(_BULK),
     responses={
-        "200": content(object_of(selected=_COUNT, done=_COUNT, refused=_COUNT), "What was done."),
+        "200": content(
+            object_of(selected=_COUNT, done=_COUNT, refused=_COUNT, more={"type": "boolean"}),
+            "What was done; `more` says that the filters select more than one call does.",
+        ),
         **REFUSALS,
         **errors(
             (400, "An unusable action, count or filter."),
@@ -72,17 +75,18 @@ async def bulk(request: Request) -> Response:
     if "count" in body and (not isinstance(confirmed, int) or isinstance(confirmed, bool) or confirmed < 0):
         raise ApiError(400, "invalid_field", "count must be a whole number.")
     filters = await filters_of(_texts(body), state)
-    selected = await selection.ids(state.database, filters, MAX_BULK, failed=action == "retry")
+    found = await selection.ids(state.database, filters, MAX_BULK + 1, failed=action == "retry")
+    selected, more = found[:MAX_BULK], len(found) > MAX_BULK
     if confirmed is None:
-        return json_response({"selected": len(selected), "done": 0, "refused": 0})
+        return json_response({"selected": len(selected), "done": 0, "refused": 0, "more": more})
     if len(selected) > confirmed:
         sentence = f"{len(selected)} requests are selected by now, and {confirmed} were confirmed. Nothing was done."
         raise ApiError(409, "count_changed", sentence)
     actor = f"admin:{admin.id}"
     results = [await _do(action, request_id, state, actor) for request_id in selected]
     log.info("bulk", action=action, selected=len(selected), done=sum(results), actor=actor)
-    done = {"selected": len(selected), "done": sum(results), "refused": len(results) - sum(results)}
-    return json_response(done)
+    done, refused = sum(results), len(results) - sum(results)
+    return json_response({"selected": len(selected), "done": done, "refused": refused, "more": more})
 
 
 def _texts(body: dict[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """`/api/admin/requests`: everyone's requests, and what administrators do to them, recorded with who did it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -68,7 +69,7 @@ MAX_COUNTED = 10_000
 """So many requests are counted; a total of so many means that there may be more."""
 
 _PAGE = object_of(
-    requests={"type": "array", "items": _SHOWN},
+    requests={"type": "array", "items": {"allOf": [_SHOWN], "properties": {"sentAt": MAYBE_TEXT}}},
     previousCursor=MAYBE_TEXT,
     nextCursor=MAYBE_TEXT,
     total={"type": "integer", "description": f"With these filters; {MAX_COUNTED:,} stands for more too."},
@@ -116,7 +117,10 @@ async def list_requests(request: Request) -> Response:
     filters = await filters_of(asked, state)
     page = await selection.page(state.database, filters, order, limit, after=after, before=before)
     content = {
-        "requests": await shown_with_names(page.rows, state),
+        "requests": [
+            shown | {"sentAt": _time(page.sent.get(shown["requestId"]))}
+            for shown in await shown_with_names(page.rows, state)
+        ],
         "previousCursor": cursor_of(page.previous, order),
         "nextCursor": cursor_of(page.next, order),
         "total": await selection.count(state.database, filters, MAX_COUNTED),
@@ -141,8 +145,8 @@ async def one_request(request: Request) -> Response:
     content = {
         "request": (await shown_with_names([found.request], state))[0],
         "costEstimate": None if found.cost_estimate is None else f"{found.cost_estimate:f}",
-        "sentAt": None if found.sent_at is None else rfc3339(found.sent_at),
-        "deadlineAt": None if found.deadline_at is None else rfc3339(found.deadline_at),
+        "sentAt": _time(found.sent_at),
+        "deadlineAt": _time(found.deadline_at),
         "events": [
             {
                 "at": rfc3339(event.at),
@@ -261,6 +265,10 @@ def _shown(request: AiRequest, state: State) -> dict[str, Any]:
         "retryOf": request.retry_of,
         "attempts": request.dispatch_attempts,
     }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def _neighbour(request: AiRequest | None) -> dict[str, str] | None:

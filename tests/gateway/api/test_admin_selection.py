@@ -201,18 +201,24 @@ async def test_bulk_actions_are_counted_confirmed_and_recorded(
     hers = await gateway.submitted(eve.id)
     done = await gateway.submitted(ada.id)
     await gateway.callback({"requestId": done, **DONE})
-    assert await do(gateway, "cancel", userId=ada.id) == (200, {"selected": 3, "done": 0, "refused": 0})
+    assert await do(gateway, "cancel", userId=ada.id) == (200, {"selected": 3, "done": 0, "refused": 0, "more": False})
     status, refusal = await do(gateway, "cancel", userId=ada.id, count=2)
     assert (status, refusal["code"]) == (409, "count_changed")
     assert {(await gateway.body(ada.id, one))["status"] for one in mine} <= {"pending", "processing"}
-    assert await do(gateway, "cancel", userId=ada.id, count=3) == (200, {"selected": 3, "done": 3, "refused": 0})
+    assert await do(gateway, "cancel", userId=ada.id, count=3) == (
+        200,
+        {"selected": 3, "done": 3, "refused": 0, "more": False},
+    )
     assert {(await gateway.body(ada.id, one))["errorCode"] for one in mine} == {"canceled"}
     assert (await gateway.body(eve.id, hers))["status"] != "failed"
     assert (await gateway.body(ada.id, done))["status"] == "completed"
     kinds = "SELECT actor FROM ai_request_events WHERE kind = 'canceled'"
     rows = await gateway.state.database.all(kinds)
     assert [row["actor"] for row in rows] == [f"admin:{ADMIN}"] * 3
-    assert await do(gateway, "fail", status="unfinished", count=9) == (200, {"selected": 1, "done": 1, "refused": 0})
+    assert await do(gateway, "fail", status="unfinished", count=9) == (
+        200,
+        {"selected": 1, "done": 1, "refused": 0, "more": False},
+    )
     assert (await gateway.body(eve.id, hers))["errorCode"] == "failed_by_admin"
 
 
@@ -221,8 +227,8 @@ async def test_a_bulk_retry_submits_each_once(gateway: RunningGateway, ada: Pers
     for one in failed:
         await gateway.callback({"requestId": one, "status": "failed", "error": "x"})
     query = {"errorCode": "generation_failed"}
-    assert (await do(gateway, "retry", count=2, **query))[1] == {"selected": 2, "done": 2, "refused": 0}
-    assert (await do(gateway, "retry", count=2, **query))[1] == {"selected": 2, "done": 0, "refused": 2}
+    assert (await do(gateway, "retry", count=2, **query))[1] == {"selected": 2, "done": 2, "refused": 0, "more": False}
+    assert (await do(gateway, "retry", count=2, **query))[1] == {"selected": 2, "done": 0, "refused": 2, "more": False}
     retried = [one for one in (await ask(gateway, "GET", "requests")).json()["requests"] if one["retryOf"] is not None]
     assert sorted(one["retryOf"] for one in retried) == sorted(failed)
     for one in retried:
@@ -236,8 +242,9 @@ async def test_one_call_does_not_do_more_than_it_may(
     monkeypatch.setattr(bulk, "MAX_BULK", 2)
     for _ in range(3):
         await gateway.submitted(ada.id)
-    assert (await do(gateway, "cancel", count=3))[1]["done"] == 2
-    assert (await do(gateway, "cancel", count=3))[1]["done"] == 1
+    assert (await do(gateway, "cancel"))[1] == {"selected": 2, "done": 0, "refused": 0, "more": True}
+    assert (await do(gateway, "cancel", count=2))[1] == {"selected": 2, "done": 2, "refused": 0, "more": True}
+    assert (await do(gateway, "cancel", count=2))[1] == {"selected": 1, "done": 1, "refused": 0, "more": False}
 
 
 async def test_exports_hold_what_the_filter_selects(gateway: RunningGateway, ada: Person, eve: Person) -> None:
