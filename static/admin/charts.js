@@ -26,8 +26,8 @@ const STATUSES = /** @type {const} */ (["completed", "failed", "processing", "pe
 /** Most labels below a chart, at any width. */
 const MAX_TICKS = 8;
 
-/** Tops of a scale, which halves evenly. */
-const ROUND = [1, 2, 4, 6, 8, 10];
+/** Tops of a scale, in powers of ten. */
+const ROUND = [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10];
 
 /** @type {Chart[]} */
 const CHARTS = [

@@ -62,7 +62,15 @@ let previousCursor = null;
 export let isBehind = false;
 
 /** Read the page again, after what was asked for before is there. */
-const reloadSoon = throttled(1000, () => load().catch(() => {})); // the next change, or the next poll, tries again
+const reload = throttled(1000, () => load().catch(() => {})); // the next change, or the next poll, tries again
+
+/** The same, where the order is not the time's: the database then reads all that the filters select. */
+const reloadSorted = throttled(5000, () => load().catch(() => {}));
+
+function reloadSoon() {
+  if (query?.sort === DEFAULT_SORT) reload();
+  else reloadSorted();
+}
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
