@@ -60,7 +60,9 @@ def test_the_environment_has_its_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AI_ORG_MONTHLY_BUDGET", "1")
     monkeypatch.setenv("ALLOWED_ORIGINS", "http://localhost:3000")
     monkeypatch.setenv("APP_URL", "https://production.example.com")
+    monkeypatch.setenv("N8N_EDITOR_URL", "https://n8n.example.com/workflow/AbC123")
     settings = demo_settings(URL)
+    assert settings.n8n_editor_url == "", "the stand-in's executions are in no editor"
     assert settings.ai_generation_rate_limit_per_hour == 2
     assert str(settings.ai_org_monthly_budget) == "1"
     assert settings.origins == {URL, "http://localhost:8000", "http://localhost:3000"}
