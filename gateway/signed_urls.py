@@ -33,12 +33,20 @@ SIGN_SECONDS = 5.0
 """Longest wait for a turn, and for Storage's answer."""
 
 
+SMALL = {"width": 320, "height": 400, "resize": "cover"}
+"""A thumbnail, in pixels: what static/ai-image-form/thumbnail.js asks for where pictures are public."""
+
+
 class NoSuchObject(Exception):
     """Storage does not have the object."""
 
 
 class StorageUnavailable(Exception):
     """Storage does not answer, or not as it should."""
+
+
+_Picture = tuple[str, bool]
+"""A storage key, and whether its thumbnail is meant."""
 
 
 class SignedUrls:
@@ -59,8 +67,8 @@ class SignedUrls:
         )
         self._http: httpx.AsyncClient | None = None  # made when first needed: most gateways have no private bucket
         self._turns = asyncio.Semaphore(CONCURRENCY)
-        self._signing: dict[str, asyncio.Task[str]] = {}
-        self._remembered: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._signing: dict[_Picture, asyncio.Task[str]] = {}
+        self._remembered: OrderedDict[_Picture, tuple[float, str]] = OrderedDict()
 
     async def aclose(self) -> None:
         """Give up what is being signed, and close the connections."""
@@ -68,36 +76,41 @@ class SignedUrls:
         if self._http is not None:
             await self._http.aclose()
 
-    async def of(self, storage_key: str) -> str:
+    async def of(self, storage_key: str, *, small: bool = False) -> str:
         """A URL that shows ``bucket/path`` for the next half hour at least.
+
+        Args:
+            storage_key: ``bucket/path``.
+            small: a thumbnail, if Storage makes any.
 
         Raises:
             NoSuchObject, StorageUnavailable: there is none.
         """
         now = time.monotonic()
-        signed_at, url = self._remembered.get(storage_key, (-REUSE_SECONDS, ""))
+        picture = storage_key, small
+        signed_at, url = self._remembered.get(picture, (-REUSE_SECONDS, ""))
         if now - signed_at < REUSE_SECONDS:
-            self._remembered.move_to_end(storage_key)
+            self._remembered.move_to_end(picture)
             return url
         # Everyone who asks for the same picture meanwhile waits for the same answer.
-        signing = self._signing.get(storage_key)
+        signing = self._signing.get(picture)
         if signing is None:
             if len(self._signing) >= MAX_SIGNING:
                 raise StorageUnavailable("too many pictures are being signed")
-            signing = self._signing[storage_key] = asyncio.create_task(self._sign(storage_key), name="sign-url")
-            signing.add_done_callback(lambda task: self._signed(storage_key, task))
+            signing = self._signing[picture] = asyncio.create_task(self._sign(*picture), name="sign-url")
+            signing.add_done_callback(lambda task: self._signed(picture, task))
         return await asyncio.shield(signing)
 
-    def _signed(self, storage_key: str, task: "asyncio.Task[str]") -> None:
-        del self._signing[storage_key]
+    def _signed(self, picture: _Picture, task: "asyncio.Task[str]") -> None:
+        del self._signing[picture]
         if task.cancelled() or task.exception() is not None:
             return
-        self._remembered[storage_key] = (time.monotonic(), task.result())
-        self._remembered.move_to_end(storage_key)
+        self._remembered[picture] = (time.monotonic(), task.result())
+        self._remembered.move_to_end(picture)
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    async def _sign(self, storage_key: str) -> str:
+    async def _sign(self, storage_key: str, small: bool) -> str:
         if self._http is None:
             self._http = new_client(timeout=SIGN_SECONDS)
         until = time.monotonic() + SIGN_SECONDS
@@ -113,7 +126,7 @@ class SignedUrls:
                 f"{self._base}/object/sign/{encode_key(storage_key)}",
                 most=MAX_ANSWER,
                 until=until,
-                json={"expiresIn": LIFETIME_SECONDS},
+                json={"expiresIn": LIFETIME_SECONDS, **({"transform": SMALL} if small else {})},
                 headers=self._headers,
             )
             content = decode(body)
@@ -126,7 +139,9 @@ class SignedUrls:
         if status == 404 or (status == 400 and str(content.get("statusCode")) == "404"):
             raise NoSuchObject(storage_key)
         signed = content.get("signedURL")
-        # Anything else would make of this an open redirect, for whoever answers in Storage's place.
-        if status != 200 or not isinstance(signed, str) or not signed.startswith("/object/sign/"):
+        # A project without image transformations signs the picture itself. Anything else would make of this an open
+        # redirect, for whoever answers in Storage's place.
+        places = ("/object/sign/", "/render/image/sign/") if small else ("/object/sign/",)
+        if status != 200 or not isinstance(signed, str) or not signed.startswith(places):
             raise StorageUnavailable(f"Storage answered {status}")
         return self._base + signed

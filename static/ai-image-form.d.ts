@@ -22,6 +22,8 @@ export interface AiImageFormTexts {
   /** `{most}`, `{length}` */
   tooLong: string;
   generate: string;
+  /** Above what is offered to click on. */
+  examples: string;
   submitting: string;
   pending: string;
   /** `{product}`, `{brand}`, as in the other intros */
@@ -66,12 +68,15 @@ export interface AiImageFormTexts {
   reconnecting: string;
   /** `{quota}` */
   limitReached: string;
+  budgetSpent: string;
   unreachable: string;
   signedOut: string;
   /** `{time}`, `{countdown}` */
   againAt: string;
   /** `{day}` */
   againOn: string;
+  /** When `requestId` names none of the user's requests. */
+  requestMissing: string;
   recent: string;
   /** `{name}`, `{percent}` */
   recentRunning: string;
@@ -91,6 +96,19 @@ export interface AiImageError {
   request?: Body;
 }
 
+/** What is shown now: a request, or the form (null). */
+export interface AiImageShown {
+  requestId: string | null;
+  /** Whether it was restored after a reload, or belongs to somebody who is no longer here; nobody has asked for it. */
+  isRestored: boolean;
+}
+
+/** What is offered to somebody who has made nothing yet. */
+export interface AiImageExample {
+  product: string;
+  brand: string;
+}
+
 export interface AiImageFormEventMap {
   /** A submission was accepted. */
   "ai-image-submitted": CustomEvent<Body>;
@@ -102,6 +120,8 @@ export interface AiImageFormEventMap {
   "ai-image-update": CustomEvent<Body>;
   /** What was spent and is left of the limits, whenever it was read. */
   "ai-image-usage": CustomEvent<Usage>;
+  /** Another request is shown, or the form; not told of what `requestId` was set to. */
+  "ai-image-shown": CustomEvent<AiImageShown>;
 }
 
 /**
@@ -111,7 +131,10 @@ export interface AiImageFormEventMap {
  * `-radius`, `-font`. Light and dark follow the `color-scheme` of the page around.
  *
  * Parts: `card`, `form`, `request`, `heading`, `field`, `label`, `input`, `hint`, `field-error`, `error`, `notice`,
- * `button`, `button-secondary`, `progress`, `figure`, `image`, `caption`, `strip-heading`, `strip`, `strip-item`.
+ * `button`, `button-secondary`, `examples`, `example`, `progress`, `figure`, `image`, `caption`, `strip-heading`,
+ * `strip`, `strip-item`.
+ *
+ * Slots: `running`, below a request that runs.
  */
 export class AiImageForm extends HTMLElement {
   /**
@@ -122,6 +145,15 @@ export class AiImageForm extends HTMLElement {
   /** The texts; what is set replaces defaults, in part or altogether. */
   get texts(): AiImageFormTexts;
   set texts(value: Partial<AiImageFormTexts>);
+  /** Offered to click on while nothing has been made yet: they fill the form. */
+  get examples(): AiImageExample[];
+  set examples(value: AiImageExample[]);
+  /**
+   * The request that is shown; null while the form is. Set it to show one, for instance the one that a link names: one
+   * that is not the user's is told kindly.
+   */
+  get requestId(): string | null;
+  set requestId(value: string | null | undefined);
   addEventListener<K extends keyof AiImageFormEventMap>(
     type: K,
     listener: (this: AiImageForm, event: AiImageFormEventMap[K]) => void,

@@ -12,7 +12,7 @@ import { User } from "./ai-image-form/user.js";
 import { View } from "./ai-image-form/view.js";
 import { GatewayClient, GatewayError } from "./gateway.js";
 
-/** @import { AiImageError, AiImageForm as Declared, AiImageFormTexts } from "./ai-image-form.d.ts" */
+/** @import { AiImageError, AiImageExample, AiImageForm as Declared, AiImageFormTexts, AiImageShown } from "./ai-image-form.d.ts" */
 /** @import { Values } from "./ai-image-form/form-view.js" */
 /** @import { Body, GatewayOptions, Usage } from "./gateway.js" */
 
@@ -30,10 +30,16 @@ const USAGE_DELAY = 300;
 /** Refusals that name an organization problem: the choice must be offered anew. */
 const ORGANIZATION_CODES = new Set(["organization_required", "not_a_member"]);
 
+/**
+ * Whether a request cannot be had, now or later: other refusals pass.
+ * @param {number} status
+ */
+const isGone = (status) => status >= 400 && status < 500 && ![401, 408, 429].includes(status);
+
 // Where pages are rendered without a browser, importing this must not fail.
 const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? Object);
 
-/** @implements {Pick<Declared, "getToken"|"texts">} */
+/** @implements {Pick<Declared, "getToken"|"texts"|"examples"|"requestId">} */
 class AiImageForm extends Base {
   static observedAttributes = ["gateway-url", "organization-id"];
 
@@ -42,6 +48,10 @@ class AiImageForm extends Base {
   /** @type {NonNullable<GatewayOptions["getToken"]>|null} */
   #getToken = null;
   #texts = TEXTS;
+  /** @type {AiImageExample[]} */
+  #examples = [];
+  /** @type {string|null} the request that is to be shown as soon as it could be read */
+  #wanted = null;
   #connection = "idle";
   #isSignedOut = false;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -65,6 +75,7 @@ class AiImageForm extends Base {
   /** @type {{ requestId: string, problem: string|null }|null} the last request that was to be canceled */
   #cancellation = null;
   #hasRead = false; // whether the past could be read
+  #isMissing = false; // whether a request was wanted that is none of theirs
 
   // -- the public side ------------------------------------------------------------------------------------------------
 
@@ -96,9 +107,38 @@ class AiImageForm extends Base {
     if (this.#gateway) this.#render();
   }
 
+  /**
+   * What is offered to click on while nothing has been made yet.
+   * @returns {AiImageExample[]}
+   */
+  get examples() {
+    return this.#examples;
+  }
+
+  /** @param {AiImageExample[]} value */
+  set examples(value) {
+    this.#examples = [...value];
+    this.#render();
+  }
+
+  /** The request that is shown; null while the form is. */
+  get requestId() {
+    return this.#shown;
+  }
+
+  set requestId(value) {
+    this.#isMissing = false;
+    this.#wanted = null;
+    if (!value || this.#requests.get(value)) {
+      this.#reveal(value || null);
+      return;
+    }
+    this.#wanted = value;
+    if (this.#hasRead) this.#showWanted().catch((/** @type {unknown} */ error) => this.#unreadable(error));
+  }
+
   connectedCallback() {
-    this.#upgrade("getToken");
-    this.#upgrade("texts");
+    for (const name of /** @type {const} */ (["getToken", "texts", "examples", "requestId"])) this.#upgrade(name);
     if (this.#gateway) return;
     this.#attach();
     this.#start();
@@ -131,7 +171,7 @@ class AiImageForm extends Base {
 
   /**
    * A property that was set before the class was known hides the accessor.
-   * @param {"getToken"|"texts"} name
+   * @param {"getToken"|"texts"|"examples"|"requestId"} name
    */
   #upgrade(name) {
     if (!Object.hasOwn(this, name)) return;
@@ -145,6 +185,7 @@ class AiImageForm extends Base {
   #forget() {
     const wasStarted = this.#gateway !== null;
     const hadFocus = Boolean(this.shadowRoot?.activeElement);
+    const hasShown = this.#shown !== null;
     if (wasStarted) this.#stop();
     this.#user?.lastShown.clearAnonymous();
     this.#user?.draft.clearAnonymous();
@@ -152,7 +193,8 @@ class AiImageForm extends Base {
     this.#requests = this.#newRequests();
     this.#refusals = new Refusals();
     this.#user = this.#usage = this.#shown = this.#submission = this.#cancellation = null;
-    this.#isSignedOut = this.#hasRead = false;
+    this.#isSignedOut = this.#hasRead = this.#isMissing = false;
+    if (hasShown) this.#dispatch("ai-image-shown", { requestId: null, isRestored: true });
     if (this.shadowRoot) this.#attach();
     if (!wasStarted) return;
     this.#start();
@@ -163,6 +205,7 @@ class AiImageForm extends Base {
     return new View({
       onSubmit: (values) => this.#submit(values),
       onInput: () => this.#keepDraft(),
+      onExample: (example) => this.#takeExample(example),
       onAnother: () => this.#another(),
       onRetry: () => this.#retry(),
       onEdit: () => this.#editShown(),
@@ -305,12 +348,16 @@ class AiImageForm extends Base {
       this.#render();
       await this.#restoreShown().finally(() => gateway === this.#gateway && this.#restoreDraft());
     } catch (error) {
-      if (gateway !== this.#gateway) return; // and the form works without its past
-      const status = error instanceof GatewayError ? error.status : null;
-      if (status === 401) this.#signOut();
-      else if (status === 404) this.#user?.lastShown.set(null);
-      else this.#readIn(READ_RETRY_DELAY);
+      if (gateway === this.#gateway) this.#unreadable(error); // and the form works without its past
     }
+  }
+
+  /** @param {unknown} error */
+  #unreadable(error) {
+    const status = error instanceof GatewayError ? error.status : null;
+    if (status === 401) this.#signOut();
+    else if (status === 404) this.#user?.lastShown.set(null);
+    else this.#readIn(READ_RETRY_DELAY);
   }
 
   /** Bring back what was typed before a reload; who types already is not interrupted. */
@@ -327,14 +374,38 @@ class AiImageForm extends Base {
     this.#render();
   }
 
+  /** Show the request that a link leads to, or say that there is none. */
+  async #showWanted() {
+    const [gateway, requestId] = [this.#gateway, this.#wanted];
+    if (requestId === null) return;
+    const isWanted = () => gateway === this.#gateway && requestId === this.#wanted;
+    try {
+      if (!this.#requests.get(requestId)) await this.#requests.find(requestId);
+      if (!isWanted()) return;
+      this.#wanted = null;
+      this.#reveal(requestId);
+    } catch (error) {
+      if (!isWanted()) return;
+      if (!(error instanceof GatewayError && isGone(error.status))) throw error;
+      this.#wanted = null;
+      this.#reveal(null);
+      this.#isMissing = true;
+      this.#render();
+    }
+  }
+
   async #restoreShown() {
+    if (this.#wanted !== null) {
+      await this.#showWanted();
+      return;
+    }
     const gateway = this.#gateway;
     const requestId = this.#shown ?? this.#user?.lastShown.get();
     if (!requestId) return;
     if (!this.#requests.get(requestId)) await this.#requests.find(requestId);
     if (gateway !== this.#gateway || this.#shown) return;
     const { product, brand } = this.#view.form.values();
-    if (!product && !brand) this.#show(requestId); // who types already is not interrupted
+    if (!product && !brand) this.#show(requestId, { isRestored: true }); // who types already is not interrupted
   }
 
   async #readUsage() {
@@ -420,8 +491,12 @@ class AiImageForm extends Base {
     this.#dispatch("ai-image-error", { error: message, code });
   }
 
+  /** The brand is kept: most people have one. What was typed before they looked at this request is kept too. */
   #another() {
-    this.#view.form.reset();
+    const { product, brand } = this.#view.form.values();
+    const typed = { product, brand: brand || (this.#shownBody()?.brand ?? "") };
+    this.#view.form.reset(typed);
+    this.#user?.draft.set(typed);
     this.#show(null);
     this.#view.form.focus();
   }
@@ -469,11 +544,27 @@ class AiImageForm extends Base {
   }
 
   /** @param {string|null} requestId */
-  #show(requestId, { focus = false } = {}) {
+  #show(requestId, { focus = false, isRestored = false } = {}) {
+    const isOther = requestId !== this.#shown;
+    this.#wanted = null;
+    this.#isMissing = false;
+    this.#reveal(requestId);
+    if (focus) this.#view.request.heading.focus();
+    if (isOther) this.#dispatch("ai-image-shown", { requestId, isRestored });
+  }
+
+  /** @param {string|null} requestId */
+  #reveal(requestId) {
     this.#shown = requestId;
     this.#user?.lastShown.set(requestId);
     this.#render();
-    if (focus) this.#view.request.heading.focus();
+  }
+
+  /** @param {Values} example */
+  #takeExample({ product, brand }) {
+    this.#view.form.reset({ product, brand });
+    this.#keepDraft();
+    this.#view.form.button.focus();
   }
 
   // -- what happens ---------------------------------------------------------------------------------------------------
@@ -517,8 +608,8 @@ class AiImageForm extends Base {
   }
 
   /**
-   * @param {"ai-image-submitted"|"ai-image-success"|"ai-image-error"|"ai-image-update"|"ai-image-usage"} type
-   * @param {Body|AiImageError|Usage} detail
+   * @param {keyof import("./ai-image-form.d.ts").AiImageFormEventMap} type
+   * @param {Body|AiImageError|Usage|AiImageShown} detail
    */
   #dispatch(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
@@ -531,7 +622,7 @@ class AiImageForm extends Base {
     const shown = this.#shownBody();
     const cancellation = this.#cancellation?.requestId === this.#shown ? this.#cancellation : null;
     const organizations = this.#organizations();
-    const refusal = this.#refusals.get(this.#organizationId()) ?? this.#spentLimit();
+    const refusal = this.#refusals.get(this.#organizationId()) ?? this.#spentLimit() ?? this.#spentBudget();
     this.#view.update({
       texts: this.#texts,
       language: this.#language(),
@@ -546,6 +637,9 @@ class AiImageForm extends Base {
       isCanceling: cancellation !== null && cancellation.problem === null,
       cancelProblem: cancellation?.problem ?? null,
       recent: this.#requests.recent(RECENT_COUNT),
+      areThumbnailsMade: this.#requests.areThumbnailsMade,
+      examples: this.#hasRead && this.#requests.recent(1).length === 0 ? this.#examples : [],
+      isMissing: this.#isMissing,
     });
     clearTimeout(this.#timer);
     if (refusal?.until || (shown && !isFinal(shown))) this.#timer = setTimeout(this.#render, 1000);
@@ -562,6 +656,20 @@ class AiImageForm extends Base {
     if (until <= Date.now()) return null;
     const message = fill(this.#texts.limitReached, { quota: limit.quota });
     return { message, code: "rate_limited", until };
+  }
+
+  /**
+   * That this month's budget of the organization is used up.
+   * @returns {import("./ai-image-form/refusals.js").Refusal|null}
+   */
+  #spentBudget() {
+    const organizations = this.#usage?.organizations ?? [];
+    const id = this.#organizationId() ?? (organizations.length === 1 ? organizations[0].organizationId : undefined);
+    const left = organizations.find(({ organizationId }) => organizationId === id)?.remaining ?? null;
+    if (left === null || Number(left) > 0) return null;
+    const readAt = new Date(this.#usageReadAt);
+    const until = Date.UTC(readAt.getUTCFullYear(), readAt.getUTCMonth() + 1); // when budgets renew
+    return until <= Date.now() ? null : { message: this.#texts.budgetSpent, code: "budget_spent", until };
   }
 
   /** The Body of the request that is shown; null while the form is. */

@@ -58,6 +58,9 @@ export interface Usage {
   }[];
   /** How long a picture usually takes; null when there is nothing to go by. */
   typicalSeconds: number | null;
+  /** What amounts count, as a code of ISO 4217; null where the operator has named none. */
+  currency: string | null;
+  isAdmin: boolean;
 }
 
 /** A refusal. */
@@ -133,17 +136,17 @@ export class GatewayClient {
    * @returns the request, `failed` with the code `canceled`
    */
   cancel(requestId: string): Promise<Body>;
-  /** A page of one's own requests, newest first. */
+  /** A page of one's own requests, newest first; `thumbnails`: whether their pictures may be had as small variants. */
   requests(options?: {
     status?: Status;
     limit?: number;
     cursor?: string | null;
-  }): Promise<{ requests: Body[]; nextCursor: string | null }>;
-  /** A page of one's own generated assets, newest first. */
+  }): Promise<{ requests: Body[]; nextCursor: string | null; thumbnails: boolean }>;
+  /** A page of one's own generated assets, newest first; `thumbnails` as above. */
   assets(options?: {
     limit?: number;
     cursor?: string | null;
-  }): Promise<{ assets: Asset[]; nextCursor: string | null }>;
+  }): Promise<{ assets: Asset[]; nextCursor: string | null; thumbnails: boolean }>;
   /** What was spent, what is left of the limits, and how long a picture usually takes. */
   usage(): Promise<Usage>;
   /**

@@ -1,4 +1,6 @@
-// Elements that a page's markup has, or it and its scripts are of different releases.
+// Elements that a page's markup has, or it and its scripts are of different releases; and the page's texts.
+
+/** @typedef {typeof import("./page-texts.json") & { form?: Partial<import("./ai-image-form.d.ts").AiImageFormTexts> }} Texts */
 
 /**
  * The page's element of that id, and of that kind if one is named.
@@ -40,4 +42,14 @@ export function descendant(parent, selector, kind) {
 function expected(found, kind) {
   if (found instanceof kind) return found;
   throw new TypeError(`The page lacks an ${kind.name} that its script needs.`);
+}
+
+/** What is said by scripts: the gateway has put it into the page, in whatever language it was told. */
+export const texts = textsOf(element("texts").textContent);
+
+/** @param {string} json */
+function textsOf(json) {
+  /** @type {unknown} */
+  const data = JSON.parse(json);
+  return /** @type {Texts} */ (data);
 }

@@ -1,13 +1,13 @@
 // A sign-in link becomes a session, by a click: whoever only previews the link does not use it up.
 import { errorOf } from "./gateway.js";
-import { element } from "./page-elements.js";
+import { element, texts } from "./page-elements.js";
 
 const button = element("go", HTMLButtonElement);
 
 /** The code stands behind the `#`, which no server sees, and leaves the address bar at once. */
 const code = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
-if (!code) refuse("This page is opened by a sign-in link, and the address holds none.");
+if (!code) refuse(texts.signInWithoutCode);
 button.addEventListener("click", () => {
   if (button.getAttribute("aria-disabled") === null) void signIn();
 });
@@ -25,14 +25,14 @@ async function signIn() {
     const answer = await response.json();
     location.replace(/** @type {{ isAdmin: boolean }} */ (answer).isAdmin ? "/admin" : "/");
   } catch {
-    element("text").textContent = "The gateway cannot be reached. Please try again.";
+    element("text").textContent = texts.signInUnreachable;
     button.removeAttribute("aria-disabled");
   }
 }
 
 /** @param {string} reason */
 function refuse(reason) {
-  element("title").textContent = "This link does not work";
-  element("text").textContent = `${reason} On the server, “gateway token --user UUID --link” prints a new one.`;
+  element("title").textContent = texts.signInRefused;
+  element("text").textContent = texts.signInNewLink.replace("{reason}", () => reason);
   button.hidden = true;
 }

@@ -1,9 +1,9 @@
 // Light, dark, or as the system has it: chosen by a button, and kept on this computer.
-import { element } from "./page-elements.js";
+import { element, texts } from "./page-elements.js";
 
 const STORAGE_KEY = "gateway-theme";
 
-const NAMES = { system: "◐ Auto", light: "◐ Light", dark: "◐ Dark" };
+const NAMES = { system: texts.themeSystem, light: texts.themeLight, dark: texts.themeDark };
 
 /** @typedef {keyof typeof NAMES} Theme */
 
@@ -34,6 +34,8 @@ function kept() {
 
 function show() {
   document.documentElement.style.colorScheme = theme === "system" ? "" : theme;
-  button.textContent = NAMES[theme];
-  button.setAttribute("aria-label", `Appearance: ${theme === "system" ? "auto, as the system" : theme}`);
+  const name = document.createElement("span");
+  name.textContent = ` ${NAMES[theme]}`;
+  button.replaceChildren("◐", name);
+  button.setAttribute("aria-label", texts.appearance.replace("{theme}", NAMES[theme].toLowerCase()));
 }

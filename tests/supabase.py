@@ -68,6 +68,10 @@ class SupabaseProject:
         self.objects: set[str] = set()
         self.signed: list[tuple[str, dict[str, str]]] = []
         self.storage_answer: Response | None = None
+        self.transforms = False
+        """Whether the project has image transformations."""
+        self.variants: list[dict[str, Any]] = []
+        """What has been asked of them."""
 
     def publish(self, algorithm: str, kid: str | None = None) -> str:
         kid = kid or str(uuid.uuid4())
@@ -91,12 +95,16 @@ class SupabaseProject:
             return self.storage_answer
         name = request.path_params["name"]
         self.signed.append((name, dict(request.headers)))
-        lifetime = json.loads(await request.body())["expiresIn"]
+        asked = json.loads(await request.body())
+        lifetime = asked["expiresIn"]
         if request.headers.get("apikey") != SERVICE_KEY:
             return JSONResponse({"statusCode": "403", "error": "Unauthorized", "message": "Invalid key"}, 400)
         if name not in self.objects:
             return JSONResponse({"statusCode": "404", "error": "not_found", "message": "Object not found"}, 400)
         path = request.url.path.removeprefix("/storage/v1")
+        if "transform" in asked:
+            self.variants.append(asked["transform"])
+            path = path.replace("/object/", "/render/image/") if self.transforms else path
         return JSONResponse({"signedURL": f"{path}?token={lifetime}-{len(self.signed)}"})
 
     async def signed_object(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
     COUNT,
+    FLAG,
     MAYBE_TEXT,
     READ_ERRORS,
     TEXT,
@@ -55,11 +56,15 @@ LIMIT = parameter("limit", "query", f"Most entries ({PAGE}).", {"type": "integer
 PAGING = [LIMIT, parameter("cursor", "query", "The last page's `nextCursor`.", {"type": "string"})]
 
 
+_THUMBNAILS = {"thumbnails": FLAG}
+"""Whether the pictures of a page may be had as small variants."""
+
+
 @operation(
     "Own requests, newest first",
     security=USER,
     parameters=[parameter("status", "query", "Only these.", {"enum": [*Status, ""]}), *PAGING],
-    responses=page_of("requests", ref("Body")),
+    responses=page_of("requests", ref("Body"), **_THUMBNAILS),
 )
 async def ai_requests(request: Request) -> Response:
     """A page of the user's requests, newest first."""
@@ -68,7 +73,7 @@ async def ai_requests(request: Request) -> Response:
     limit, after = _page_asked_for(request)
     page = await listing.requests_of(state.database, user.id, status_asked_for(request), after, limit)
     bodies = [msgspec.Raw(encode_body(one, state.urls)) for one in page.rows]
-    return json_response({"requests": bodies, "nextCursor": _cursor_of(page.next)})
+    return json_response({"requests": bodies, "nextCursor": _cursor_of(page.next), **_thumbnails(state)})
 
 
 _ASSET = object_of(
@@ -85,7 +90,9 @@ _ASSET = object_of(
 )
 
 
-@operation("Own assets, newest first", security=USER, parameters=PAGING, responses=page_of("assets", _ASSET))
+@operation(
+    "Own assets, newest first", security=USER, parameters=PAGING, responses=page_of("assets", _ASSET, **_THUMBNAILS)
+)
 async def assets(request: Request) -> Response:
     """A page of the user's generated assets, newest first."""
     user = await user_of(request)
@@ -107,7 +114,11 @@ async def assets(request: Request) -> Response:
         }
         for asset in page.rows
     ]
-    return json_response({"assets": content, "nextCursor": _cursor_of(page.next)})
+    return json_response({"assets": content, "nextCursor": _cursor_of(page.next), **_thumbnails(state)})
+
+
+def _thumbnails(state: State) -> dict[str, bool]:
+    return {"thumbnails": state.settings.storage_thumbnails}
 
 
 _AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
@@ -121,6 +132,8 @@ _USAGE = object_of(
         ),
     },
     typicalSeconds={"type": ["number", "null"]},
+    currency=MAYBE_TEXT,
+    isAdmin=FLAG,
 )
 
 
@@ -133,7 +146,12 @@ class Usage:
     @operation(
         "Own costs of this month (UTC) and remaining limits",
         security=USER,
-        responses={"200": content(_USAGE, "`typicalSeconds` is the median of the last completions."), **READ_ERRORS},
+        responses={
+            "200": content(
+                _USAGE, "`typicalSeconds` is the median of the last completions; `currency` is what amounts count."
+            ),
+            **READ_ERRORS,
+        },
     )
     async def usage(self, request: Request) -> Response:
         """What the user has spent, what is left of the limits, and how long a picture usually takes."""
@@ -175,6 +193,8 @@ async def _usage(state: State, user: User) -> dict[str, object]:
             }
             for one, committed in organizations.items()
         ],
+        "currency": settings.ai_currency,
+        "isAdmin": user.is_admin,
     }
 
 

@@ -30,10 +30,18 @@ CACHE_SECONDS = 300
 
 @operation(
     "The picture of a private bucket",
-    parameters=[REQUEST_ID, parameter("token", "path", "What makes the URL unguessable.", TEXT, required=True)],
+    parameters=[
+        REQUEST_ID,
+        parameter("token", "path", "What makes the URL unguessable.", TEXT, required=True),
+        parameter("size", "query", "`small`: a thumbnail, where the object store makes any.", {"enum": ["small", ""]}),
+    ],
     responses={
         "302": {"description": "`Location` is a signed URL that soon ends."},
-        **errors((404, "No such picture."), (503, "The object store, or the database, is briefly unavailable.")),
+        **errors(
+            (400, "Another size."),
+            (404, "No such picture."),
+            (503, "The object store, or the database, is briefly unavailable."),
+        ),
     },
 )
 async def image(request: Request) -> Response:
@@ -49,8 +57,12 @@ async def image(request: Request) -> Response:
         or not state.urls.is_private(found.storage_key)
     ):
         raise not_found("Picture")
+    size = request.query_params.get("size", "")
+    if size not in ("", "small"):
+        raise ApiError(400, "invalid_parameter", "size must be small, or left out.")
+    small = size == "small" and state.settings.storage_thumbnails
     try:
-        url = await state.signed_urls.of(found.storage_key)
+        url = await state.signed_urls.of(found.storage_key, small=small)
     except NoSuchObject as error:
         log.warning("picture_missing", **log_fields(found))
         raise not_found("Picture") from error

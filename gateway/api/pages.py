@@ -9,17 +9,17 @@ from gateway.api.static_files import static_files
 
 async def index(request: Request) -> Response:
     """The form."""
-    return static_files().answer(request, "index.html")
+    return static_files(request).answer(request, "index.html")
 
 
 async def admin(request: Request) -> Response:
     """The dashboard. The page holds no data: what it shows is asked for with an administrator's credential."""
-    return static_files().answer(request, "admin.html")
+    return static_files(request).answer(request, "admin.html")
 
 
 async def file(request: Request) -> Response:
     """A file."""
-    return static_files().answer(request, request.path_params["path"])
+    return static_files(request).answer(request, request.path_params["path"])
 
 
 def missing_page(request: Request, error: Exception) -> Response | None:
@@ -27,7 +27,7 @@ def missing_page(request: Request, error: Exception) -> Response | None:
     is_missing = getattr(error, "status_code", None) == 404 and request.method == "GET"
     if not is_missing or not asks_for_page(request):
         return None
-    return static_files().answer(request, "404.html", 404)
+    return static_files(request).answer(request, "404.html", 404)
 
 
 def asks_for_page(request: Request) -> bool:

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 async def page(request: Request) -> Response:
     """The page that a link leads to. Its script sends the code, which stands behind the ``#``, on a click's way."""
-    return static_files().answer(request, "sign-in.html")
+    return static_files(request).answer(request, "sign-in.html")
 
 
 @operation(

@@ -8,6 +8,7 @@ it imports comes from the same set, and is the same instance for everyone who as
 
 import gzip
 import hashlib
+import json
 import re
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -16,12 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.errors import not_found
+from gateway.api.page_texts import with_texts
 from gateway.api.preconditions import matches
-
-_PACKAGE = Path(__file__).parent.parent
-
-FOLDER = _PACKAGE / "static" if (_PACKAGE / "static").is_dir() else _PACKAGE.parent / "static"
-"""The files: inside the package when it is installed from a wheel, beside it in a working copy."""
+from gateway.state import state_of
+from gateway.static_folder import FOLDER
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -69,9 +68,14 @@ class StaticFile:
 
 
 class StaticFiles:
-    """All files of `folder` as they were when this was made."""
+    """All files of `folder` as they were when this was made.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the files.
+        texts: what replaces texts of the pages, as JSON.
+    """
+
+    def __init__(self, folder: Path, texts: str = "{}") -> None:
         contents = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
@@ -85,6 +89,7 @@ class StaticFiles:
         for path, content in contents.items():
             if path.endswith(".html"):
                 content = content.replace(b'"/static/', f'"/static/{self.version}/'.encode())
+                content = with_texts(content.decode(), json.loads(texts)).encode()
             unversioned = self._handing_on(path, content) if path.endswith(".js") else content
             self._files[path] = StaticFile(path, unversioned, ASK_EACH_TIME)
             self._files[f"{self.version}/{path}"] = StaticFile(path, content, FOREVER)
@@ -108,9 +113,13 @@ class StaticFiles:
 
 
 @cache
-def static_files() -> StaticFiles:
-    """The files of this process."""
-    return StaticFiles(FOLDER)
+def _static_files(texts: str) -> StaticFiles:
+    return StaticFiles(FOLDER, texts)
+
+
+def static_files(request: Request) -> StaticFiles:
+    """The files of the process that serves `request`."""
+    return _static_files(state_of(request).settings.page_texts or "{}")
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -75,6 +75,7 @@ class DemoSession:
     def _signed_in(self, response: Response) -> Response:
         cookie = base64url_encode(msgspec.json.encode(self._content())).decode()
         response.set_cookie("sb-demo-auth-token", f"base64-{cookie}", max_age=LIFETIME, samesite="lax")
+        response.set_cookie("gateway-demo", "1", max_age=LIFETIME, samesite="lax")  # the page offers examples
         return response
 
     async def _session(self, request: Request) -> Response:

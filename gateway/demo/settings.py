@@ -33,6 +33,7 @@ def demo_settings(url: str, **fixed: Any) -> Settings:  # noqa: ANN401 - the fie
             "n8n_editor_url": "",
             "storage_buckets": (),
             "storage_private_buckets": (),
+            "storage_thumbnails": True,
             **fixed,
         }
     )

@@ -69,6 +69,7 @@ def running_stack(listener: socket.socket) -> Iterator[Stack]:
             **dict.fromkeys(("N8N_API_URL", "N8N_API_KEY", "N8N_EDITOR_URL"), ""),
             **dict.fromkeys(("STORAGE_BUCKETS", "STORAGE_PRIVATE_BUCKETS"), ""),
             **{name.upper(): value for name, value in fixed.items()},
+            "STORAGE_THUMBNAILS": "true",
             _FOLDER: folder,
         }
         migrations.upgrade(postgres.url())

@@ -33,7 +33,8 @@ from gateway.settings.addresses import (
     workflow_url,
 )
 from gateway.settings.dotenv import UnreadableFile, misspelt, read_dotenv
-from gateway.settings.field_types import Amount, Deadline, Limit, Seconds, Separated, each, unless_empty
+from gateway.settings.field_types import Amount, Currency, Deadline, Limit, Seconds, Separated, each, unless_empty
+from gateway.settings.page_texts import read_page_texts
 from gateway.settings.secret_values import (
     DEVELOPMENT_SECRETS,
     check_header,
@@ -88,6 +89,7 @@ class Settings(BaseSettings):
     ai_generation_mode: Literal["async", "sync"] = "async"
     ai_sync_timeout_seconds: Seconds = 55
     ai_generation_cost: Amount | None = None
+    ai_currency: Currency | None = None
     ai_org_monthly_budget: Amount | None = None
     ai_stuck_after_seconds: Deadline = 300
     ai_deadline_seconds: Deadline = 900
@@ -101,6 +103,11 @@ class Settings(BaseSettings):
     supabase_service_role_key: SecretStr | None = None
     storage_buckets: Separated = ()
     storage_private_buckets: Separated = ()
+    storage_thumbnails: bool = False
+    """Whether Storage may be asked for small variants: Supabase's image transformations, which are billed."""
+
+    page_texts: Annotated[str, unless_empty(read_page_texts)] = ""
+    """Set to a file's path; read at once, so that this is what it says, as JSON."""
 
     alert_webhook_url: SecretStr | None = None
     metrics_token: SecretStr | None = None
@@ -350,6 +357,7 @@ _UNSET_WHEN_EMPTY = frozenset(
     {
         *("environment", "app_url", "next_public_app_url", "database_url", "redis_url", "ai_callback_secret_previous"),
         *("metrics_token", "ai_generation_cost", "ai_org_monthly_budget", "alert_webhook_url", "n8n_api_key"),
+        *("ai_currency", "storage_thumbnails"),
         *("supabase_anon_key", "supabase_service_role_key", "forwarded_allow_ips"),
     }
 )

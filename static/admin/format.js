@@ -1,7 +1,10 @@
 // Values as people read them. All times are in UTC, in rows as in charts; pointed at, a time is told in the reader's too.
 
-// A cost has no currency: what it counts is the operator's affair.
-const MONEY = moneyFormat(2);
+import { moneyFormat } from "../money.js";
+
+/** @type {string|null} what amounts count, where the operator has named it */
+let currency = null;
+let amounts = moneyFormat(currency);
 const NUMBER = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "UTC" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
@@ -11,26 +14,27 @@ const READERS = new Intl.DateTimeFormat("en-GB", IN_FULL);
 
 const NONE = "–";
 
-/** @typedef {Intl.StringNumericLiteral} Decimal an amount as text, which Intl formats exactly */
+/** @import { Decimal } from "../money.js" */
+
+/** @param {string|null} code of ISO 4217 */
+export function setCurrency(code) {
+  currency = code;
+  amounts = moneyFormat(code);
+}
 
 /** @param {string|number|null} amount */
 export function money(amount) {
-  return amount == null ? NONE : MONEY.format(/** @type {Decimal} */ (amount));
+  return amount == null ? NONE : amounts.format(/** @type {Decimal} */ (amount));
 }
 
 /**
  * Amounts that stand one below the other: all with the decimals of the one that needs most.
- * @param {string[]} amounts
+ * @param {string[]} column
  */
-export function alignedMoney(amounts) {
-  const decimals = amounts.map((amount) => money(amount).split(".")[1]?.length ?? 0);
-  const format = moneyFormat(Math.max(2, ...decimals));
-  return amounts.map((amount) => format.format(/** @type {Decimal} */ (amount)));
-}
-
-/** @param {number} minimumFractionDigits */
-function moneyFormat(minimumFractionDigits) {
-  return new Intl.NumberFormat("en", { minimumFractionDigits, maximumFractionDigits: 4 });
+export function alignedMoney(column) {
+  const decimals = column.map((amount) => money(amount).split(".")[1]?.length ?? 0);
+  const format = moneyFormat(currency, { decimals: Math.max(0, ...decimals) });
+  return column.map((amount) => format.format(/** @type {Decimal} */ (amount)));
 }
 
 /** @param {number} number */

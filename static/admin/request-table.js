@@ -2,7 +2,7 @@
 import { GatewayError } from "../gateway.js";
 import { get } from "./api.js";
 import { badge, descendant, element, foreign, h, setAttribute, setChildren, setText, time } from "./dom.js";
-import { ago, count, counted, duration, fieldValueOf, money, secondsSince, secondsTaken, shortId, timeOfField } from "./format.js";
+import { ago, count, counted, duration, fieldValueOf, money, secondsSince, secondsTaken, setCurrency, shortId, timeOfField } from "./format.js";
 import { isFiltered, link, navigate, showList, withoutFilters } from "./navigation.js";
 import { throttled } from "./throttle.js";
 
@@ -366,19 +366,33 @@ function idLink(parameter, id, name, noun) {
  */
 function showRow(request, row) {
   rows.set(request.requestId, { request, element: row });
-  const [, status, , , cost] = row.cells;
-  status.replaceChildren(...statusParts(request));
+  row.cells[1].replaceChildren(...statusParts(request));
   showTimes(request, row);
-  cost.textContent = request.cost === null ? "" : money(request.cost);
+  showCost(request, row);
+}
+
+/**
+ * @param {AdminRequest} request
+ * @param {HTMLTableRowElement} row
+ */
+function showCost({ cost }, row) {
+  row.cells[4].textContent = cost === null ? "" : money(cost);
 }
 
 /** Seconds after which a request in processing is stuck; set by the statistics. */
 let stuckAfter = Infinity;
 
-/** @param {number} seconds */
-export function setStuckAfter(seconds) {
-  stuckAfter = seconds;
-  for (const { request, element: row } of rows.values()) showTimes(request, row);
+/**
+ * Take what only the statistics tell, for rows that came before them too.
+ * @param {import("./types.d.ts").Statistics} statistics
+ */
+export function setUnits({ stuckAfterSeconds, currency }) {
+  stuckAfter = stuckAfterSeconds;
+  setCurrency(currency);
+  for (const { request, element: row } of rows.values()) {
+    showTimes(request, row);
+    showCost(request, row);
+  }
 }
 
 /**

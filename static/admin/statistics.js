@@ -14,7 +14,7 @@ import {
   shortId,
 } from "./format.js";
 import { listLink } from "./navigation.js";
-import { setStuckAfter } from "./request-table.js";
+import { setUnits } from "./request-table.js";
 
 /** @import { Alert, Share, Statistics, ViewChanges } from "./types.d.ts" */
 
@@ -46,7 +46,7 @@ const activeAlerts = new Map();
 
 /** @param {Statistics} statistics */
 export function showStatistics(statistics) {
-  setStuckAfter(statistics.stuckAfterSeconds);
+  setUnits(statistics);
   showAlerts(statistics.alerts);
   showTiles(element("now"), tilesOfNow(statistics));
   showTiles(element("numbers"), tilesOfDays(statistics));

@@ -84,6 +84,8 @@ export interface Statistics {
   days: number;
   queue: { waiting: number; sending: number; processing: number; stuck: number; oldestSeconds: number };
   stuckAfterSeconds: number;
+  /** What amounts count, as a code of ISO 4217. */
+  currency: string | null;
   connections: number;
   processes: number;
   callbackFailures: number;

@@ -2,7 +2,7 @@
 import { h, setAttribute, setText } from "./dom.js";
 import { fill, TEXTS } from "./texts.js";
 
-/** @import { AiImageFormTexts } from "../ai-image-form.d.ts" */
+/** @import { AiImageExample, AiImageFormTexts } from "../ai-image-form.d.ts" */
 /** @import { Usage } from "../gateway.js" */
 
 /** @typedef {{ product: string, brand: string, organizationId?: string }} Values */
@@ -19,12 +19,20 @@ export class FormView {
   #organization;
   #fields;
   #onInput;
+  #onExample;
+  /** @type {AiImageExample[]} */
+  #offered = [];
   #texts = TEXTS;
   #options = "";
   #hasSubmitted = false; // nobody is told of mistakes while they type for the first time
 
-  /** @param {{ onSubmit: (values: Values) => void, onInput: () => void }} listeners */
-  constructor({ onSubmit, onInput }) {
+  /**
+   * @param {object} listeners
+   * @param {(values: Values) => void} listeners.onSubmit
+   * @param {() => void} listeners.onInput
+   * @param {(example: AiImageExample) => void} listeners.onExample
+   */
+  constructor({ onSubmit, onInput, onExample }) {
     this.heading = h("h2", { part: "heading", tabindex: "-1" });
     this.intro = h("p", { class: "muted" });
     this.#product = new Field("product", textInput({ autocomplete: "off", enterkeyhint: "next" }));
@@ -42,8 +50,14 @@ export class FormView {
     });
     this.element.addEventListener("input", onInput);
     this.#onInput = onInput;
+    this.#onExample = onExample;
+    this.examplesTitle = h("p", { class: "hint", id: "examples-title" });
+    this.chips = h("div", { class: "chips" });
+    this.examples = h("div", { part: "examples", role: "group", "aria-labelledby": "examples-title", hidden: true });
+    this.examples.append(this.examplesTitle, this.chips);
     const fields = this.#fields.map((field) => field.element);
-    this.element.append(this.heading, this.intro, ...fields, this.error, this.notice, this.button);
+    const { heading, intro, error, notice, button, examples } = this;
+    this.element.append(heading, intro, ...fields, error, notice, button, examples);
   }
 
   /** @returns {Values} */
@@ -74,8 +88,9 @@ export class FormView {
    * @param {string|null} state.retryAfter when submitting makes sense again; null for now
    * @param {string|null} state.notice
    * @param {Usage["organizations"]} state.organizations to choose from; none: nothing to choose
+   * @param {AiImageExample[]} state.examples
    */
-  update({ texts, isSubmitting, error, retryAfter, notice, organizations }) {
+  update({ texts, isSubmitting, error, retryAfter, notice, organizations, examples }) {
     this.#texts = texts;
     setText(this.heading, texts.title);
     setText(this.intro, texts.intro);
@@ -85,6 +100,7 @@ export class FormView {
     this.#showError(error || (this.#hasSubmitted && this.#isEmpty() ? texts.required : null));
     setText(this.retryAfter, retryAfter);
     setText(this.notice, notice);
+    this.#showExamples(examples);
     setText(this.button, isSubmitting ? texts.submitting : texts.generate);
     // Not `disabled`: that would throw the keyboard's focus away.
     setAttribute(this.button, "aria-disabled", isSubmitting || retryAfter ? "true" : null);
@@ -102,6 +118,21 @@ export class FormView {
     this.error.hidden = !error;
     if ((this.error.firstChild?.textContent ?? null) === error) return;
     this.error.replaceChildren(...(error ? [error, " ", this.retryAfter] : []));
+  }
+
+  /** @param {AiImageExample[]} examples */
+  #showExamples(examples) {
+    this.examples.hidden = examples.length === 0;
+    setText(this.examplesTitle, this.#texts.examples);
+    const isSame = examples.length === this.#offered.length && examples.every((one, at) => one === this.#offered[at]);
+    if (isSame) return;
+    this.#offered = examples;
+    const chips = examples.map((example) => {
+      const { product, brand } = example;
+      const onclick = () => this.#onExample(example);
+      return h("button", { part: "example", class: "secondary chip", type: "button", onclick }, `${product} – ${brand}`);
+    });
+    this.chips.replaceChildren(...chips);
   }
 
   /** @param {Usage["organizations"]} organizations */

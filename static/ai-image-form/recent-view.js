@@ -2,6 +2,7 @@
 import { h, setAttribute, setText } from "./dom.js";
 import { isCanceled, isFinal } from "./requests.js";
 import { fill } from "./texts.js";
+import { showSmall } from "./thumbnail.js";
 
 /** @import { AiImageFormTexts } from "../ai-image-form.d.ts" */
 /** @import { Body } from "../gateway.js" */
@@ -19,8 +20,8 @@ export class RecentView {
     this.element = h("section", { class: "recent", "aria-labelledby": "recent-title" }, this.heading, this.list);
   }
 
-  /** @param {{ bodies: Body[], shown: string|null, texts: AiImageFormTexts }} state */
-  update({ bodies, shown, texts }) {
+  /** @param {{ bodies: Body[], shown: string|null, texts: AiImageFormTexts, areThumbnailsMade: boolean }} state */
+  update({ bodies, shown, texts, areThumbnailsMade }) {
     this.element.hidden = bodies.length === 0;
     setText(this.heading, texts.recent);
     const ids = new Set(bodies.map((body) => body.requestId));
@@ -33,7 +34,7 @@ export class RecentView {
     bodies.forEach((body, index) => {
       const item = this.#items.get(body.requestId) ?? new Item(() => this.#onChoose(body.requestId));
       this.#items.set(body.requestId, item);
-      item.update(body, body.requestId === shown, texts);
+      item.update(body, body.requestId === shown, texts, areThumbnailsMade);
       const here = this.list.children[index] ?? null;
       if (here !== item.element) this.list.insertBefore(item.element, here);
     });
@@ -41,10 +42,12 @@ export class RecentView {
 }
 
 class Item {
+  /** @type {string|null} the picture's */
+  #url = null;
+
   /** @param {() => void} onChoose */
   constructor(onChoose) {
     this.picture = h("img", { alt: "", loading: "lazy", decoding: "async" });
-    this.picture.addEventListener("error", () => (this.picture.hidden = true)); // its empty square stays
     this.mark = h("span", { class: "mark" });
     this.bar = h("progress", { max: "100", "aria-hidden": "true" });
     this.name = h("span", { class: "name", dir: "auto" });
@@ -58,8 +61,9 @@ class Item {
    * @param {Body} body
    * @param {boolean} isShown
    * @param {AiImageFormTexts} texts
+   * @param {boolean} areMade whether pictures may be had as small variants
    */
-  update(body, isShown, texts) {
+  update(body, isShown, texts, areMade) {
     const { status, product, brand, progress, publicUrl } = body;
     const name = fill(texts.alt, { product, brand });
     const labels = {
@@ -74,9 +78,12 @@ class Item {
     setAttribute(this.button, "title", name);
     setAttribute(this.button, "aria-current", isShown ? "true" : null);
     const url = status === "completed" ? publicUrl : null;
-    if (this.picture.getAttribute("src") !== url) {
+    if (this.#url !== url) {
+      this.#url = url;
       this.picture.hidden = !url;
-      setAttribute(this.picture, "src", url);
+      // Its empty square stays where it cannot be had.
+      if (url) showSmall(this.picture, url, { areMade, onMissing: () => (this.picture.hidden = true) });
+      else setAttribute(this.picture, "src", null);
     }
     const isRunning = !isFinal(body);
     const reached = isRunning && progress !== null ? fill(texts.progress, { percent }) : null;

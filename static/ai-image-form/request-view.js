@@ -33,8 +33,10 @@ export class RequestView {
     this.cancel.addEventListener("click", () => this.cancel.getAttribute("aria-disabled") ?? onCancel());
     this.actions = h("div", { class: "actions" }, this.download, this.retry, this.edit, this.another, this.cancel);
     this.element = h("section", { part: "request", "aria-labelledby": "request-title", hidden: true });
-    const { heading, intro, figure, notice, error, actions } = this;
-    this.element.append(heading, intro, figure, notice, error, actions);
+    this.slot = h("slot", { name: "running" });
+    const { heading, intro, figure, notice, error, actions, slot } = this;
+    this.element.append(heading, intro, figure, notice, error, actions, slot);
+    this.#picture.addEventListener("load", () => setAttribute(this.#picture, "data-loaded", true));
     this.#picture.addEventListener("error", () => {
       this.#isBroken = true;
       setText(this.error, this.#texts.pictureMissing);
@@ -68,6 +70,7 @@ export class RequestView {
     setText(this.intro, fill(intros[status], { product, brand }));
     setAttribute(this.intro, "title", this.intro.textContent); // long names are cut off
     this.progress.hidden = !isRunning;
+    this.slot.hidden = !isRunning;
     setAttribute(this.bar, "value", body.progress);
     setText(this.percent, body.progress === null ? texts.waiting : fill(texts.progress, { percent: body.progress }));
     setText(this.time, timing(texts, elapsed, typical));
@@ -103,6 +106,7 @@ export class RequestView {
     }
     if (this.#picture.getAttribute("src") === url) return;
     this.#isBroken = false;
+    setAttribute(this.#picture, "data-loaded", null);
     setAttribute(this.#picture, "src", url);
   }
 }

@@ -26,6 +26,8 @@ export class Requests {
   /** @type {Map<string, () => void>} what ends a subscription, by request id */
   #unsubscribers = new Map();
   #isFollowing = false;
+  /** Whether the pictures may be had as small variants. */
+  areThumbnailsMade = false;
   #skew = Infinity; // how far this clock is ahead of the gateway's, in milliseconds, at most
   /** @type {{ values: string, key: string }|null} the last submission without a clear answer, and its key */
   #unsettled = null;
@@ -105,8 +107,9 @@ export class Requests {
    */
   async load(limit) {
     const gateway = this.#running();
-    const { requests } = await gateway.requests({ limit });
+    const { requests, thumbnails } = await gateway.requests({ limit });
     if (gateway !== this.#gateway) return;
+    this.areThumbnailsMade = thumbnails;
     for (const body of requests) this.#apply(body);
   }
 

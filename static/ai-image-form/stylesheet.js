@@ -95,11 +95,12 @@ button, .button {
 [aria-disabled="true"]:hover { background: var(--track); }
 [aria-busy="true"] { cursor: progress; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-.actions {
-  display: grid;
-  gap: 0.75rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 12.5rem), 1fr));
-}
+/* In a narrow card the first one has a row, and the others share one: all stay in sight below the picture. */
+.actions { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+.actions > * { flex: 3 1 16rem; padding-inline: 0.375rem; }
+.actions > .secondary { flex: 1 1 9.25rem; }
+.chips { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.5rem; }
+.chip { padding: 0.5rem 0.875rem; font-size: 0.875rem; font-weight: 400; overflow-wrap: anywhere; min-height: 2.75rem; }
 .progress { display: grid; gap: 0.5rem; }
 .times { display: flex; flex-wrap: wrap; gap: 0 1rem; justify-content: space-between; }
 .times :first-child { font-weight: 600; color: var(--text); }
@@ -155,6 +156,7 @@ figure .progress {
   padding: 1rem;
 }
 figure img { aspect-ratio: auto 4 / 5; }
+figure img[data-loaded] { width: auto; max-width: 100%; }
 figcaption { color: var(--muted); font-size: 0.875rem; overflow-wrap: anywhere; }
 .recent { display: block; margin-top: 1.25rem; padding-top: 1.25rem; border-top: 1px solid var(--track); }
 ul {

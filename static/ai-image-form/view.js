@@ -15,6 +15,7 @@ import { fill } from "./texts.js";
  * @typedef {object} Listeners
  * @property {(values: import("./form-view.js").Values) => void} onSubmit
  * @property {() => void} onInput something was typed or chosen
+ * @property {(example: import("../ai-image-form.d.ts").AiImageExample) => void} onExample
  * @property {() => void} onAnother
  * @property {() => void} onRetry
  * @property {() => void} onEdit
@@ -37,6 +38,9 @@ import { fill } from "./texts.js";
  * @property {boolean} isCanceling whether `shown` is being canceled
  * @property {string|null} cancelProblem why it could not be
  * @property {Body[]} recent newest first
+ * @property {boolean} areThumbnailsMade whether the pictures may be had as small variants
+ * @property {import("../ai-image-form.d.ts").AiImageExample[]} examples
+ * @property {boolean} isMissing whether a link led to a request that is none of the user's
  */
 
 /** Progress is announced at each of these steps in percent: every percent would be noise. */
@@ -47,8 +51,8 @@ export class View {
   #progress = "";
 
   /** @param {Listeners} listeners */
-  constructor({ onSubmit, onInput, onAnother, onRetry, onEdit, onCancel, onChoose }) {
-    this.form = new FormView({ onSubmit, onInput });
+  constructor({ onSubmit, onInput, onExample, onAnother, onRetry, onEdit, onCancel, onChoose }) {
+    this.form = new FormView({ onSubmit, onInput, onExample });
     this.request = new RequestView({ onAnother, onRetry, onEdit, onCancel });
     this.recent = new RecentView(onChoose);
     this.element = h("div", { class: "card", part: "card" });
@@ -71,24 +75,27 @@ export class View {
       this.request.update({ body: shown, texts, elapsed: elapsed ?? 0, typical, notice, isCanceling, problem });
       if (!isFinal(shown)) this.#announceProgress(shown, texts);
     }
-    this.recent.update({ bodies: state.recent, shown: shown?.requestId ?? null, texts });
+    const { recent: bodies, areThumbnailsMade } = state;
+    this.recent.update({ bodies, shown: shown?.requestId ?? null, texts, areThumbnailsMade });
     // A button that vanished under the keyboard leaves its user at the top of the page.
     const isFocusLost = focused instanceof HTMLElement && focused.offsetParent === null;
     if (isFocusLost && shown) this.request.heading.focus();
   }
 
   /** @param {State} state */
-  #updateForm({ texts, language, isSignedOut, isSubmitting, refusal, organizations }) {
+  #updateForm({ texts, language, isSignedOut, isSubmitting, refusal, organizations, examples, isMissing }) {
     const offline = isSubmitting ? texts.offlineSubmitting : texts.offline;
     const isToChoose = refusal?.code === "organization_required" && organizations.length > 0;
     const refused = isToChoose ? texts.organizationMissing : (refusal?.message ?? null);
+    const missing = isMissing ? texts.requestMissing : null;
     this.form.update({
       texts,
       isSubmitting,
       error: isSignedOut ? texts.signedOut : refused,
       retryAfter: refusal?.until ? retryAfterText(refusal.until, texts, language) : null,
-      notice: navigator.onLine ? null : offline,
+      notice: navigator.onLine ? missing : offline,
       organizations,
+      examples,
     });
   }
 

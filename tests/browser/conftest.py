@@ -56,12 +56,13 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page with cookies and storage of its own, that must stay free of errors."""
-    page = await browser.new_page()
+    context = await browser.new_context()  # in which a test may open more tabs
+    page = await context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
     yield page
-    await page.context.close()
+    await context.close()
     expected = getattr(page, "expected_errors", ())
     assert [error for error in errors if not any(text in error for text in expected)] == []
 
@@ -97,18 +98,31 @@ def own_demo(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def empty_demo(tmp_path: Path) -> Iterator[str]:
+    """The address of a demo in which nothing has been made yet."""
+    with demo_of(tmp_path) as url:
+        yield url
+
+
 @contextlib.contextmanager
-def demo_with_a_past(folder: Path) -> Iterator[str]:
+def demo_with_a_past(folder: Path, **environment: str) -> Iterator[str]:
     """A running demo that has made a picture: its address."""
-    port = free_port()
-    process = GatewayProcess("demo", "--port", str(port), folder=folder, environment={})
-    try:
-        process.wait_for("The gateway's demo runs at")
-        url = f"http://127.0.0.1:{port}"
+    with demo_of(folder, **environment) as url:
         with signed_in(url) as http:
             submitted = http.post("/api/ai-generate", json={"Product": "Tea", "Your Brand": "Past"}).raise_for_status()
             wait_until_completed(http, submitted.json()["requestId"])
         yield url
+
+
+@contextlib.contextmanager
+def demo_of(folder: Path, **environment: str) -> Iterator[str]:
+    """A running demo with these settings: its address."""
+    port = free_port()
+    process = GatewayProcess("demo", "--port", str(port), folder=folder, environment=environment)
+    try:
+        process.wait_for("The gateway's demo runs at")
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()  # nothing of it is needed again, and a polite end would wait for its workflows
         process.close()

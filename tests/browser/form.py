@@ -1,5 +1,6 @@
 """The form as the browser tests use it."""
 
+import re
 from typing import Any
 
 from playwright.async_api import Locator, Page, Request, ViewportSize
@@ -45,7 +46,7 @@ async def told(page: Page) -> list[tuple[str, dict[str, Any]]]:
 async def submit(page: Page, product: str = "Running Shoes", brand: str = "Nike") -> None:
     await page.get_by_label("Product").fill(product)
     await page.get_by_label("Your Brand").fill(brand)
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
 
 
 async def fill(page: Page, demo: str, product: str = "Running Shoes", brand: str = "Nike") -> None:
@@ -57,7 +58,7 @@ def heading(page: Page, name: str) -> Locator:
     return page.locator("ai-image-form").get_by_role("heading", name=name)
 
 
-def picture(page: Page, name: str = "Running Shoes – Nike") -> Locator:
+def picture(page: Page, name: str | re.Pattern[str] = "Running Shoes – Nike") -> Locator:
     """The picture that the form shows; the library has others of the same name."""
     return page.locator("ai-image-form").get_by_role("img", name=name)
 
@@ -91,6 +92,8 @@ def usage_of(**changes: object) -> dict[str, object]:
         "month": {"spent": "0", "reserved": "0"},
         "organizations": [],
         "typicalSeconds": None,
+        "currency": None,
+        "isAdmin": False,
         **changes,
     }
 

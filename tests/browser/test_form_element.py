@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Page, Route, WebSocket, expect
 
-from gateway.api.static_files import FOLDER as STATIC
+from gateway.static_folder import FOLDER as STATIC
 from tests.browser.accessibility import violations
 from tests.browser.form import answer, body, fill, heading, open_plain, picture, submissions, submit, told
 from tests.running import eventually
@@ -48,7 +48,7 @@ async def test_a_failure_is_told_once_and_a_refusal_too(page: Page, demo: str) -
     await expect(heading(page, "Image generation failed")).to_be_visible()
     await page.get_by_role("button", name="Change the details").click()
     await answer(page, "/api/ai-generate", 400, {"error": "Control characters.", "code": "invalid_field"})
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
     await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("Control characters.")
     submitted, failed, refused = await told(page)
     assert submitted[0] == "ai-image-submitted"
@@ -84,7 +84,7 @@ async def test_texts_can_be_replaced_before_and_while_it_stands(page: Page, demo
     await page.get_by_label("Produkt").fill("Stuhl")
     await page.evaluate("document.querySelector('ai-image-form').texts = { brand: 'Marke' }")
     await expect(page.get_by_label("Marke")).to_be_visible()
-    await expect(page.get_by_role("button", name="Generate AI Images")).to_be_visible()
+    await expect(page.get_by_role("button", name="Generate image")).to_be_visible()
     await expect(page.get_by_label("Product")).to_have_value("Stuhl")
 
 
@@ -122,25 +122,25 @@ async def test_members_of_several_organizations_choose_one(page: Page, demo: str
     await expect(alert).to_have_text("Name one.")
     await expect(choice).to_be_hidden()
     organizations += [{"organizationId": ids[0], "name": "Acme"}, {"organizationId": ids[1], "name": None}]
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
     await expect(choice).to_be_visible()
     await expect(alert).to_have_text("Please choose an organization.")
     await expect(page.get_by_text("Please choose an organization.")).to_have_count(1)
     await expect(choice).to_have_accessible_description(re.compile(r"Please choose an organization\. .* who is"))
     await expect(choice.get_by_role("option")).to_have_text(["Choose an organization", "Acme", ids[1]])
     assert await violations(page) == []
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
     await expect(choice).to_be_focused()
     await expect(choice).to_have_attribute("aria-invalid", "true")
     await choice.select_option("Acme")
     await expect(alert).to_be_hidden()
     await choice.select_option(ids[1])
-    await page.get_by_role("button", name="Generate AI Images").click()
-    await expect(page.get_by_role("button", name="Generate AI Images")).to_be_enabled()
+    await page.get_by_role("button", name="Generate image").click()
+    await expect(page.get_by_role("button", name="Generate image")).to_be_enabled()
     await page.evaluate("document.querySelector('ai-image-form').setAttribute('organization-id', 'preset')")
     await expect(choice).to_be_hidden()
-    await page.get_by_role("button", name="Generate AI Images").click()
-    await expect(page.get_by_role("button", name="Generate AI Images")).to_be_enabled()
+    await page.get_by_role("button", name="Generate image").click()
+    await expect(page.get_by_role("button", name="Generate image")).to_be_enabled()
     assert [(one.post_data_json or {}).get("organizationId") for one in sent] == [None, None, ids[1], "preset"]
 
 

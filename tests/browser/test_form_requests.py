@@ -60,7 +60,7 @@ async def test_an_answer_lost_in_a_proxy_is_not_submitted_twice(page: Page, demo
     await open_plain(page, demo)
     await submit(page, "Lamp", "Artemide")
     await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("The gateway answered 500.")
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
     await expect(heading(page, "Generating your image")).to_be_visible()
     assert len({one.headers["idempotency-key"] for one in sent}) == 1
     assert len(accepted) == 2

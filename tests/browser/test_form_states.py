@@ -48,7 +48,7 @@ async def test_mistakes_are_tied_to_their_fields(page: Page, demo: str) -> None:
     await brand.fill("x" * 201)
     await expect(page.get_by_role("alert")).to_be_hidden()  # there is no saying “both” of the one that is missing
     await product.fill("Tea")
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
     await expect(brand).to_be_focused()
     await expect(page.get_by_text("Use at most 200 characters (now 201).")).to_be_visible()
     assert sent == []
@@ -144,7 +144,7 @@ async def test_limits_say_when_to_come_back(
     await fill(page, demo)
     alert, button = (
         page.get_by_role("alert").filter(visible=True),
-        page.get_by_role("button", name="Generate AI Images"),
+        page.get_by_role("button", name="Generate image"),
     )
     await expect(alert).to_have_text(re.compile(rf"{message} You can submit again {when}\."))
     await expect(button).to_be_disabled()
@@ -174,7 +174,7 @@ async def test_a_spent_budget_stops_one_organization_only(page: Page, demo: str)
     await answer(page, "/api/usage", 200, usage)
     await page.route("**/api/ai-generate", generate)
     await page.goto(demo)
-    choice, button = page.get_by_label("Organization"), page.get_by_role("button", name="Generate AI Images")
+    choice, button = page.get_by_label("Organization"), page.get_by_role("button", name="Generate image")
     alert = page.locator("ai-image-form").get_by_role("alert").filter(visible=True)
     await choice.select_option(spent)
     await submit(page)
@@ -206,7 +206,7 @@ async def test_offline_is_told_and_nothing_is_submitted_twice(page: Page, demo: 
     await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("could not be reached")
     await page.context.set_offline(False)
     await expect(page.get_by_text("You are offline.")).to_be_hidden()
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
     await expect(heading(page, "Generating your image")).to_be_visible()
     assert len({one.headers["idempotency-key"] for one in sent}) == 1
     await page.context.set_offline(True)

@@ -82,6 +82,6 @@ async def test_signed_out_visitors_are_told(page: Page, demo: str) -> None:
     await submit(page)
     await expect(page.get_by_label("Product")).to_have_value("Running Shoes")  # nothing typed is lost
     await page.unroute("**/api/*")
-    await page.get_by_role("button", name="Generate AI Images").click()
+    await page.get_by_role("button", name="Generate image").click()
     await expect(heading(page, "Generating your image")).to_be_visible()
     await expect(page.get_by_role("alert")).to_be_hidden()

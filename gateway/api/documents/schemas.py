@@ -88,9 +88,9 @@ def object_of(**properties: Schema) -> Schema:
     }
 
 
-def page_of(name: str, item: Schema) -> Schema:
-    """The answers of an endpoint that lists something."""
-    page = object_of(**{name: {"type": "array", "items": item}, "nextCursor": MAYBE_TEXT})
+def page_of(name: str, item: Schema, **more: Schema) -> Schema:
+    """The answers of an endpoint that lists something, and says `more` of it."""
+    page = object_of(**{name: {"type": "array", "items": item}, "nextCursor": MAYBE_TEXT, **more})
     return {
         "200": content(page, "A page; `nextCursor` is null on the last one."),
         **errors((400, "An unusable parameter.")),

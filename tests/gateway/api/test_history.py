@@ -132,6 +132,7 @@ async def test_usage(gateway: RunningGateway, ada: Person) -> None:
     assert usage["limit"] == {"quota": 50, "remaining": 50, "windowSeconds": 3600, "resetSeconds": 0}
     assert usage["month"] == {"spent": "0", "reserved": "0"}
     assert usage["typicalSeconds"] is None
+    assert (usage["currency"], usage["isAdmin"]) == (None, False)
     assert usage["organizations"] == [
         {
             "organizationId": ada.organizations[0],
@@ -151,3 +152,20 @@ async def test_usage(gateway: RunningGateway, ada: Person) -> None:
     assert 3590 < usage["limit"]["resetSeconds"] <= 3600
     assert usage["month"]["spent"] == "0.75"
     assert 0 <= usage["typicalSeconds"] < 15
+
+
+async def test_usage_names_the_currency_and_tells_administrators_apart(gateway: RunningGateway, ada: Person) -> None:
+    gateway.state.settings = gateway.state.settings.model_copy(update={"ai_currency": "EUR"})
+    admin = {"Authorization": f"Bearer {gateway.token(ada.id, admin=True)}"}
+    usage = (await gateway.http.get("/api/usage", headers=admin)).json()
+    assert (usage["currency"], usage["isAdmin"]) == ("EUR", True)
+    statistics = (await gateway.http.get("/api/admin/stats", headers=admin)).json()
+    assert statistics["currency"] == "EUR"
+
+
+@parsing_only
+@pytest.mark.parametrize("path", ["/api/ai-requests", "/api/assets"])
+async def test_lists_say_whether_pictures_have_small_variants(gateway: RunningGateway, ada: Person, path: str) -> None:
+    assert (await gateway.http.get(path, headers=gateway.bearer(ada.id))).json()["thumbnails"] is False
+    gateway.state.settings = gateway.state.settings.model_copy(update={"storage_thumbnails": True})
+    assert (await gateway.http.get(path, headers=gateway.bearer(ada.id))).json()["thumbnails"] is True

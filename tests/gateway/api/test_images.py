@@ -103,6 +103,7 @@ STORAGE_ANSWERS = [
     (JSONResponse([1]), 503),
     (JSONResponse({"signedURL": "https://evil.example/x"}), 503),
     (JSONResponse({"signedURL": "//evil.example/object/sign/"}), 503),
+    (JSONResponse({"signedURL": "/render/image/sign/a/b.png?token=x"}), 503),
     (JSONResponse({"message": "jwt expired", "statusCode": "403"}, 400), 503),
     (JSONResponse({"message": "Object not found", "statusCode": "404"}, 400), 404),
     (JSONResponse({"message": "Object not found"}, 404), 404),
@@ -121,6 +122,45 @@ async def test_what_storage_may_answer(
     assert "evil" not in got.headers.get("Location", "")
     project.storage_answer = None
     assert (await gateway.http.get(body["publicUrl"])).status_code == 302, "and it is not remembered"
+
+
+def with_thumbnails(gateway: RunningGateway) -> None:
+    gateway.state.settings = gateway.state.settings.model_copy(update={"storage_thumbnails": True})
+
+
+async def test_a_thumbnail_is_signed_apart_and_remembered_apart(
+    gateway: RunningGateway, ada: Person, project: SupabaseProject
+) -> None:
+    project.transforms = True
+    with_thumbnails(gateway)
+    url = (await completed(gateway, ada, KEY))["publicUrl"]
+    whole = (await gateway.http.get(url)).headers["Location"]
+    small = (await gateway.http.get(f"{url}?size=small")).headers["Location"]
+    assert "/storage/v1/object/sign/private/" in whole
+    assert "/storage/v1/render/image/sign/private/" in small
+    assert project.variants == [{"width": 320, "height": 400, "resize": "cover"}]
+    assert (await gateway.http.get(f"{url}?size=small")).headers["Location"] == small
+    assert (await gateway.http.get(url)).headers["Location"] == whole
+    assert len(project.signed) == 2
+
+
+async def test_without_transformations_a_thumbnail_is_the_picture(
+    gateway: RunningGateway, ada: Person, project: SupabaseProject
+) -> None:
+    url = (await completed(gateway, ada, KEY))["publicUrl"]
+    whole = (await gateway.http.get(url)).headers["Location"]
+    assert (await gateway.http.get(f"{url}?size=small")).headers["Location"] == whole
+    assert project.variants == [], "the setting is off: nothing that is billed is asked for"
+    with_thumbnails(gateway)  # a project that has none signs the picture
+    answer = await gateway.http.get(f"{url}?size=small")
+    assert (answer.status_code, "/object/sign/private/" in answer.headers["Location"]) == (302, True)
+
+
+async def test_there_is_one_size_besides_the_picture_s(gateway: RunningGateway, ada: Person) -> None:
+    url = (await completed(gateway, ada, KEY))["publicUrl"]
+    for size in ("huge", "320", "small%00", "SMALL"):
+        answer = await gateway.http.get(f"{url}?size={size}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter"), size
 
 
 async def test_many_who_look_at_once_ask_storage_once(
@@ -166,7 +206,7 @@ async def test_remembered_urls_are_bounded(
     project.objects.update(keys)
     for key in keys:
         assert (await gateway.http.get((await completed(gateway, ada, key))["publicUrl"])).status_code == 302
-    assert list(gateway.state.signed_urls._remembered) == keys[-2:]
+    assert [key for key, _ in gateway.state.signed_urls._remembered] == keys[-2:]
 
 
 REFUSED = [

@@ -9,7 +9,8 @@ import pytest
 from starlette.requests import Request
 
 from gateway.api.errors import ApiError
-from gateway.api.static_files import FOLDER, TYPES, StaticFiles, accepts_gzip
+from gateway.api.static_files import TYPES, StaticFiles, accepts_gzip
+from gateway.static_folder import FOLDER
 from tests.running import RunningGateway
 
 

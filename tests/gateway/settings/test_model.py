@@ -269,3 +269,15 @@ def test_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load().allowed_buckets == {"ai-images", "campaign"}
     monkeypatch.delenv("STORAGE_BUCKETS")
     assert Settings.load().allowed_buckets == frozenset()
+
+
+@pytest.mark.parametrize(("text", "code"), [("USD", "USD"), ("eur", "EUR"), (" chf\n", "CHF"), ("", None)])
+def test_a_currency_is_a_code(monkeypatch: pytest.MonkeyPatch, text: str, code: str | None) -> None:
+    monkeypatch.setenv("AI_CURRENCY", text)
+    assert Settings.load().ai_currency == code
+
+
+@pytest.mark.parametrize("text", ["EURO", "$", "12A", "E€R", "ＵＳＤ"])
+def test_what_is_no_currency(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (problem,) = problems(monkeypatch, {"AI_CURRENCY": text})
+    assert problem.startswith("AI_CURRENCY must be a currency's code of three letters (ISO 4217)")
