@@ -116,7 +116,7 @@ export interface AiImageFormEventMap {
   "ai-image-success": CustomEvent<Body>;
   /** A request failed or was canceled (`canceled`), once for each; or a submission was refused. */
   "ai-image-error": CustomEvent<AiImageError>;
-  /** One of the user's requests has changed or has come, wherever it was submitted. */
+  /** One of the user's requests has changed or has come, wherever it was submitted; or runs when the page is opened. */
   "ai-image-update": CustomEvent<Body>;
   /** What was spent and is left of the limits, whenever it was read. */
   "ai-image-usage": CustomEvent<Usage>;

@@ -342,14 +342,21 @@ class AiImageForm extends Base {
     try {
       await this.#requests.load(RECENT_COUNT);
       if (gateway !== this.#gateway) return;
+      const isFirst = !this.#hasRead;
       this.#hasRead = true;
       this.#isSignedOut = false;
+      if (isFirst) this.#tellOfRunning();
       this.#requests.follow();
       this.#render();
       await this.#restoreShown().finally(() => gateway === this.#gateway && this.#restoreDraft());
     } catch (error) {
       if (gateway === this.#gateway) this.#unreadable(error); // and the form works without its past
     }
+  }
+
+  /** The past is no news, but what still runs is: it can be shown, and waited for. */
+  #tellOfRunning() {
+    for (const body of this.#requests.recent()) if (!isFinal(body)) this.#dispatch("ai-image-update", body);
   }
 
   /** @param {unknown} error */

@@ -37,7 +37,7 @@ export function showRunning({ requestId, status, progress, product, brand }) {
   } else if (item) {
     const bar = item.querySelector("progress");
     if (bar && progress !== null) bar.value = progress;
-  } else if (!element("library").hidden) {
+  } else {
     const added = runningItemOf(product, brand);
     runningItems.set(requestId, added);
     element("assets").prepend(added);
@@ -66,8 +66,10 @@ export function refresh() {
   void showLibrary(async () => {
     const page = await gateway.assets({ limit: PAGE_SIZE });
     if (items.size === 0) nextCursor = page.nextCursor;
+    const list = element("assets");
     for (const asset of page.assets.reverse()) {
-      if (!items.has(asset.id)) element("assets").prepend(itemOf(asset, page.thumbnails));
+      const newest = list.querySelector("li:not(:has(.running))"); // what runs stays before it
+      if (!items.has(asset.id)) list.insertBefore(itemOf(asset, page.thumbnails), newest);
     }
   });
 }

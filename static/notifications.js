@@ -20,17 +20,18 @@ const button = element("notify-me", HTMLButtonElement);
 /**
  * Offer to tell, and tell from now on if it is wanted.
  * @param {AiImageForm} form
+ * @param {(requestId: string) => void} onChoose told of the request whose notification was clicked on
  */
-export function offer(form) {
+export function offer(form, onChoose) {
   element("notify").hidden = false;
   show();
   button.addEventListener("click", toggle);
   addEventListener("storage", show); // another tab has decided
   document.addEventListener("visibilitychange", holdWhileVisible);
   void holdWhileVisible();
-  form.addEventListener("ai-image-success", ({ detail }) => void tell(form, detail, texts.notifyDone));
+  form.addEventListener("ai-image-success", ({ detail }) => void tell(detail, texts.notifyDone, onChoose));
   form.addEventListener("ai-image-error", ({ detail: { request, code } }) => {
-    if (request && code !== "canceled") void tell(form, request, texts.notifyFailed);
+    if (request && code !== "canceled") void tell(request, texts.notifyFailed, onChoose);
   });
 }
 
@@ -67,11 +68,11 @@ function say(text) {
 }
 
 /**
- * @param {AiImageForm} form
  * @param {Body} body
  * @param {string} title
+ * @param {(requestId: string) => void} onChoose
  */
-async function tell(form, { requestId, product, brand }, title) {
+async function tell({ requestId, product, brand }, title, onChoose) {
   if (!isWanted()) return;
   // One tab after the other; the first one tells.
   const isOurs = await navigator.locks.request(TELLING, async () => {
@@ -86,7 +87,7 @@ async function tell(form, { requestId, product, brand }, title) {
   notification.addEventListener("click", () => {
     window.focus();
     notification.close();
-    form.requestId = requestId;
+    onChoose(requestId);
   });
 }
 

@@ -36,16 +36,28 @@ refresh();
 
 // -- a request's own address ------------------------------------------------------------------------------------------
 
-form.addEventListener("ai-image-shown", ({ detail: { requestId, isRestored } }) => {
+form.addEventListener("ai-image-shown", ({ detail: { requestId, isRestored } }) => keepAddress(requestId, isRestored));
+addEventListener("popstate", () => (form.requestId = requestOfAddress()));
+if (requestOfAddress()) form.requestId = requestOfAddress();
+
+/**
+ * @param {string|null} requestId
+ * @param {boolean} isSameStep whether it is no step that “back” should return from
+ */
+function keepAddress(requestId, isSameStep) {
   const url = new URL(location.href);
   if (requestId === null) url.searchParams.delete("request");
   else url.searchParams.set("request", requestId);
   if (url.href === location.href) return;
-  if (isRestored) history.replaceState(null, "", url);
+  if (isSameStep) history.replaceState(null, "", url);
   else history.pushState(null, "", url);
-});
-addEventListener("popstate", () => (form.requestId = requestOfAddress()));
-if (requestOfAddress()) form.requestId = requestOfAddress();
+}
+
+/** @param {string} requestId */
+function showRequest(requestId) {
+  keepAddress(requestId, false);
+  form.requestId = requestId;
+}
 
 function requestOfAddress() {
   return new URLSearchParams(location.search).get("request");
@@ -61,7 +73,7 @@ function offerNotifications({ status }) {
   const isRunning = status === "pending" || status === "processing";
   if (!isRunning || notifications !== null || !("Notification" in globalThis)) return;
   notifications = import("./notifications.js");
-  notifications.then(({ offer }) => offer(form)).catch(() => (notifications = null)); // the next update tries again
+  notifications.then(({ offer }) => offer(form, showRequest)).catch(() => (notifications = null)); // the next update tries again
 }
 
 // -- limits and costs -------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """What makes waiting bearable and work safe: progress in the picture's place, drafts, titles, limits told before."""
 
 import re
+from datetime import UTC, datetime
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -9,7 +11,7 @@ from playwright.async_api import Page, Route, ViewportSize, expect
 from tests.browser.accessibility import violations
 from tests.browser.dashboard import new_brand, open_dashboard, tile, with_changed_stats
 from tests.browser.dashboard import submit as submit_behind_the_page
-from tests.browser.form import DESKTOP, PHONE, answer, fill, heading, picture, submissions, submit, usage_of
+from tests.browser.form import DESKTOP, PHONE, answer, body, fill, heading, picture, submissions, submit, usage_of
 
 LAPTOP: ViewportSize = {"width": 1366, "height": 768}
 TABLET: ViewportSize = {"width": 900, "height": 1100}
@@ -65,6 +67,21 @@ async def test_the_library_keeps_a_place_for_what_runs(page: Page, demo: str) ->
     await expect(page.locator("#assets").get_by_role("progressbar", name=f"Kettle – {brand}")).to_have_count(0)
 
 
+async def test_a_page_that_is_opened_while_something_runs_shows_it(page: Page, demo: str) -> None:
+    """Whether or not the workflow ever reports any progress."""
+    running = body(status="processing", version=2, progress=35, createdAt=datetime.now(UTC).isoformat())
+    await answer(page, "/api/ai-requests*", 200, {"requests": [running], "nextCursor": None})
+    await page.route("**/api/ai-status/**", lambda route: None)
+    await page.route_web_socket("**/ws", lambda socket: None)
+    await page.goto(f"{demo}/?request={running['requestId']}")
+    await expect(page).to_have_title("35 % · AI Image Gateway")
+    await expect(page.get_by_role("button", name="Notify me when it is ready")).to_be_visible()
+    tiles = page.locator("#assets li")
+    await expect(tiles.nth(1)).to_be_visible()
+    await expect(tiles.first.get_by_role("progressbar", name="Running Shoes – Nike")).to_be_visible()
+    await expect(page.locator("#assets").get_by_role("progressbar")).to_have_count(1)
+
+
 async def test_the_tab_tells_how_far_it_is(page: Page, demo: str) -> None:
     await fill(page, demo, "Slow Boat", new_brand())
     await expect(page).to_have_title(re.compile(r"^\d+ % · AI Image Gateway$"))
@@ -72,6 +89,24 @@ async def test_the_tab_tells_how_far_it_is(page: Page, demo: str) -> None:
     await page.get_by_role("button", name="Cancel", exact=True).click()
     await expect(page).to_have_title("AI Image Gateway")
     assert (await page.locator("link[rel=icon]").get_attribute("href") or "").endswith("/icon.svg")
+
+
+async def test_the_tab_tells_of_the_end_until_somebody_looks(page: Page, demo: str) -> None:
+    # A headless browser knows of no background.
+    await page.add_init_script("Object.defineProperty(document, 'hidden', { get: () => window.inBackground })")
+    icon = page.locator("link[rel=icon]")
+    await page.goto(demo)
+    for product, told, color in (("A fail", "✕ A fail", "#b3163b"), ("Kettle", "✓ Kettle", "#0f7a4d")):
+        if product == "Kettle":
+            await page.get_by_role("button", name="Change the details").click()
+        await submit(page, product, new_brand())
+        await expect(page).to_have_title(re.compile("%"))
+        await page.evaluate("window.inBackground = true")
+        await expect(page).to_have_title(f"{told} · AI Image Gateway")
+        assert quote(color) in (await icon.get_attribute("href") or "")
+        await page.evaluate("inBackground = false; document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page).to_have_title("AI Image Gateway")
+        assert (await icon.get_attribute("href") or "").endswith("/icon.svg")
 
 
 async def test_a_draft_survives_a_reload_and_ends_with_the_submission(page: Page, demo: str) -> None:

@@ -120,6 +120,7 @@ async def test_a_picture_that_is_gone_says_so(page: Page, demo: str) -> None:
     await open_library(page, demo, missing=True)
     await page.locator("#assets a").first.click()
     dialog = page.get_by_role("dialog")
+    await expect(dialog).to_be_visible()
     await page.keyboard.press("ArrowRight")
     await expect(dialog.get_by_text("The picture could not be loaded.")).to_be_visible()
     await page.keyboard.press("ArrowRight")

@@ -50,7 +50,7 @@ async def test_two_tabs_see_the_same(page: Page, demo: str) -> None:
     await other.close()
 
 
-async def test_the_page_opens_with_one_read_of_each_and_one_socket(page: Page, own_demo: str) -> None:
+async def test_the_page_opens_with_one_read_of_each_and_one_socket(own_demo: str, page: Page) -> None:
     reads = count_reads(page)
     await page.goto(own_demo)
     await expect(page.locator("#usage")).to_contain_text("images left this hour")
@@ -64,7 +64,7 @@ async def test_the_page_opens_with_one_read_of_each_and_one_socket(page: Page, o
     assert reads["ai-requests"] == 1
 
 
-async def test_the_dashboard_opens_with_one_read_of_each_and_one_socket(page: Page, own_demo: str) -> None:
+async def test_the_dashboard_opens_with_one_read_of_each_and_one_socket(own_demo: str, page: Page) -> None:
     reads = count_reads(page)
     await dashboard.open_dashboard(page, own_demo)
     brand = dashboard.new_brand()

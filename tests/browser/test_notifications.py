@@ -6,7 +6,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.accessibility import violations
 from tests.browser.dashboard import new_brand
-from tests.browser.form import fill, heading
+from tests.browser.form import fill, heading, submit
 from tests.running import eventually
 
 # The browser's own notifications, written down; and a tab that can be sent to the background, which headless ones know
@@ -93,6 +93,7 @@ async def test_who_has_asked_is_told_once_by_all_tabs(page: Page, demo: str) -> 
     await teller.evaluate("told.at(-1).shown.dispatchEvent(new Event('click'))")
     await expect(heading(teller, "Image generated successfully!")).to_be_visible()
     await expect(teller.locator("ai-image-form").get_by_role("img", name=f"Kettle – {brand}")).to_be_visible()
+    await expect(teller).to_have_url(re.compile(r"\?request="))
 
 
 async def is_told(*pages: Page) -> bool:
@@ -123,7 +124,9 @@ async def test_a_failure_is_told_and_ones_own_cancellation_is_not(page: Page, de
     await send_to_background(page)
     await page.get_by_role("button", name="Cancel", exact=True).click()
     await expect(heading(page, "Canceled")).to_be_visible()
-    await fill(page, demo, "Shoes that fail", brand)  # and the wish has outlived the page
+    await page.reload()  # the wish outlives the page
+    await page.get_by_role("button", name="Change the details").click()
+    await submit(page, "Shoes that fail", brand)
     await expect(page.get_by_role("button", name=BUTTON)).to_have_attribute("aria-pressed", "true")
     await send_to_background(page)
     await expect(page).to_have_title(re.compile("✕ Shoes that fail"))
@@ -134,6 +137,7 @@ async def test_a_failure_is_told_and_ones_own_cancellation_is_not(page: Page, de
 async def test_it_is_turned_off_by_another_click_in_all_tabs(page: Page, demo: str) -> None:
     await recorded(page.context)
     await fill(page, demo, "Slow Boat", new_brand())
+    await expect(page).to_have_url(re.compile("request="))
     other = await page.context.new_page()
     await other.goto(page.url)
     first, second = (tab.get_by_role("button", name=BUTTON) for tab in (page, other))

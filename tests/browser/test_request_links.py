@@ -38,10 +38,11 @@ async def test_the_address_follows_what_is_shown_and_back_returns(page: Page, de
 
 
 async def test_a_link_shows_its_request_whatever_was_shown_last(page: Page, demo: str) -> None:
-    brand = new_brand()
+    brand, another = new_brand(), new_brand()
     request_id = await behind_the_page(page, demo, "Kettle", brand)
+    await behind_the_page(page, demo, "Toaster", another)
     await page.goto(demo)
-    await page.locator("ai-image-form").get_by_role("button", name="Tea – Past").first.click()
+    await page.locator("ai-image-form").get_by_role("button", name=re.compile(another)).click()
     await page.goto(f"{demo}/?utm=x&request={request_id}")
     await expect(page.locator("ai-image-form").get_by_role("img", name=f"Kettle – {brand}")).to_be_visible()
     await page.goto(demo)  # the tab knows what was shown, and the address says it without a new step back
