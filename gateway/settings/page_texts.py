@@ -60,5 +60,5 @@ def _check(texts: dict[str, object], known: Collection[str]) -> None:
             meant = difflib.get_close_matches(name, known, n=1)
             question = f": was “{meant[0]}” meant?" if meant else ""
             raise ValueError(f"names a file with “{name[:100]}”, which is no text of the pages{question}")
-        if not isinstance(text, str):
+        if not isinstance(text, str) or any("\ud800" <= letter <= "\udfff" for letter in text):  # halves of letters
             raise ValueError(f"names a file in which “{name}” is no text")

@@ -32,6 +32,7 @@ WRONG = [
     (b'{"form": {"genrate": "x"}}', "“genrate”, which is no text of the pages: was “generate” meant?"),
     (b'{"__proto__": "x"}', "“__proto__”, which is no text of the pages"),
     (b'{"library": 1}', "“library” is no text"),
+    (b'{"library": "\\ud800"}', "“library” is no text"),
     (b'{"form": {"generate": null}}', "“generate” is no text"),
     (b" " * (MOST_BYTES + 1), "of more than 64 KiB"),
 ]
