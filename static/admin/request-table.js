@@ -372,7 +372,7 @@ function showRow(request, row) {
 }
 
 /**
- * @param {AdminRequest} request
+ * @param {ListedRequest} request
  * @param {HTMLTableRowElement} row
  */
 function showCost({ cost }, row) {
