@@ -49,7 +49,7 @@ async def test_the_opening_asks_for_everything_once(page: Page, demo: str) -> No
     await open_dashboard(page, demo)
     await page.evaluate("fetch('/healthz')")  # what would be asked again, now that it is live, has been asked by then
     assert sorted(path for path in asked if path.startswith("/api/")) == ["/api/admin/requests", "/api/admin/stats"]
-    assert len({path for path in asked if path.startswith("/static/")}) <= 20
+    assert len({path for path in asked if path.startswith("/static/")}) <= 21
 
 
 async def test_tiles_lead_to_the_filtered_list(page: Page, demo: str) -> None:

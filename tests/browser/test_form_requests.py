@@ -43,15 +43,15 @@ async def test_several_at_once(page: Page, demo: str) -> None:
 
 
 async def test_an_answer_lost_in_a_proxy_is_not_submitted_twice(page: Page, demo: str) -> None:
-    """The gateway accepted, and what came of it was a 500: the next click asks for the same request again."""
-    page.expected_errors = ("500",)  # type: ignore[attr-defined]
+    """The gateway accepted, and what came of it was a 501: the next click asks for the same request again."""
+    page.expected_errors = ("501",)  # type: ignore[attr-defined]
     accepted: list[str] = []
 
     async def lossy(route: Route) -> None:
         response = await route.fetch()
         accepted.append((await response.json())["requestId"])
         if len(accepted) == 1:
-            await route.fulfill(status=500, body="<html>500</html>", headers={"Retry-After": "600"})
+            await route.fulfill(status=501, body="<html>501</html>", headers={"Retry-After": "600"})
         else:
             await route.fulfill(response=response)
 
@@ -59,7 +59,7 @@ async def test_an_answer_lost_in_a_proxy_is_not_submitted_twice(page: Page, demo
     sent = submissions(page)
     await open_plain(page, demo)
     await submit(page, "Lamp", "Artemide")
-    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("The gateway answered 500.")
+    await expect(page.get_by_role("alert").filter(visible=True)).to_have_text("The gateway answered 501.")
     await page.get_by_role("button", name="Generate image").click()
     await expect(heading(page, "Generating your image")).to_be_visible()
     assert len({one.headers["idempotency-key"] for one in sent}) == 1

@@ -5,9 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.app import create_app
 from gateway.settings import Settings
-from tests.running import RunningGateway
+from tests.running import RunningGateway, running_gateway
 
 STATIC = Path(__file__).parents[3] / "static"
 
@@ -39,10 +38,8 @@ async def test_pages_run_nothing_but_their_own_files(gateway: RunningGateway) ->
 
 async def test_pages_behind_tls_may_open_no_socket_without_it(settings: Settings) -> None:
     """The WebSocket is named: for Safari below 15.4, `'self'` does not include it."""
-    app = create_app(settings.model_copy(update={"app_url": "https://gateway.example.com"}), worker=False)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="https://gateway.example.com") as http:
-        assert policy(await http.get("/"))["connect-src"] == {"'self'", "wss://gateway.example.com"}
+    async with running_gateway(settings, app_url="https://gateway.example.com") as gateway:
+        assert policy(await gateway.http.get("/"))["connect-src"] == {"'self'", "wss://gateway.example.com"}
 
 
 async def test_every_answer_is_what_it_says_and_tells_no_other_site_where_one_was(gateway: RunningGateway) -> None:
