@@ -7,7 +7,7 @@ import { currentView, isFiltered, navigate, onNavigate } from "./admin/navigatio
 import "./admin/keys.js";
 import * as dialog from "./admin/request-dialog.js";
 import * as table from "./admin/request-table.js";
-import { showStatistics } from "./admin/statistics.js";
+import { showNow, showStatistics } from "./admin/statistics.js";
 import "./admin/selection.js";
 import "./theme.js";
 import { throttled } from "./admin/throttle.js";
@@ -195,6 +195,7 @@ function showConnectionState(state) {
   connectionState = state;
   setAttribute(element("live"), "data-state", state);
   setText(element("live"), CONNECTION_STATES[state]);
+  showNow();
 }
 
 /** Something has changed: the statistics are not what they were. */

@@ -89,5 +89,5 @@ function showUsage({ limit, month, currency, isAdmin }) {
     parts.push(fill(texts.spent, { amount: format.format(spent) }));
   }
   element("usage").textContent = parts.join(" · ");
-  element("dashboard").hidden = !isAdmin;
+  element("to-dashboard").hidden = !isAdmin;
 }

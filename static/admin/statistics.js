@@ -44,11 +44,20 @@ const ABOUT = {
 /** @type {Map<string, { item: HTMLElement, summary: HTMLElement, seen: HTMLElement }>} by name and beginning */
 const activeAlerts = new Map();
 
+/** @type {Statistics|null} */
+let latest = null;
+
+/** Show what is so now: the statistics' numbers, and among the connections this page's own. */
+export function showNow() {
+  if (latest) showTiles(element("now"), tilesOfNow(latest));
+}
+
 /** @param {Statistics} statistics */
 export function showStatistics(statistics) {
+  latest = statistics;
   setUnits(statistics);
   showAlerts(statistics.alerts);
-  showTiles(element("now"), tilesOfNow(statistics));
+  showNow();
   showTiles(element("numbers"), tilesOfDays(statistics));
   const days = lastDays(statistics.days);
   setText(element("numbers-title"), sentenceCase(days));

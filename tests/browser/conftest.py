@@ -62,6 +62,8 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
     yield page
+    for opened in context.pages:
+        await opened.unroute_all(behavior="ignoreErrors")  # a page may ask while it goes
     await context.close()
     expected = getattr(page, "expected_errors", ())
     assert [error for error in errors if not any(text in error for text in expected)] == []

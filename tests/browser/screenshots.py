@@ -163,6 +163,7 @@ async def take(browser: Browser, url: str, shots: Sequence[Shot]) -> None:
         await page.mouse.move(0, 0)
         await page.evaluate(PAINTED)
         keep(await page.screenshot(), FOLDER / f"{shot.name}.png")
+        await page.unroute_all(behavior="ignoreErrors")  # the page may ask while it goes
         await page.close()
 
 
