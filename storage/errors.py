@@ -2,8 +2,9 @@
 
 StorageError
  ├── DatabaseUnavailable    the database is away, too slow or too busy: try again later
- │    ├── DatabaseContended      others held what was needed, at every try
- │    └── StatementTimeout       a statement took too long; whether it took effect is unknown
+ │    └── StatementBroken        a statement was sent, and did not end well
+ │         ├── DatabaseContended      others held what was needed, at every try
+ │         └── StatementTimeout       it took too long; whether it took effect is unknown
  ├── StatementRefused       the database refuses what was asked, and will again
  │    └── RowGone                a row that is referred to does not exist any more
  ├── DatabaseBusy           another gateway process already serves this SQLite file
@@ -29,11 +30,18 @@ class DatabaseUnavailable(StorageError):
     """The database did not answer in time, refused, or went away in the middle. What was asked may be retried."""
 
 
-class DatabaseContended(DatabaseUnavailable):
+class StatementBroken(DatabaseUnavailable):
+    """There was a connection, and what was asked on it met an error that passes, as the database words it.
+
+    Triggers word theirs as they like, so the reason may be one table's own.
+    """
+
+
+class DatabaseContended(StatementBroken):
     """A deadlock, a lock timeout or a read-only server, each time it was tried."""
 
 
-class StatementTimeout(DatabaseUnavailable):
+class StatementTimeout(StatementBroken):
     """A statement took longer than `timeouts.STATEMENT_SECONDS`: it waits for a lock, or the server answers no more."""
 
 

@@ -7,7 +7,7 @@ growing pauses until the library takes it.
 from dataclasses import dataclass
 
 from storage.database.base import Database
-from storage.errors import DatabaseContended, StatementRefused, StatementTimeout
+from storage.errors import StatementBroken, StatementRefused
 from storage.events import event_values
 from storage.queries import life, owing
 
@@ -63,7 +63,7 @@ async def write(database: Database, owed: OwedAsset, *, actor: str) -> str | Non
     values = event_values("asset_written", actor, {"attempts": owed.attempts})
     try:
         await database.chain(steps, id=owed.request_id, **values)
-    except (StatementRefused, DatabaseContended, StatementTimeout) as refused:
+    except (StatementRefused, StatementBroken) as refused:
         reason, pause = reason_of(refused), pause_after(owed.attempts)
         await database.all(owing.POSTPONE, id=owed.request_id, reason=reason, pause=pause)
         return reason

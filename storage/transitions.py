@@ -10,7 +10,7 @@ from enum import Enum
 
 from storage.database.base import Database
 from storage.database.turns import urgent
-from storage.errors import DatabaseContended, StatementRefused, StatementTimeout
+from storage.errors import StatementBroken, StatementRefused
 from storage.events import change, event_values
 from storage.lifecycle import ERROR_CODES, Event, Status
 from storage.owed_assets import pause_after, reason_of
@@ -105,10 +105,11 @@ async def complete(
     try:
         steps = {"asset": life.INSERT_ASSET, "changed": life.COMPLETE, "event": event}
         row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
-    except (StatementRefused, DatabaseContended, StatementTimeout) as refused:
+    except (StatementRefused, StatementBroken) as refused:
         values |= {"reason": reason_of(refused), "pause": pause_after(1)}
         detail["assetRefused"] = reason_of(refused)
-        # If it was not the library that refused or was locked, this ends the same way.
+        # Whatever code the library's trigger chose. If it was not the library, this ends the same way; and if the
+        # change had been made and only the word of it was lost, nothing is owed, as it is not made again.
         steps = {"changed": life.COMPLETE_OWING, "owed": owing.OWE, "event": event}
         row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
     if row is not None:

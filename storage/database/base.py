@@ -23,7 +23,14 @@ from storage.database import timeouts
 from storage.database.batches import Batches
 from storage.database.error_kinds import ErrorKind, is_of_settings
 from storage.database.turns import Turns, reserved_of
-from storage.errors import DatabaseContended, DatabaseUnavailable, StatementRefused, StatementTimeout, StorageError
+from storage.errors import (
+    DatabaseContended,
+    DatabaseUnavailable,
+    StatementBroken,
+    StatementRefused,
+    StatementTimeout,
+    StorageError,
+)
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
@@ -59,8 +66,9 @@ class Transaction(ABC):
     async def chain(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
         """Run `steps` for one set of values after the other; the rows that the step ``changed`` returned.
 
-        Each step may read what an earlier one returned as a table of its name. Where a step returns nothing, the ones
-        after it have nothing to do. No step sees what another wrote by reading the table itself.
+        Each step may read what an earlier one returned as a table of its name; where that returned nothing, the table
+        is empty, and the step itself says what then is to be done. No step sees what another wrote by reading the table
+        itself.
         """
 
     @abstractmethod
@@ -151,7 +159,7 @@ class Database(ABC):
                 if isinstance(error, TimeoutError):
                     raise StatementTimeout(_sentence(error)) from error
                 if kind is ErrorKind.PASSING:
-                    raise DatabaseUnavailable(_sentence(error)) from error
+                    raise StatementBroken(_sentence(error)) from error
                 if pause is None or asyncio.get_running_loop().time() > end:
                     raise DatabaseContended(_sentence(error)) from error
             finally:

@@ -56,9 +56,12 @@ def _bindable(value: object) -> object:
     return value
 
 
+def _bound(values: Values) -> dict[str, object]:
+    return {name: _bindable(value) for name, value in values.items()}
+
+
 async def _fetch(connection: aiosqlite.Connection, sql: str, values: Values) -> list[Row]:
-    bound = {name: _bindable(value) for name, value in values.items()}
-    return list(await connection.execute_fetchall(to_sqlite(sql), bound))
+    return list(await connection.execute_fetchall(to_sqlite(sql), _bound(values)))
 
 
 _CONSTRAINT = re.compile(r"(?:NOT NULL|CHECK|UNIQUE) constraint failed: (.*)")
@@ -89,15 +92,21 @@ class _SqliteTransaction(Transaction):
         changed: Row | None = None
         for name, sql in steps.items():
             prefix = f"WITH {', '.join(tables)} " if tables else ""
-            rows = await _fetch(self._connection, prefix + sql, constants)
+            row, columns = await self._step(prefix + sql, constants)
             if name == "changed":
-                changed = rows[0] if rows else None
-            if not rows:
-                break
-            columns = list(rows[0].keys())  # type: ignore[attr-defined]
-            tables.append(f"{name} AS (SELECT {', '.join(f':{name}_{column} AS {column}' for column in columns)})")
-            constants |= {f"{name}_{column}": rows[0][column] for column in columns}
+                changed = row
+            if not columns:
+                continue  # it tells nobody anything
+            selected = ", ".join(f":{name}_{column} AS {column}" for column in columns)
+            tables.append(f"{name} AS (SELECT {selected}{' WHERE 0' if row is None else ''})")
+            constants |= {f"{name}_{column}": None if row is None else row[column] for column in columns}
         return changed
+
+    async def _step(self, sql: str, values: Values) -> tuple[Row | None, list[str]]:
+        """The first row that a step returns, and which columns it has, or would have."""
+        async with self._connection.execute(to_sqlite(sql), _bound(values)) as cursor:
+            rows = list(await cursor.fetchall())  # to the end: only then is all of it done
+            return rows[0] if rows else None, [column[0] for column in cursor.description or ()]
 
     async def lock(self, name: str) -> None:
         """Nothing to do: BEGIN IMMEDIATE already lets one writer in at a time."""

@@ -29,9 +29,10 @@ WHERE id = :id AND EXISTS (SELECT 1 FROM owed)
 """The asset, after `owed` in a chain."""
 
 SET_ASSET = """
-UPDATE ai_image_requests SET asset_id = (SELECT id FROM asset) WHERE id = :id AND EXISTS (SELECT 1 FROM asset)
+UPDATE ai_image_requests SET asset_id = (SELECT id FROM asset) WHERE id = :id AND EXISTS (SELECT 1 FROM owed)
 RETURNING id, version"""
-"""Which asset it is; no part of the Body, so the version stays. After `asset` in a chain."""
+"""Which asset it is, as far as the library says; no part of the Body, so the version stays. After `owed` and `asset` in
+a chain."""
 
 POSTPONE = """
 UPDATE ai_gateway_owed_assets SET reason = :reason, due_at = AFTER(:pause) WHERE request_id = :id"""

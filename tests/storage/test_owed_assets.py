@@ -1,16 +1,18 @@
 """Other people's `assets` tables: completion does not hang on the library."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from storage import owed_assets, reads, transitions
 from storage.database import postgres as postgres_database
-from storage.database.base import Database, Transaction
+from storage.database.base import Database, Row, Transaction
 from storage.database.open import open_database
-from storage.errors import StatementRefused
+from storage.errors import DatabaseUnavailable, StatementRefused
 from storage.lifecycle import Status
-from storage.owed_assets import OwedAsset
+from storage.owed_assets import Outstanding, OwedAsset
 from storage.submissions import Submission, submit
 from storage.transitions import Applied, Completion, Outcome
 from tests.conftest import People
@@ -95,30 +97,151 @@ async def test_a_library_that_refuses(database: Database, backend: str, users_ta
     assert [row["kind"] for row in kinds] == ["submitted", "completed", "asset_written"]
 
 
-@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
-async def test_a_trigger_that_raises(database: Database, users_table: str, postgres: Postgres) -> None:
-    request_id = await new_request(database, users_table)
-    postgres.execute(
-        "CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'assets are closed'; END $$; "
+@contextlib.contextmanager
+def trigger(server: Postgres, body: str) -> Iterator[None]:
+    """A trigger of the app's on its own table."""
+    server.execute(
+        f"CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; END $$; "
         "CREATE TRIGGER closed BEFORE INSERT ON assets FOR EACH ROW EXECUTE FUNCTION closed()",
         "shared",
     )
     try:
-        assert (await complete(database, request_id)).outcome is Outcome.CHANGED
+        yield
     finally:
-        postgres.execute("DROP TRIGGER closed ON assets; DROP FUNCTION closed", "shared")
-    owed = await owed_assets.outstanding(database)
-    assert owed is not None
-    assert owed.reason == "assets are closed"
+        server.execute("DROP TRIGGER closed ON assets; DROP FUNCTION closed", "shared")
+
+
+CODES = {
+    "P0001": "what RAISE gives",
+    "XX000": "what elog(ERROR) of any extension gives",
+    "57014": "query_canceled",
+    "53100": "disk_full",
+    "58030": "io_error",
+    "08006": "connection_failure: a foreign server's",
+    "28000": "invalid_authorization_specification: the same",
+    "25006": "read_only_sql_transaction: the same",
+    "40001": "serialization_failure",
+    "55P03": "lock_not_available",
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("backend", ["postgres"], indirect=True)
+async def test_a_trigger_that_raises(database: Database, users_table: str, postgres: Postgres, code: str) -> None:
+    """Whatever code it raises: those that mean that the database is away are words of anyone's."""
+    request_ids = [await new_request(database, users_table) for _ in range(3)]
+    with trigger(postgres, f"RAISE 'assets are closed' USING ERRCODE = '{code}'"):
+        applied = await asyncio.gather(*(complete(database, request_id) for request_id in request_ids))
+        assert [one.outcome for one in applied] == [Outcome.CHANGED] * 3
+        owed = await owed_assets.outstanding(database)
+        assert owed is not None
+        assert owed.count == 3
+        assert "assets are closed" in owed.reason
+        for again in await claimed_at_once(database):
+            assert "assets are closed" in str(await owed_assets.write(database, again, actor="test"))
+        assert await owed_assets.claim(database, 10) == [], "each is postponed"
+    assert [await asset_id(database, request_id) for request_id in request_ids] == [None] * 3
+    for again in await claimed_at_once(database):
+        assert await owed_assets.write(database, again, actor="test") is None
+    assert len({await asset_id(database, request_id) for request_id in request_ids} - {None}) == 3
+
+
+@pytest.mark.parametrize("raised", ["ABORT, 'closed'", "FAIL, 'closed'", "ROLLBACK, 'closed'"])
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_a_trigger_that_raises_on_sqlite(database: Database, users_table: str, raised: str) -> None:
+    request_id = await new_request(database, users_table)
+    await database.all(f"CREATE TRIGGER closed BEFORE INSERT ON assets BEGIN SELECT RAISE({raised}); END")
+    assert (await complete(database, request_id)).outcome is Outcome.CHANGED
+    assert await owed_assets.outstanding(database) == Outstanding(1, "closed")
+    (again,) = await claimed_at_once(database)
+    assert await owed_assets.write(database, again, actor="test") == "closed"
+    await database.all("DROP TRIGGER closed")
+    (again,) = await claimed_at_once(database)
+    assert await owed_assets.write(database, again, actor="test") is None
+    assert await asset_id(database, request_id) is not None
+
+
+@pytest.mark.parametrize("owing", [False, True])
+async def test_a_library_that_keeps_its_row_elsewhere(
+    database: Database, users_table: str, postgres: Postgres, backend: str, owing: bool
+) -> None:
+    """A trigger that lets the row go without an error took it, and wrote it where it likes: once is enough.
+
+    Before: on SQLite such a completion was a conflict.
+    """
+    request_id = await new_request(database, users_table)
+    ignore = "CREATE TRIGGER elsewhere BEFORE INSERT ON assets BEGIN SELECT RAISE(IGNORE); END"
+    if owing:
+        await database.all("ALTER TABLE assets RENAME TO assets_away")
+        await complete(database, request_id)
+        await database.all("ALTER TABLE assets_away RENAME TO assets")
+    with trigger(postgres, "RETURN NULL") if backend == "postgres" else contextlib.nullcontext():
+        if backend == "sqlite":
+            await database.all(ignore)
+        if owing:
+            (again,) = await claimed_at_once(database)
+            assert await owed_assets.write(database, again, actor="test") is None
+        else:
+            assert (await complete(database, request_id)).outcome is Outcome.CHANGED
+    assert (await complete(database, request_id)).outcome is Outcome.DUPLICATE
+    assert await owed_assets.outstanding(database) is None
     assert await asset_id(database, request_id) is None
+    kinds = await database.all("SELECT kind FROM ai_request_events WHERE request_id = :id ORDER BY id", id=request_id)
+    assert [row["kind"] for row in kinds] == ["submitted", "completed", *(["asset_written"] if owing else [])]
 
 
+async def test_a_database_that_is_away_is_not_the_library(
+    database: Database, users_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a connection there is nothing to try again at once: whoever reports comes again."""
+    request_id = await new_request(database, users_table)
+    tried: list[object] = []
+
+    async def away(steps: object, _: object) -> None:
+        tried.append(steps)
+        raise DatabaseUnavailable("no connection")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "_chain", away)
+        with pytest.raises(DatabaseUnavailable, match="no connection"):
+            await complete(database, request_id)
+    assert len(tried) == 1
+    assert (await complete(database, request_id)).outcome is Outcome.CHANGED
+
+
+async def test_a_completion_whose_word_is_lost_owes_nothing(
+    database: Database, users_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made, asset and all, and the connection broke before that was known."""
+    request_id = await new_request(database, users_table)
+    chain = database._chain
+    lost = [True]
+
+    async def losing(steps: Mapping[str, str], values: Mapping[str, object]) -> Row | None:
+        row = await chain(steps, values)
+        if lost.pop() if lost else False:
+            raise ConnectionResetError("in the commit")
+        return row
+
+    monkeypatch.setattr(database, "_chain", losing)
+    applied = await complete(database, request_id)
+    assert applied.outcome is Outcome.DUPLICATE
+    assert applied.request is not None
+    assert applied.request.version == 2
+    assert await owed_assets.outstanding(database) is None
+    assert await asset_id(database, request_id) is not None
+
+
+@pytest.mark.parametrize("whose", ["ours", "the role's own"])
 @pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 async def test_a_library_that_is_locked(
-    database: Database, database_url: str, users_table: str, monkeypatch: pytest.MonkeyPatch
+    database: Database, database_url: str, users_table: str, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
-    """Another app's migration holds the table for longer than n8n tries."""
-    monkeypatch.setattr(postgres_database, "STATEMENT_SECONDS", 0.5)
+    """Another app's migration holds the table for longer than n8n tries, or than a statement may take."""
+    if whose == "ours":
+        monkeypatch.setattr(postgres_database, "STATEMENT_SECONDS", 0.5)
+    else:
+        database_url += "?options=-c%20statement_timeout%3D500"
     request_id = await new_request(database, users_table)
     inside, go_on = asyncio.Event(), asyncio.Event()
 
