@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from storage.amounts import amount_or_none
 from storage.costs import Pricing, check_budget
 from storage.database.base import Database, Transaction
 from storage.errors import NotRetriable, RowGone
@@ -60,13 +61,13 @@ async def timeline(database: Database, request_id: str) -> Timeline | None:
             )
             for event in await tx.all(selecting.EVENTS, id=request_id, limit=MAX_EVENTS)
         ]
-        request, estimate = Request.from_row(row), details["cost_estimate"]
+        request = Request.from_row(row)
         place = {"user_id": request.user_id, "moment": request.created_at, "place_id": request.id}
         before, after = [await tx.one(query, **place) for query in (selecting.BEFORE, selecting.AFTER)]
         return Timeline(
             request,
             events,
-            None if estimate is None else Decimal(estimate),
+            amount_or_none(details["cost_estimate"]),
             instant_or_none(details["deadline_at"]),
             instant_or_none(details["dispatch_sending_at"]),
             None if before is None else Request.from_row(before),

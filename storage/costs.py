@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from storage.amounts import amount_of
 from storage.database.base import Database, Transaction
 from storage.errors import BudgetSpent
 from storage.queries import spending
@@ -80,13 +81,6 @@ async def committed_by(tx: Transaction, organization_ids: Sequence[str]) -> dict
         one: Committed(amount_of(row["total"]), instant(row["now"]), instant(row["month"]))
         for one, row in zip(organization_ids, rows, strict=True)
     }
-
-
-def amount_of(total: Decimal | str | None) -> Decimal:
-    """What the word `TOTAL` returns: a sum, or on SQLite the amounts themselves."""
-    if isinstance(total, str):
-        return sum((Decimal(amount) for amount in total.split()), Decimal(0))
-    return Decimal(total or 0)
 
 
 def hour_of(value: datetime | str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from storage.amounts import amount_or_none
 from storage.database.base import Row
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
@@ -55,7 +56,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             storage_id=row["storage_id"],
             error_message=row["error_message"],
             error_code=row["error_code"],
-            cost=None if row["cost"] is None else Decimal(row["cost"]),
+            cost=amount_or_none(row["cost"]),
             created_at=instant(row["created_at"]),
             updated_at=instant(row["updated_at"]),
             completed_at=instant_or_none(row["completed_at"]),

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from storage.costs import amount_of, hour_of
+from storage.amounts import amount_of
+from storage.costs import hour_of
 from storage.database.base import Database
 from storage.queries import dashboard
 from storage.times import instant

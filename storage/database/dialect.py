@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from storage.amounts import BOUND
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -75,10 +77,16 @@ WORDS = (
     ),
     Word(
         "TOTAL({})",
-        "the exact sum of decimals, which SQLite keeps as text and would sum as floats",
-        "sum({})",
+        "the exact sum of amounts, which SQLite keeps as text and would sum as floats; what is none is left out",
+        f"sum({{}}) FILTER (WHERE {{}} > -{BOUND} AND {{}} < {BOUND})",  # NaN is greater than every number
         "group_concat({}, ' ')",
-        "costs.amount_of",
+        "amounts.amount_of",
+    ),
+    Word(
+        "ROUGH_SUM({})",
+        "about that sum, to sort by",
+        f"coalesce(sum({{}}) FILTER (WHERE {{}} > -{BOUND} AND {{}} < {BOUND}), 0)",
+        f"total({{}}) FILTER (WHERE abs(CAST({{}} AS real)) < {BOUND})",
     ),
     Word(
         "NAME_LENGTH",

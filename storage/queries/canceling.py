@@ -6,12 +6,12 @@ to the end of a lease first, so that no two processes stop the same, and a crash
 """
 
 from storage.lifecycle import Event
-from storage.queries.rows import COLUMNS, OPEN, guard
+from storage.queries.rows import COLUMNS, NEXT_VERSION, OPEN, guard
 
 CANCEL = f"""
 UPDATE ai_image_requests
 SET status = 'failed', error_message = :error_message, error_code = :error_code, cost = NULL,
-    version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL,
+    version = {NEXT_VERSION}, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL,
     stop_at = CASE WHEN dispatch_sending_at IS NOT NULL THEN NOW() END
 WHERE id = :id AND {guard(Event.CANCELED)}
 RETURNING {COLUMNS}"""

@@ -22,13 +22,13 @@ WHERE status = 'failed' AND created_at > AFTER(:minus_window) GROUP BY coalesce(
 COSTS_BY_USER = """
 SELECT user_id AS id, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
 WHERE created_at > AFTER(:minus_window) GROUP BY user_id
-ORDER BY coalesce(sum(CAST(cost AS double precision)), 0) DESC, count(*) DESC LIMIT :limit"""
+ORDER BY ROUGH_SUM(cost) DESC, count(*) DESC LIMIT :limit"""
 """Who cost most."""
 
 COSTS_BY_ORGANIZATION = """
 SELECT organization_id AS id, count(*) AS requests, TOTAL(cost) AS cost FROM ai_image_requests
 WHERE created_at > AFTER(:minus_window) GROUP BY organization_id
-ORDER BY coalesce(sum(CAST(cost AS double precision)), 0) DESC, count(*) DESC LIMIT :limit"""
+ORDER BY ROUGH_SUM(cost) DESC, count(*) DESC LIMIT :limit"""
 """Which organization cost most."""
 
 QUEUE = f"""

@@ -1,7 +1,7 @@
 """The life of a request: the guarded UPDATE of each event, the asset of a completion, and the timeline."""
 
 from storage.lifecycle import ERROR_CODES, Event
-from storage.queries.rows import COLUMNS, OPEN, guard
+from storage.queries.rows import COLUMNS, NEXT_VERSION, OPEN, guard
 
 TOKEN_PLACE = "{picture_token}"  # noqa: S105 - a placeholder
 """Stands in a URL for the request's own token, which only the database knows before the change."""
@@ -11,7 +11,7 @@ START = {
 UPDATE ai_image_requests
 SET status = 'processing', progress = coalesce(CAST(:progress AS integer), progress),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
-    version = version + 1, updated_at = NOW(), dispatch_due_at = NULL,
+    version = {NEXT_VERSION}, updated_at = NOW(), dispatch_due_at = NULL,
     probe_at = CASE WHEN probe_at IS NULL THEN NULL
         WHEN deadline_at > NOW() AND deadline_at < AFTER(:probe) THEN deadline_at
         ELSE AFTER(:probe) END
@@ -50,7 +50,7 @@ UPDATE ai_image_requests
 SET status = 'completed', progress = 100, storage_key = :storage_key, storage_id = :storage_id,
     asset_id = {asset}, error_message = NULL, error_code = NULL, cost = coalesce(:cost, cost, cost_estimate),
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
-    version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
+    version = {NEXT_VERSION}, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
 WHERE id = :id AND {guard(Event.COMPLETED)}
 RETURNING {COLUMNS}"""
 
@@ -66,7 +66,7 @@ FAIL: dict[Event, str] = {
 UPDATE ai_image_requests
 SET status = 'failed', error_message = :error_message, error_code = :error_code, cost = :cost,
     n8n_execution_id = coalesce(n8n_execution_id, CAST(:execution_id AS text)),
-    version = version + 1, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
+    version = {NEXT_VERSION}, updated_at = NOW(), completed_at = NOW(), dispatch_due_at = NULL
 WHERE id = :id AND {guard(event)}{" AND deadline_at <= NOW()" if event is Event.DEADLINE_PASSED else ""}
 RETURNING {COLUMNS}"""
     for event in ERROR_CODES

@@ -8,6 +8,16 @@ COLUMNS = """
     dispatch_attempts, picture_token"""
 """What `Request.from_row` reads."""
 
+MOST = 2**31 - 1
+"""The greatest number that an integer column takes. Only another tool writes it."""
+
+NEXT_VERSION = f"CASE WHEN version < {MOST} THEN version + 1 ELSE 1 END"
+"""The version of a change. After the greatest one they start anew: a picture that was paid for must not be refused for
+it. Whoever is ahead of the database is sent the row as it is."""
+
+NEXT_ATTEMPT = f"CASE WHEN dispatch_attempts < {MOST} THEN dispatch_attempts + 1 ELSE dispatch_attempts END"
+"""The count of attempts with one more: one row must not hold up what is claimed with it."""
+
 OPEN = f"status IN ('{Status.PENDING}', '{Status.PROCESSING}')"
 """Not final yet; written as the partial indexes are, so that they are used."""
 

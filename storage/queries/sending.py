@@ -8,11 +8,11 @@ lease of its own, so a statement that is repeated after a lost answer cannot tou
 Whoever probes moves it to the end of a lease first, so that no two processes probe the same, and a crash only delays.
 """
 
-from storage.queries.rows import COLUMNS, OPEN
+from storage.queries.rows import COLUMNS, NEXT_ATTEMPT, OPEN
 
 CLAIM = f"""
 UPDATE ai_image_requests
-SET dispatch_leased_by = :lease, dispatch_due_at = AFTER(:seconds), dispatch_attempts = dispatch_attempts + 1
+SET dispatch_leased_by = :lease, dispatch_due_at = AFTER(:seconds), dispatch_attempts = {NEXT_ATTEMPT}
 WHERE id IN (
     SELECT id FROM ai_image_requests
     WHERE status = 'pending' AND dispatch_sending_at IS NULL AND dispatch_due_at <= NOW()

@@ -124,3 +124,12 @@ async def test_nothing_of_dispatch_is_a_new_version(database: Database, due: lis
     request = await reads.read(database, due[0])
     assert request is not None
     assert (request.version, request.updated_at) == (1, request.created_at)
+
+
+async def test_a_count_that_can_grow_no_further_holds_up_nothing(database: Database, due: list[str]) -> None:
+    """Another tool wrote it: before, whatever was claimed with it was not, by any process, ever."""
+    await database.all("UPDATE ai_image_requests SET dispatch_attempts = 2147483647 WHERE id = :id", id=due[0])
+    assert sorted(await claimed(database, "worker")) == sorted(due)
+    marked = await dispatch.mark_sending(database, due[0], "worker", 900)
+    assert marked is not None
+    assert marked.dispatch_attempts == 2147483647

@@ -54,6 +54,27 @@ def test_both_databases_rows_are_the_same_request() -> None:
     assert Request.from_row(ROW) == Request.from_row(SQLITES)
 
 
+@pytest.mark.parametrize(
+    "cost",
+    [
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("-Infinity"),
+        "NaN",
+        "inf",
+        "free",
+        "",
+        "1e999999",
+        "1e999999999",
+        "1e-999999",
+        b"1",
+    ],
+)
+def test_a_cost_that_is_no_amount_counts_as_none(cost: object) -> None:
+    """Other tools write there. It never stands in a Body, nor costs a megabyte to write out."""
+    assert Request.from_row(ROW | {"cost": cost}).cost is None
+
+
 def test_the_body_has_the_contracts_fields_in_their_form() -> None:
     assert json.loads(encode_body(Request.from_row(ROW), URLS)) == {
         "requestId": ID,

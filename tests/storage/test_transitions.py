@@ -75,6 +75,18 @@ async def test_each_event_in_each_status(database: Database, new_request: str, s
     assert sorted(row["version"] for row in events) == list(range(1, after.version + 1)), "one event row a change"
 
 
+@pytest.mark.parametrize("event", [event for event in Event if target(Status.PENDING, event) is not None])
+async def test_versions_begin_anew_after_the_greatest(database: Database, new_request: str, event: Event) -> None:
+    """Only another tool writes it. A picture that was paid for must not be refused for it."""
+    await database.all("UPDATE ai_image_requests SET version = 2147483647 WHERE id = :id", id=new_request)
+    applied = await apply(database, new_request, event)
+    assert applied.outcome is Outcome.CHANGED
+    assert applied.request is not None
+    assert (applied.request.status, applied.request.version) == (target(Status.PENDING, event), 1)
+    assert (await apply(database, new_request, event)).outcome is not Outcome.CHANGED
+    assert await reads.read(database, new_request) == applied.request
+
+
 async def test_a_deadline_that_has_not_passed_fails_nothing(database: Database, users_table: str) -> None:
     person = await People(database, users_table).person()
     submission = Submission(user_id=person.id, product="Shoes", brand="Nike")

@@ -34,6 +34,22 @@ async def kinds(database: Database, request_id: str) -> list[str]:
     return [row["kind"] for row in rows]
 
 
+async def test_a_version_that_can_grow_no_further_loses_no_picture(gateway: RunningGateway, ada: Person) -> None:
+    """Another tool wrote it. Before: a 500, again and again."""
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    set_version = "UPDATE ai_image_requests SET version = 2147483647 WHERE id = :id"
+    await gateway.state.database.all(set_version, id=request_id)
+    ahead = f"/api/ai-status/{request_id}?version=2147483647&wait=10"
+    waiting = asyncio.create_task(gateway.http.get(ahead, headers=gateway.bearer(ada.id)))
+    answer = await gateway.callback({"requestId": request_id, **COMPLETED})
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    body = await gateway.body(ada.id, request_id)
+    assert (body["status"], body["version"]) == ("completed", 1)
+    assert (await waiting).status_code == 200
+    assert await assets(gateway) == 1
+
+
 async def test_32_completions_at_once_make_one_asset(gateway: RunningGateway, ada: Person) -> None:
     request_id = await gateway.submitted(ada.id)
     report = {"requestId": request_id, **COMPLETED}

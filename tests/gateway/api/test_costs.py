@@ -136,3 +136,24 @@ async def test_a_repeated_key_costs_once(gateway: RunningGateway, ada: Person) -
     answers = [await gateway.submit(ada.id, **headers) for _ in range(5)]
     assert {answer.status_code for answer in answers} == {202}
     assert Decimal(await committed(gateway, ada)) == Decimal("0.10")
+
+
+@pytest.mark.parametrize("cost", ["NaN", "Infinity", "-Infinity", f"1{'0' * 400}"])
+async def test_a_cost_that_is_no_amount_costs_its_organization_nothing(
+    gateway: RunningGateway, ada: Person, cost: str
+) -> None:
+    """Another tool wrote it. Before, every submission of the organization was a 500, and pages showed "NaN"."""
+    request_id = await gateway.submitted(ada.id)
+    await ended(gateway, request_id, **DONE)
+    update = "UPDATE ai_image_requests SET cost = CAST(:cost AS text) WHERE id = :id"
+    if gateway.settings.database_url.get_secret_value().startswith("postgres"):
+        update = update.replace("AS text)", "AS text)::numeric")
+    await gateway.state.database.all(update, id=request_id, cost=cost)
+    assert [(await gateway.submit(ada.id)).status_code for _ in range(4)] == [202, 202, 202, 402], "its budget holds"
+    assert Decimal(await committed(gateway, ada)) == Decimal("0.30")
+    assert (await gateway.body(ada.id, request_id))["cost"] is None
+    admin = {"Authorization": f"Bearer {gateway.token(ada.id, admin=True)}"}
+    for path in ("/api/usage", "/api/ai-requests", "/api/admin/stats", f"/api/admin/requests/{request_id}"):
+        answer = await gateway.http.get(path, headers=admin)
+        assert answer.status_code == 200, (path, answer.text)
+        assert not any(word in answer.text for word in ("NaN", "nfinity", "0" * 100)), path

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from storage import costs, times
+from storage import amounts, costs, times
 from storage.database.base import Database
 from storage.database.dialect import WORDS, to_postgres, to_sqlite
 
@@ -30,15 +30,32 @@ async def test_times_are_the_databases(database: Database) -> None:
     assert month == now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-@pytest.mark.parametrize("amounts", [["0.10", "0.20"], ["0.30"], []])
-async def test_a_total_is_exact(database: Database, amounts: list[str], backend: str) -> None:
+@pytest.mark.parametrize("values", [["0.10", "0.20"], ["0.30"], []])
+async def test_a_total_is_exact(database: Database, values: list[str], backend: str) -> None:
+    row = await database.one(f"SELECT TOTAL(cost) AS total FROM ({costs_of(backend, values)}) AS costs")
+    assert row is not None
+    assert amounts.amount_of(row["total"]) == sum(map(Decimal, values), Decimal(0))
+
+
+def costs_of(backend: str, values: list[str]) -> str:
+    """A table with a column of costs, as the database at hand keeps them."""
     kind = "text" if backend == "sqlite" else "numeric"
-    values = " UNION ALL ".join(f"SELECT CAST('{amount}' AS {kind}) AS cost" for amount in amounts) or (
+    return " UNION ALL ".join(f"SELECT CAST('{value}' AS {kind}) AS cost" for value in values) or (
         f"SELECT CAST('1' AS {kind}) AS cost WHERE 1 = 0"
     )
-    row = await database.one(f"SELECT TOTAL(cost) AS total FROM ({values}) AS amounts")
+
+
+NO_AMOUNTS = ["NaN", "Infinity", "-Infinity", f"1{'0' * 400}", f"-1{'0' * 15}"]
+
+
+async def test_what_is_no_amount_is_left_out_of_totals(database: Database, backend: str) -> None:
+    values = ["0.10", *NO_AMOUNTS, *(["free", "1e999999999"] if backend == "sqlite" else []), "0.20"]
+    row = await database.one(
+        f"SELECT TOTAL(cost) AS total, ROUGH_SUM(cost) AS rough FROM ({costs_of(backend, values)}) AS costs"
+    )
     assert row is not None
-    assert costs.amount_of(row["total"]) == sum(map(Decimal, amounts), Decimal(0))
+    assert amounts.amount_of(row["total"]) == Decimal("0.30")
+    assert round(float(row["rough"]), 6) == 0.3
 
 
 async def test_hours_and_seconds(database: Database, backend: str) -> None:
