@@ -18,14 +18,21 @@ def explain(error: BaseException) -> str:
     """What went wrong with the database and what helps, in a sentence without a full stop."""
     if isinstance(error, DatabaseBusy):
         return first_line(error)  # it comes from a lock's timeout, which says nothing
-    chain = list(causes(error))
-    for cause in reversed(chain):  # what happened first says most
+    if (sentence := known(error)) is not None:
+        return sentence
+    if isinstance(error, StorageError):
+        return first_line(error)
+    first = list(causes(error))[-1]
+    return f"cannot be used ({type(first).__name__}: {first_line(first)})"
+
+
+def known(error: BaseException) -> str | None:
+    """The same, where the error's kind says more than its words."""
+    for cause in reversed(list(causes(error))):  # what happened first says most
         sentence = _of_postgres(cause) or reason_of(cause) or _of_a_file(cause)
         if sentence is not None:
             return sentence
-    if isinstance(error, StorageError):
-        return first_line(error)
-    return f"cannot be used ({type(chain[-1]).__name__}: {first_line(chain[-1])})"
+    return None
 
 
 def _of_postgres(error: BaseException) -> str | None:
@@ -61,6 +68,8 @@ def _of_a_file(error: BaseException) -> str | None:
             return _NO_TABLES
         case sqlite3.OperationalError() if "readonly" in text or "unable to open" in text:
             return f"cannot be written: look at the permissions of the file and its folder ({text})"
+        case sqlite3.IntegrityError():
+            return None  # a constraint or a trigger, in its own words
         case sqlite3.DatabaseError():
             return f"cannot be used ({text})"
         case OSError() if error.filename is not None:

@@ -9,6 +9,10 @@ VERSION = "0008"
 database too: migrate first, then replace the processes one by one."""
 
 
+PAGE = 'storage/README.md ("The least role")'
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
 class SchemaOutdated(StorageError):
     """The migrations have not been run; its text says what to do."""
 
@@ -23,8 +27,15 @@ async def check_schema(database: Database) -> None:
     try:
         row = await database.one(reading.SCHEMA_VERSION)
     except StatementRefused as error:
-        sentence = "The database has no gateway tables that its role may read: run `gateway migrate`."
-        raise SchemaOutdated(f"{sentence} ({error})") from error
-    found = None if row is None else row["version_num"]
-    if found is None or found < VERSION:
+        if getattr(error.__cause__, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+            sentence = "The gateway's role may not read which migration the database has: "
+            raise SchemaOutdated(f"{sentence}grant it what {PAGE} lists. ({error})") from error
+        raise SchemaOutdated(f"The database has no gateway tables: run `gateway migrate`. ({error})") from error
+    if row is None:  # every migration leaves one; row level security is on
+        raise SchemaOutdated(
+            "The gateway's role sees no row of ai_gateway_schema, as where no policy lets it: create those that "
+            f"{PAGE} lists. If no migration has ever ended, run `gateway migrate`."
+        )
+    found = row["version_num"]
+    if found < VERSION:
         raise SchemaOutdated(f"The database is at migration {found}, this gateway needs {VERSION}: `gateway migrate`.")

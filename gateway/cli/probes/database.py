@@ -7,14 +7,27 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from gateway.api.parsing import MAX_TEXT
-from gateway.cli.database_faults import explain
+from gateway.cli.database_faults import explain, known
 from gateway.cli.probes.finding import Finding, ok, problem
+from gateway.cli.reasons import first_line
 from gateway.settings import Settings
 from storage.database.base import Database, Transaction
 from storage.database.open import open_database
-from storage.database.schema import VERSION, check_schema
+from storage.database.schema import PAGE, VERSION, check_schema
 from storage.database.sqlite import is_sqlite, path_of
-from storage.errors import DatabaseBusy, DatabaseUnavailable, RowGone, StorageError
+from storage.errors import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    RowGone,
+    StatementBroken,
+    StatementRefused,
+    StorageError,
+)
+from storage.events import event_values
+from storage.lifecycle import Event
+from storage.queries import alerting, life, owing, reading, sign_ins
+from storage.submissions import New, Submission, create
+from storage.times import instant
 
 SECONDS = 10.0
 """Longest time for all of it."""
@@ -45,7 +58,7 @@ class _RollBack(Exception):
 
 
 async def probe(settings: Settings) -> list[Finding]:
-    """Connect, look at the schema and the rights, and write a request's traces and its asset."""
+    """Connect, look at the schema and the rights, and write all that a request and a process leave, and an asset."""
     about = "DATABASE_URL"
     url = settings.database_url.get_secret_value()
     if is_sqlite(url) and not path_of(url).is_file():
@@ -67,12 +80,23 @@ async def _writing(database: Database, about: str, *, sqlite: bool) -> AsyncIter
         if missing:
             yield problem(about, f"the role lacks rights: {'; '.join(missing)}")
             return
-    try:
-        await database.transaction(_touch)
-    except Exception as error:  # noqa: BLE001 - as above
-        yield problem(about, explain(error))
-        return
-    yield ok(about, "takes writes")
+        missing = await _missing_policies(database)
+        if missing:
+            hidden = f"row level security keeps rows from the role: no policy for {'; '.join(missing)}"
+            yield problem(about, f"{hidden}. {PAGE} lists them")
+            return
+    member = True
+    for work in (_write_process, _write_request):
+        try:
+            await database.transaction(work)
+        except _RollBack:
+            pass
+        except RowGone:  # every column was accepted: foreign keys are looked at last
+            member = False
+        except Exception as error:  # noqa: BLE001 - as above
+            yield problem(about, _sentence(error))
+            return
+    yield ok(about, "takes writes" if member else "takes writes (a request's as far as shows without a member)")
     try:
         await database.transaction(_insert_asset)
     except _RollBack:
@@ -98,9 +122,82 @@ async def _missing_rights(database: Database) -> list[str]:
     return missing
 
 
-async def _touch(tx: Transaction) -> None:
-    """Write no row at all: rights and a read-only server show all the same."""
-    await tx.all("UPDATE ai_image_requests SET updated_at = updated_at WHERE id IS NULL")
+async def _missing_policies(database: Database) -> list[str]:
+    """What row level security would quietly hide: rows that are not seen are not updated either, without an error."""
+    rows = await database.all(_TABLES_WITHOUT_POLICY, names=list(RIGHTS))
+    policies = {(row["name"], row["command"]) for row in rows}
+    return [
+        f"{right} on {table}"
+        for table, rights in RIGHTS.items()
+        for right in rights.split(", ")
+        if (table, right) in policies
+    ]
+
+
+async def _write_process(tx: Transaction) -> None:
+    """Write what the gateway notes of itself.
+
+    Raises:
+        _RollBack: it was taken.
+    """
+    name = f"check:{uuid.uuid4()}"
+    row = await tx.one(reading.PING)
+    assert row is not None, "the clock always answers"  # noqa: S101
+    await tx.all(alerting.PROCESS_SEEN, name=name, connections=0, bus_healthy=True)
+    await tx.all(alerting.RAISE_ALERT, name=name, summary="", count=1, resolve=1.0)
+    await tx.all(alerting.ADD_COUNT, hour=instant(row["now"]), name=name, count=1)
+    await tx.all(sign_ins.SPEND, id=str(uuid.uuid4()), seconds=1.0)
+    raise _RollBack
+
+
+async def _write_request(tx: Transaction) -> None:
+    """Submit a request, for some member where there is one, have it sent and complete it.
+
+    Raises:
+        _RollBack: it was taken.
+        RowGone: there is no member.
+        StatementRefused: it was not.
+    """
+    organization_id, user_id = await _member(tx)
+    submission = Submission(user_id=user_id, product="p" * MAX_TEXT, brand="b" * MAX_TEXT)
+    new = New(submission, organization_id, actor="check")
+    try:
+        (request,) = await create(tx, [new], deadline_seconds=60.0, estimate=None)
+    except ValueError:
+        raise StatementRefused("a trigger keeps it from being written") from None
+    event = event_values(Event.COMPLETED, "check", {})
+    completion = {
+        **dict.fromkeys(("cost", "execution_id")),
+        "id": request.id,
+        "storage_key": "check/check.png",
+        "storage_id": request.id,
+        "file_url": FILE_URL,
+    }
+    owed = {"reason": "", "pause": 1.0}
+    changed = await tx.chain(
+        {"changed": life.COMPLETE_OWING, "owed": owing.OWE, "event": life.INSERT_EVENT_OF_CHANGE},
+        [{**completion, **owed, **event}],
+    )
+    if not changed:
+        raise StatementRefused("it is written and cannot be changed: a policy or a trigger stands against it")
+    raise _RollBack
+
+
+def _sentence(error: Exception) -> str:
+    """Why what the gateway writes of itself or of a request is refused."""
+    if isinstance(error, StatementRefused | StatementBroken) and known(error) is None:
+        place = getattr(error.__cause__, "table_name", None)
+        refused = "a row" if place is None else f"a row of {place}"
+        return f"refuses {refused} that the gateway writes: {first_line(error)}"
+    return explain(error)
+
+
+async def _member(tx: Transaction) -> tuple[str, str]:
+    """The organization and the user of some member, or of nobody."""
+    member = await tx.one("SELECT organization_id, user_id FROM organization_members LIMIT 1")
+    if member is None:
+        return str(uuid.uuid4()), str(uuid.uuid4())
+    return str(member["organization_id"]), str(member["user_id"])
 
 
 async def _insert_asset(tx: Transaction) -> None:
@@ -109,12 +206,11 @@ async def _insert_asset(tx: Transaction) -> None:
     Raises:
         _RollBack: it was taken.
     """
-    member = await tx.one("SELECT organization_id, user_id FROM organization_members LIMIT 1")
-    owner = str(uuid.uuid4())
+    organization_id, user_id = await _member(tx)
     await tx.one(
         _INSERT_ASSET,
-        organization_id=owner if member is None else str(member["organization_id"]),
-        user_id=owner if member is None else str(member["user_id"]),
+        organization_id=organization_id,
+        user_id=user_id,
         name=NAME,
         file_url=FILE_URL,
     )
@@ -143,6 +239,13 @@ _INSERT_ASSET = """
 INSERT INTO assets (organization_id, user_id, name, type, format, file_url, status)
 VALUES (:organization_id, :user_id,
     substr(CAST(:name AS text), 1, NAME_LENGTH), 'image', 'PNG', :file_url, 'approved')"""
+
+_TABLES_WITHOUT_POLICY = """
+SELECT name, command FROM unnest(CAST(:names AS text[])) AS name,
+    (VALUES ('SELECT', 'r'), ('INSERT', 'a'), ('UPDATE', 'w'), ('DELETE', 'd')) AS commands (command, letter)
+WHERE row_security_active(name) AND NOT EXISTS (
+    SELECT FROM pg_policy WHERE polrelid = to_regclass(name) AND polpermissive AND polcmd IN ('*', letter)
+    AND EXISTS (SELECT FROM unnest(polroles) AS role WHERE role = 0 OR pg_has_role(current_user, role, 'USAGE')))"""
 
 _SHORT_COLUMNS = """
 SELECT column_name, character_maximum_length AS length FROM information_schema.columns

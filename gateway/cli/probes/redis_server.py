@@ -21,7 +21,7 @@ LEAST_RIGHTS = f"~{PREFIX}* &{PREFIX}* +publish +subscribe +unsubscribe +set +pi
 
 
 async def probe(settings: Settings) -> list[Finding]:
-    """Hear what was published, on a channel of this probe's own, and set a key that is gone in a second."""
+    """Hear what was published, on a channel of this probe's own, and set a key as claims do; it is gone in a second."""
     about = "REDIS_URL"
     if settings.redis_url is None:
         return [not_set(about, "changes stay within this process: one process, no restart without a gap")]
@@ -40,13 +40,18 @@ async def probe(settings: Settings) -> list[Finding]:
             if await _is_sentinel(redis):
                 return [problem(about, "is a Sentinel's port: the gateway needs the address of the server itself")]
             heard = await _hears(redis)
-            await redis.set(f"{PREFIX}check:{uuid.uuid4()}", b"", ex=1)
+            await redis.set(f"{PREFIX}check:{uuid.uuid4()}", b"", ex=1, get=True)  # as claims are set
     except AuthenticationError as error:
         return [problem(about, f"refuses the user or the password ({error})")]
     except NoPermissionError as error:
         return [problem(about, f"the user has not the rights it needs ({error}): {LEAST_RIGHTS}")]
     except ReadOnlyError:
         return [problem(about, "is a read-only replica: the gateway needs the primary")]
+    except ResponseError as error:
+        if "syntax error" in str(error):
+            needs = "SET with GET, which claims need: Redis 6.2 or Valkey does"
+            return [problem(about, f"does not know {needs}")]
+        return [problem(about, f"refuses what the gateway does ({error})")]
     except (RedisError, OSError) as error:
         reason = why_unreachable(error)
         silent = "in time" in reason and settings.redis_url.get_secret_value().startswith("rediss:")

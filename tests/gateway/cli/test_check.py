@@ -1,5 +1,6 @@
 """`gateway check` against servers that are in order, away, closed to us, or not what they should be."""
 
+import asyncio
 import contextlib
 import re
 import shutil
@@ -28,6 +29,7 @@ from gateway.server.listener import bind
 from gateway.settings import Settings
 from storage import migrations
 from storage.database.open import open_database
+from storage.database.schema import VERSION, SchemaOutdated, check_schema
 from tests.executions_api import KEY, ExecutionsApi, running_api
 from tests.running import serving
 from tests.scripted_n8n import ScriptedN8n
@@ -236,6 +238,42 @@ async def test_the_least_rights_are_enough(valkey: Valkey) -> None:
         client.execute_command("ACL", "DELUSER", "least")
 
 
+async def test_a_user_who_may_write_and_not_read_is_told(valkey: Valkey) -> None:
+    """A claim reads what was there before it."""
+    with redis.Redis(port=valkey.port) as client:
+        rights = redis_server.LEAST_RIGHTS.replace("~", "%W~")
+        client.execute_command("ACL", "SETUSER", "writer", "reset", "on", ">secret", *rights.split())
+        found = await told("REDIS_URL", redis_url=f"redis://writer:secret@127.0.0.1:{valkey.port}/0")
+        client.execute_command("ACL", "DELUSER", "writer")
+    assert found.startswith("problem: the user has not the rights it needs")
+
+
+async def test_a_redis_from_before_6_2_is_told(valkey: Valkey) -> None:
+    """It has PUBLISH and SET, and no SET with GET: between it and us stands one who answers that as it does."""
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", valkey.port)
+
+        async def back() -> None:
+            while data := await server_reader.read(65536):
+                writer.write(data)
+
+        answers = asyncio.create_task(back())
+        while data := await reader.read(65536):
+            if b"\r\nSET\r\n" in data and b"\r\nGET\r\n" in data:
+                writer.write(b"-ERR syntax error\r\n")
+            else:
+                server_writer.write(data)
+        answers.cancel()
+        server_writer.close()
+        writer.close()
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as old:
+        port = old.sockets[0].getsockname()[1]
+        found = await told("REDIS_URL", redis_url=f"redis://127.0.0.1:{port}/0")
+    assert found == "problem: does not know SET with GET, which claims need: Redis 6.2 or Valkey does"
+
+
 class Sentinel(Valkey):
     """A Sentinel that watches nothing."""
 
@@ -342,6 +380,111 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Postgres) -> No
     found = await told("DATABASE_URL", database_url=url.replace("postgres@", "reader@"))
     assert "problem: the role lacks rights: INSERT on ai_image_requests; UPDATE on ai_image_requests" in found
     assert "assets" not in {finding.about for finding in await try_settings(Settings.load({"database_url": read_only}))}
+
+
+def raising(table: str, body: str = "RAISE 'submissions are closed'", when: str = "INSERT") -> str:
+    return f"""
+CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; END $$;
+CREATE TRIGGER no BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION no()"""
+
+
+REFUSING = [
+    (raising("ai_image_requests"), "submissions are closed"),
+    (raising("ai_image_requests", "RAISE 'closed' USING ERRCODE = 'XX000'"), "closed"),
+    (raising("ai_image_requests", "RETURN NULL"), "a trigger keeps it from being written"),
+    (raising("ai_image_requests", "RETURN NULL", "UPDATE"), "it is written and cannot be changed"),
+    (raising("ai_image_requests", when="UPDATE"), "submissions are closed"),
+    (raising("ai_request_events"), "submissions are closed"),
+    (raising("ai_gateway_owed_assets"), "submissions are closed"),
+    (raising("ai_gateway_processes"), "submissions are closed"),
+    ("ALTER TABLE ai_image_requests ADD COLUMN team text NOT NULL", 'column "team" of relation "ai_image_requests"'),
+    ("ALTER TABLE ai_image_requests ADD CONSTRAINT short CHECK (length(brand) <= 20)", 'check constraint "short"'),
+    ("ALTER TABLE ai_image_requests DROP COLUMN cancel_at", 'column "cancel_at"'),
+]
+
+
+async def test_tables_of_ours_that_refuse_are_told_on_postgres(postgres: Postgres) -> None:
+    """Before, nothing was written to them: "takes writes", and every submission was refused."""
+    for number, (change, said) in enumerate(REFUSING):
+        name = f"refusing_{number}"
+        postgres.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
+        postgres.execute(MEMBER, name)
+        assert await told("DATABASE_URL", database_url=postgres.url(name)) == IN_ORDER
+        postgres.execute(change, name)
+        found = await told("DATABASE_URL", database_url=postgres.url(name))
+        assert "problem: refuses a row" in found, (change, found)
+        assert said in found, (change, found)
+        assert "takes writes" not in found
+        for table in RIGHTS.keys() - {"organization_members", "ai_gateway_identity"}:
+            assert postgres.execute(f"SELECT count(*) FROM {table}", name) == "0", f"{table}: nothing is left behind"
+        postgres.execute(f"DROP DATABASE {name}")
+
+
+IN_ORDER = f"ok: connected, the schema is at {VERSION}\nok: takes writes"
+
+
+@pytest.mark.parametrize("member", [False, True])
+async def test_a_table_of_ours_that_refuses_is_told_on_sqlite(
+    migrated_file: Path, tmp_path: Path, member: bool
+) -> None:
+    shutil.copy(migrated_file, tmp_path / "gateway.sqlite3")
+    refuse = "CREATE TRIGGER no BEFORE INSERT ON ai_image_requests BEGIN SELECT RAISE(ABORT, 'closed for today'); END"
+    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.sqlite3")) as connection:
+        if member:
+            connection.executescript(MEMBER.replace("auth.users", "auth_users"))
+        assert (await told("DATABASE_URL")).startswith(IN_ORDER)
+        assert connection.execute("SELECT count(*) FROM ai_image_requests").fetchone() == (0,)
+        connection.execute(refuse)
+        connection.commit()
+    found = await told("DATABASE_URL")
+    assert "problem: refuses a row that the gateway writes: closed for today" in found
+
+
+ROLE = "checked_narrow"
+
+
+@pytest.fixture
+def narrow(postgres: Postgres) -> Iterator[tuple[str, str]]:
+    """A database and its URL with the least role of the page. The role is one of the test's own."""
+    page = (Path(__file__).parents[3] / "storage" / "README.md").read_text()
+    (least,) = re.findall(r"```sql\n(CREATE ROLE ai_gateway .*?)```", page, re.DOTALL)
+    name = "narrow"
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE migrated")
+    try:
+        postgres.execute(MEMBER, name)
+        postgres.execute(re.sub(r"\bai_gateway\b", ROLE, least), name)
+        yield name, postgres.url(name).replace("postgres@", f"{ROLE}@")
+    finally:
+        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        postgres.execute(f"DROP ROLE IF EXISTS {ROLE}")
+
+
+async def test_every_policy_that_a_role_lacks_is_told(postgres: Postgres, narrow: tuple[str, str]) -> None:
+    """Rows that row level security hides are not updated either, and nothing says so."""
+    name, url = narrow
+    assert await told("DATABASE_URL", database_url=url) == IN_ORDER
+    assert (await told("assets", database_url=url)).startswith("ok: ")
+    listed = "SELECT tablename, policyname FROM pg_policies WHERE roles = ARRAY['checked_narrow'::name]"
+    policies = [line.split("|") for line in postgres.execute(listed, name).splitlines()]
+    assert {table.strip() for table, _ in policies} == {*RIGHTS, "ai_gateway_schema"}
+    for table, policy in [(table.strip(), policy.strip()) for table, policy in policies]:
+        postgres.execute(f'ALTER POLICY "{policy}" ON {table} TO postgres', name)
+        found = await told("DATABASE_URL", database_url=url)
+        if table == "ai_gateway_schema":
+            assert "problem: The gateway's role sees no row of ai_gateway_schema" in found
+            assert "migration None" not in found
+        elif postgres.execute(f"SELECT relrowsecurity FROM pg_class WHERE relname = '{table}'", name) == "t":
+            assert "problem: row level security keeps rows from the role: no policy for " in found, table
+            assert all(f"{right} on {table}" in found for right in RIGHTS[table].split(", ")), found
+        postgres.execute(f'ALTER POLICY "{policy}" ON {table} TO {ROLE}', name)
+    postgres.execute("ALTER POLICY \"Gateway keeps requests\" ON ai_image_requests WITH CHECK (brand = 'x')", name)
+    assert "does not let the gateway's role do its work" in await told("DATABASE_URL", database_url=url)
+    postgres.execute(f"REVOKE SELECT ON ai_gateway_schema FROM {ROLE}", name)
+    denied = "does not let the gateway's role do its work (permission denied for table ai_gateway_schema)"
+    assert denied in await told("DATABASE_URL", database_url=url)
+    async with open_database(url) as database:
+        with pytest.raises(SchemaOutdated, match="may not read which migration the database has: grant it"):
+            await check_schema(database)
 
 
 def test_the_rights_that_are_looked_at_are_those_of_the_page() -> None:
