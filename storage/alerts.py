@@ -16,6 +16,8 @@ PROCESS_SECONDS = 45.0
 """A process that was not seen for so long is gone."""
 FORGET_SECONDS = 600.0
 """After how long a process that did not sign off is forgotten: one killed at every start must not fill a table."""
+ROOM = 64 * 1024
+"""What must be free, in bytes: a submission's row, its event, and a page for each of their indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,25 @@ async def counts(database: Database, window_seconds: float) -> dict[str, int]:
 async def process_seen(database: Database, name: str, *, connections: int, bus_healthy: bool) -> None:
     """The process `name` lives. Urgent: a balancer that took away a busy process would make the others busier."""
     await database.all(alerting.PROCESS_SEEN, name=name, connections=connections, bus_healthy=bus_healthy)
+
+
+@urgent
+async def process_writes(database: Database, name: str, *, connections: int, bus_healthy: bool) -> None:
+    """The process `name` lives, and the database takes what a submission writes.
+
+    What `process_seen` writes has its place already: a full disk may go on taking it while everything else fails.
+
+    Raises:
+        DatabaseUnavailable: it does not.
+    """
+    room = f"{name}:room"
+
+    async def work(tx: Transaction) -> None:
+        await tx.all(alerting.TAKE_ROOM, name=room, summary="x" * ROOM)
+        await tx.all(alerting.GIVE_ROOM, name=room)  # nobody ever sees it
+        await tx.all(alerting.PROCESS_SEEN, name=name, connections=connections, bus_healthy=bus_healthy)
+
+    await database.transaction(work)
 
 
 async def process_gone(database: Database, name: str) -> None:

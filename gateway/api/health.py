@@ -77,10 +77,11 @@ class Readiness:
 
 
 async def _database_takes_writes(database: Database, process: str, limits: ConnectionLimits, bus: Bus) -> bool:
-    """Whether a commit goes through: reading would not notice a standby, a fenced server or a full disk."""
+    """Whether a commit goes through that needs room: reading would not notice a standby, a fenced server or a full
+    disk."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            await alerts.process_seen(database, process, connections=limits.open, bus_healthy=bus.healthy)
+            await alerts.process_writes(database, process, connections=limits.open, bus_healthy=bus.healthy)
     except Exception as error:  # noqa: BLE001 - whatever it is, the probe has its answer
         log.warning("not_ready", reason=reason_of(error))
         return False

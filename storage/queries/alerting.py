@@ -16,6 +16,14 @@ ON CONFLICT (name) DO UPDATE SET
     resolution_notified_at = NULL, ended_at = NULL"""
 """Begin the alert, begin it anew, or keep it up."""
 
+TAKE_ROOM = """
+INSERT INTO ai_gateway_alerts (name, summary, count, since, last_seen_at, resolves_at)
+VALUES (:name, :summary, 0, NOW(), NOW(), NOW())"""
+"""Take up space as no alert, in a transaction that gives it back."""
+
+GIVE_ROOM = "DELETE FROM ai_gateway_alerts WHERE name = :name"
+"""Give it back."""
+
 RESOLVE_ALERTS = """
 UPDATE ai_gateway_alerts SET ended_at = NOW() WHERE ended_at IS NULL AND resolves_at <= NOW()"""
 """Resolve what nobody raises any more."""
