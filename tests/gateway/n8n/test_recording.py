@@ -13,11 +13,12 @@ from gateway.n8n.answers import Answer, Verdict
 from gateway.n8n.reports import Completed, Failed
 from gateway.n8n.webhook import Webhook
 from gateway.settings import Settings
+from storage import dispatch
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
 from storage.request import Request
 from tests.people import People, Person
-from tests.running import RunningGateway, eventually, running_gateway
+from tests.running import SECONDS, RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import ScriptedN8n
 
 NUL, HALF = "\x00", "\ud83d"
@@ -38,18 +39,19 @@ VERDICTS: dict[str, tuple[Answer, str, str | None]] = {
 
 
 class Breaking:
-    """A database whose writes fail after the mark, in one of the ways in which they do."""
+    """A database whose writes fail at the mark or after it, in one of the ways in which they do."""
 
     def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.failing = 0
         self.way = ""
         self.failed = 0
-        for name in ("_in_transaction", "_write", "_chain"):
-            monkeypatch.setattr(database, name, self._breaking(getattr(database, name)))
+        self.only: tuple[str, ...] = ("_in_transaction", "_write", "_chain")
+        for name in self.only:
+            monkeypatch.setattr(database, name, self._breaking(name, getattr(database, name)))
 
-    def _breaking(self, write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def _breaking(self, name: str, write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def breaking(*arguments: Any) -> Any:
-            if self.failing <= 0:
+            if self.failing <= 0 or name not in self.only:
                 return await write(*arguments)
             self.failing -= 1
             self.failed += 1
@@ -216,6 +218,92 @@ async def test_rows_that_other_tools_write_are_sent_and_called_back_for(
     await gateway.until(ada.id, request_id, "processing")
     answer = await n8n.call_back(received, status="completed", Key="b/a.png", Id="1")
     assert answer.status_code == 200
+    assert n8n.times(request_id) == 1
+
+
+def breaking_mark(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, mark: str, release: str, failing: int
+) -> asyncio.Event:
+    """Let the next mark fail in the way `mark`, and its release, `failing` times, in the way `release`.
+
+    Returns what is set once the release has failed.
+    """
+    end_lease, failed = dispatch.release, asyncio.Event()
+
+    async def releasing(*arguments: Any) -> None:
+        if not failed.is_set() and stand.breaking.only == ("_chain",):
+            assert stand.breaking.failed == 1, "the mark"
+            stand.breaking.only, stand.breaking.way, stand.breaking.failing = ("_write",), release, failing
+        try:
+            await end_lease(*arguments)
+        except DatabaseUnavailable:
+            failed.set()
+            raise
+
+    monkeypatch.setattr(dispatch, "release", releasing)
+    # Of a single request the mark is the first chain.
+    stand.breaking.only, stand.breaking.way, stand.breaking.failing = ("_chain",), mark, 1
+    return failed
+
+
+async def dispatch_columns(stand: Stand, request_id: str) -> tuple[int, bool]:
+    """How often it was sent, and whether it is marked."""
+    row = await stand.gateway.state.database.one(
+        "SELECT dispatch_attempts, dispatch_sending_at FROM ai_image_requests WHERE id = :id", id=request_id
+    )
+    assert row is not None
+    return row["dispatch_attempts"], row["dispatch_sending_at"] is not None
+
+
+WAYS = ("unavailable", "lost in the commit")
+
+
+@pytest.mark.parametrize("mark", WAYS)
+@pytest.mark.parametrize(("release", "failing"), [("unavailable", 0), *((way, 12) for way in WAYS)])
+async def test_a_mark_that_the_database_does_not_confirm_is_given_back_and_sent_once(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, mark: str, release: str, failing: int
+) -> None:
+    """Marked or not, nothing was sent: only this process knows that, so it must say so, or the request is stranded."""
+    failed = breaking_mark(stand, monkeypatch, mark, release, failing)
+
+    async def send(_: Webhook, request: Request) -> Answer:
+        stand.sent.append(request.id)
+        return VERDICTS["accepted"][0]
+
+    monkeypatch.setattr(Webhook, "send", send)
+    request_id = await stand.submitted()
+    await stand.gateway.until(stand.person.id, request_id, "processing")
+    assert failed.is_set() is (failing > 0)
+    await eventually(lambda: asyncio.sleep(0, not dispatching()))  # a release that comes late undoes nothing
+    assert await dispatch_columns(stand, request_id) == (1, True)
+    marks = ["sending"] if mark == "unavailable" else ["sending", "sending"]
+    assert await stand.kinds(request_id) == ["submitted", *marks, "accepted"]
+    assert stand.sent == [request_id]
+
+
+def dispatching() -> list[str]:
+    return [name for task in asyncio.all_tasks() if (name := task.get_name()).startswith("dispatch-")]
+
+
+@pytest.mark.parametrize("mark", WAYS)
+async def test_a_stopping_process_gives_back_what_it_could_not_mark(
+    settings: Settings, users_table: str, n8n: ScriptedN8n, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    """The database comes back while the process stops: the next one sends the request, once."""
+    monkeypatch.setattr(recording, "PAUSE_SECONDS", 3600.0)
+    monkeypatch.setattr(recording, "LONGEST_PAUSE_SECONDS", 3600.0)
+    with monkeypatch.context() as patched:
+        async with running_gateway(settings) as gateway:
+            person = await People(gateway.state.database, users_table).person()
+            stand = Stand(gateway, Breaking(gateway.state.database, patched), person, [], [])
+            failed = breaking_mark(stand, patched, mark, "unavailable", 3)
+            request_id = await stand.submitted()
+            async with asyncio.timeout(SECONDS):
+                await failed.wait()
+    assert n8n.received == []
+    async with running_gateway(settings) as gateway:
+        await n8n.until_received(request_id)
+        await gateway.until(person.id, request_id, "processing")
     assert n8n.times(request_id) == 1
 
 
