@@ -23,6 +23,7 @@ from gateway.demo.executions import Execution, Executions
 from gateway.demo.object_store import ObjectStore
 from gateway.demo.poster import draw_poster
 from gateway.http_client import new_client
+from gateway.n8n.turned_away import N8N_WITHOUT_DATABASE
 from gateway.settings import Settings
 from gateway.tasks import stop_all
 
@@ -83,7 +84,7 @@ class StandInN8n:
         if request.headers.get("x-webhook-secret") != self._secret:
             return PlainTextResponse("Authorization data is wrong!", 403)
         if len(self._running) >= MAX_RUNNING:
-            return json_response({"message": "Too many executions"}, 429)
+            return json_response(N8N_WITHOUT_DATABASE, 503)  # the one "not now" of n8n's that proves anything
         execution = Execution(str(1 + secrets.randbelow(10**12)), await request.json())
         self._executions.keep(execution)
         self._start(execution)

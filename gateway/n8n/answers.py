@@ -13,6 +13,7 @@ from enum import Enum
 from gateway.n8n.decoding import Undecodable, decode, likeliest, reports_in
 from gateway.n8n.error_messages import UNKNOWN_ERROR, clean_text
 from gateway.n8n.reports import Completed, Failed, InvalidReport, execution_id_of, parse_report, stripped
+from gateway.n8n.turned_away import turned_away
 
 MAX_REASON = 300
 """Longest reason, in characters."""
@@ -60,15 +61,15 @@ after the POST was handed on."""
 
 _STARTING_UP = re.compile(r"\s*(<[^<>]*>\s*)*n8n is starting up")
 
-_DOCUMENT = re.compile(r"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
-
-# A 503 says "not now" and comes before anything was done, except from proxies that use it for a connection which broke
-# on them: Varnish and Fastly, Envoy, Heroku's router (H12, H13).
-_BROKE_ON_THE_PROXY = re.compile(
-    r"backend fetch failed|guru meditation|first byte timeout|backend read error|between bytes timeout"
-    r"|before headers\. reset reason: (?!(local |remote )?connection failure|overflow)|application error|herokucdn",
-    re.IGNORECASE,
+_DOCUMENT = re.compile(
+    r"[\ufeff\s]*<(?:!--|\?xml\b|!doctype\b|(?:html|head|title|meta|link|base|style|script|body)\b)", re.IGNORECASE
 )
+
+_N8N_UNREGISTERED = re.compile(r"The requested webhook .*is not registered", re.DOTALL)
+_N8N_WRONG_METHOD = "This webhook is not registered for"
+
+_FAILED = ("failed", "fail", "failure", "error", "errored")
+_UNSUCCESSFUL = (False, "false")
 
 
 def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = frozenset()) -> Answer:
@@ -94,19 +95,16 @@ def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = fr
     if status <= 500 and _word(said.get("status")) == "failed" and (report := _failure(said)) is not None:
         # A Respond node's own words, under the status that its author chose.
         return Answer(Verdict.RAN_AND_FAILED, reason, report.execution_id, report)
-    verdict = _refusal(status, text, content)
-    if verdict is Verdict.SEND_AGAIN and said.keys() - {"message"}:
-        verdict = Verdict.IN_DOUBT  # words of a workflow: its Respond node may hand on the provider's 429 or 503
-    return Answer(verdict, reason)
+    return Answer(_refusal(status, text, content), reason)
 
 
 def _refusal(status: int, text: str, content: object) -> Verdict:
     if status == 404:
         return _not_found(text, content)
-    if status == 429 or status in CONNECTION_NOT_MADE:
-        return Verdict.SEND_AGAIN
-    if status == 503:
-        return Verdict.IN_DOUBT if _BROKE_ON_THE_PROXY.search(text) else Verdict.SEND_AGAIN
+    if status in (429, 503):
+        return Verdict.SEND_AGAIN if turned_away(status, text, content) else Verdict.IN_DOUBT
+    if status in CONNECTION_NOT_MADE:
+        return Verdict.SEND_AGAIN if _is_cloudflares(content) else Verdict.IN_DOUBT
     if status == 500 and isinstance(content, dict) and content.get("message") == "Error in workflow":
         return Verdict.RAN_AND_FAILED
     if status >= 500 or status == 408:
@@ -116,16 +114,22 @@ def _refusal(status: int, text: str, content: object) -> Verdict:
     return Verdict.REFUSED
 
 
+def _is_cloudflares(content: object) -> bool:
+    """Whether a status of Cloudflare's came with what Cloudflare says: no JSON, or its own."""
+    return not isinstance(content, dict | list) or (isinstance(content, dict) and bool(content.get("cloudflare_error")))
+
+
 def _not_found(text: str, content: object) -> Verdict:
-    if not isinstance(content, dict):
+    if content is None:
         # Express's own page: n8n has not yet set up its routes. Any other page is a proxy's or a workflow's.
-        return Verdict.SEND_AGAIN if "Cannot POST" in text else Verdict.IN_DOUBT
-    message, hint = str(content.get("message", "")), str(content.get("hint", ""))
-    if "Execute workflow" in hint or "test workflow" in hint.lower():
-        return Verdict.REFUSED  # a test URL that nobody has armed
-    if "not registered for" in message:
-        return Verdict.REFUSED  # the wrong method
-    return Verdict.UNREGISTERED if "not registered" in message else Verdict.REFUSED
+        return Verdict.SEND_AGAIN if "<pre>Cannot POST /" in text else Verdict.IN_DOUBT
+    message, hint = (str(content.get(name, "")) if isinstance(content, dict) else "" for name in ("message", "hint"))
+    if message.startswith(_N8N_WRONG_METHOD):
+        return Verdict.REFUSED
+    if not _N8N_UNREGISTERED.match(message):
+        return Verdict.IN_DOUBT  # a proxy without a route, or a Respond node
+    test_url = "Execute workflow" in hint or "test workflow" in hint.lower()
+    return Verdict.REFUSED if test_url else Verdict.UNREGISTERED  # a test URL that nobody has armed stays so
 
 
 def _success(text: str, content: object, content_type: str, buckets: Set[str]) -> Answer:
@@ -166,7 +170,8 @@ def _reported(said: dict[str, object], buckets: Set[str]) -> Completed | Failed 
 
 def _failure(said: dict[str, object]) -> Failed | None:
     """The failure that a workflow's own words report, if they do."""
-    if _word(said.get("status")) != "failed" and not said.get("error") and said.get("success") is not False:
+    unsuccessful = _word(said.get("status")) in _FAILED or _word(said.get("success", True)) in _UNSUCCESSFUL
+    if not unsuccessful and not said.get("error"):
         return None
     report = parse_report({**said, "status": "failed", "error": said.get("error") or said.get("message")})
     return report if isinstance(report, Failed) else None

@@ -14,7 +14,10 @@ import msgspec
 FIELDS = ("requestId", "status", "Key", "Id", "error", "progress", "cost", "executionId", "success", "message")
 """What a report may hold. Everything else is dropped, so its size does not matter."""
 
-_WRAPPERS = ("json", "body", "data")
+_ALIASES = {"errorMessage": "error"}
+"""Other names of a field, for who has not written the field itself."""
+
+_WRAPPERS = ("json", "body", "data", "output", "result", "results", "response")
 
 _DEPTH = 8
 """Most layers that are unwrapped."""
@@ -69,6 +72,9 @@ def reports_in(content: object, depth: int = _DEPTH) -> Iterator[dict[str, Any]]
             yield from reports_in(item, depth - 1)
     elif isinstance(content, dict):
         own = {name: content[name] for name in FIELDS if content.get(name) is not None}
+        for alias, name in _ALIASES.items():
+            if content.get(alias) is not None:
+                own.setdefault(name, content[alias])
         wrapped = [
             report for name in _WRAPPERS if name in content for report in reports_in(content[name], depth - 1) if report
         ]

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from gateway.auth.tokens import issue_token
 from gateway.server.listener import bind
@@ -24,7 +24,7 @@ from tests.original_design import document
 from tests.original_design.document import AI_CALLBACK_SECRET, JWT_SECRET, Document
 from tests.processes.spawning import GatewayProcess, ServingProcess, closing_all
 from tests.running import eventually, running_gateway, serving
-from tests.scripted_n8n import ERROR_IN_WORKFLOW, Received, ScriptedN8n
+from tests.scripted_n8n import DATABASE_LOST, ERROR_IN_WORKFLOW, Received, ScriptedN8n
 from tests.servers import Postgres, free_port
 from tests.storage.supabase import ACME, ADA, EVIL, STATES
 
@@ -135,7 +135,7 @@ async def overtaken(app: App, answer: Response) -> None:
 
 async def n8n_may_be_away_for_a_moment(app: App) -> None:
     """Section 3.1 sends once: an n8n that restarts costs the request."""
-    app.n8n.answers(PlainTextResponse("", 503), JSONResponse({"message": "Workflow was started"}))
+    app.n8n.answers(DATABASE_LOST, JSONResponse({"message": "Workflow was started"}))
     received = await app.submitted()
     await app.until(received.request_id, "processing")
 

@@ -11,6 +11,115 @@ from gateway.n8n.reports import Completed, Failed
 from tests import scripted_n8n
 
 ENVOY = "upstream connect error or disconnect/reset before headers. reset reason: "
+ENVOY_AGAIN = ENVOY.replace("reset reason", "retried and the latest reset reason")
+
+
+def nginx_page(title: str, line: str = "<hr><center>nginx/1.22.1</center>\r\n") -> str:
+    return (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n{line}"
+        "</body>\r\n</html>\r\n"
+    )
+
+
+PADDING = "<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n"
+
+
+def haproxy_page(title: str, sentence: str) -> str:
+    return f"<html><body><h1>{title}</h1>\n{sentence}\n</body></html>\n"
+
+
+NO_SERVER = haproxy_page("503 Service Unavailable", "No server is available to handle this request.")
+TOO_MANY = haproxy_page("429 Too Many Requests", "You have sent too many requests in a given amount of time.")
+ACCESS_DENIED = (
+    "<!DOCTYPE html>\n<!--[if lt IE 7]> <html> <![endif]-->\n<head>\n"
+    "<title>Access denied | n8n.example.com used Cloudflare to restrict access</title>\n" + "<p>x</p>" * 2000
+)
+CLOUDFLARE = {"title": "Error 1015: You are being rate limited", "status": 429, "cloudflare_error": True}
+
+TURNED_AWAY: list[tuple[str, int, str | dict[str, Any]]] = [
+    ("n8n without its database", 503, {"code": 503, "message": "Database is not ready!"}),
+    ("HAProxy without a server", 503, NO_SERVER),
+    ("HAProxy's limit", 429, TOO_MANY),
+    ("nginx's limit", 503, nginx_page("503 Service Temporarily Unavailable")),
+    ("nginx's limit, with a padding", 503, nginx_page("503 Service Temporarily Unavailable") + PADDING * 6),
+    ("nginx's limit as 429", 429, nginx_page("429 Too Many Requests", "<hr><center>nginx</center>\n")),
+    ("openresty", 503, nginx_page("503 Service Temporarily Unavailable", "<hr><center>openresty/1.27.1.1</center>\n")),
+    ("Amazon's balancer without a target", 503, nginx_page("503 Service Temporarily Unavailable", "")),
+    ("Envoy without a host", 503, "no healthy upstream"),
+    ("Envoy's limit", 429, "local_rate_limited"),
+    *(
+        (f"Envoy: {reason}", 503, ENVOY + reason)
+        for reason in (
+            "connection failure",
+            "local connection failure",
+            "remote connection failure, transport failure reason: delayed connect error: 111",
+            "connection timeout",
+            "overflow",
+        )
+    ),
+    ("Traefik without a server", 503, "no available server\n"),
+    ("Kong without a peer", 503, {"message": "failure to get a peer from the ring-balancer", "request_id": "1a"}),
+    ("Kong's limit", 429, {"message": "API rate limit exceeded"}),
+    ("Cloudflare's 1015", 429, "error code: 1015"),
+    ("Cloudflare's 1015 as a page", 429, ACCESS_DENIED),
+    ("Cloudflare's 1015 in JSON", 429, CLOUDFLARE | {"error_code": 1015}),
+    ("Cloudflare's 521 in JSON", 521, CLOUDFLARE | {"status": 521, "error_code": 521}),
+]
+
+LOST = "connection to the instance had an error."
+ODD: list[Any] = [[], {}, None, 1]
+NOBODY_KNOWS: list[tuple[str, int, str | dict[str, Any] | list[Any]]] = [
+    *((f"an empty {status}", status, "") for status in (429, 503)),
+    *((f"a JSON {status}", status, [{"json": 1}]) for status in (429, 503, 521)),
+    *((f"a {status} of odd values", status, {"message": ODD[n]}) for status in (429, 503) for n in range(len(ODD))),
+    ("a 503 of an odd code", 503, {"code": [], "message": {}}),
+    ("an odd mark of Cloudflare's", 429, {"cloudflare_error": True, "error_code": [1015]}),
+    ("Cloud Run", 503, "Service Unavailable"),
+    ("Cloud Run that lost its instance", 503, f"The request failed because the HTTP response was malformed or {LOST}"),
+    ("Amazon's API gateway", 503, {"message": "Service Unavailable"}),
+    ("Amazon's API gateway's limit", 429, {"message": "Too Many Requests"}),
+    ("an API of the usual kind", 503, {"code": 503, "message": "Service Unavailable"}),
+    ("another's database", 503, {"message": "Database is not ready!"}),
+    ("n8n's words under another status", 429, {"code": 503, "message": "Database is not ready!"}),
+    ("Azure", 503, "<h2>Our services aren't available right now</h2>"),
+    ("Akamai", 503, "<HTML><HEAD>\n<TITLE>Service Unavailable</TITLE>\n</HEAD><BODY>Reference #6.1</BODY></HTML>"),
+    ("IIS", 503, "<h2>Service Unavailable</h2>\n<hr><p>HTTP Error 503. The service is unavailable.</p>"),
+    ("Apache", 503, "<html><head>\n<title>503 Service Unavailable</title>\n</head><body></body></html>"),
+    ("CloudFront", 503, "<TITLE>ERROR: The request could not be satisfied</TITLE><H1>503 ERROR</H1>"),
+    ("Varnish", 503, "<h1>Error 503 Backend fetch failed</h1>"),
+    ("Fastly", 503, "<title>503 first byte timeout</title>"),
+    ("Heroku", 503, "<title>Application error</title>"),
+    ("Cloudflare's worker", 503, "error code: 1102"),
+    ("Cloudflare's worker in JSON", 503, CLOUDFLARE | {"status": 503, "error_code": 1102}),
+    ("Envoy that lost its connection", 503, ENVOY + "connection termination"),
+    ("Envoy that lost its stream", 503, ENVOY + "remote reset"),
+    ("Envoy's second attempt", 503, ENVOY_AGAIN + "connection failure"),
+    ("words around a proxy's", 503, "The provider said: no healthy upstream"),
+    ("a proxy's page in another", 503, f"<p>The provider said</p>{NO_SERVER}"),
+    (
+        "a page of nginx's that is not its own",
+        503,
+        nginx_page("503 Service Temporarily Unavailable", "<p>try later</p>"),
+    ),
+    ("a limit of somebody's", 429, "slow down"),
+    ("a handed-on 429", 429, {"error": {"message": "slow down"}}),
+    ("a handed-on 503", 503, {"error": "provider down", "requestId": "x"}),
+    ("a handed-on 521", 521, {"error": "provider down", "requestId": "x"}),
+    ("a handed-on limit of Kong's", 429, {"message": "API rate limit exceeded", "requestId": "x"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "verdict"),
+    [
+        *(pytest.param(status, said, Verdict.SEND_AGAIN, id=name) for name, status, said in TURNED_AWAY),
+        *(pytest.param(status, said, Verdict.IN_DOUBT, id=name) for name, status, said in NOBODY_KNOWS),
+    ],
+)
+def test_only_what_proves_that_nothing_ran_is_sent_again(status: int, said: Any, verdict: Verdict) -> None:
+    body = said if isinstance(said, str) else json.dumps(said)
+    assert classify(status, "text/html", body.encode()).verdict is verdict
+
 
 ANSWERS: list[tuple[str, Response, Verdict]] = [
     ("started", scripted_n8n.STARTED, Verdict.ACCEPTED),
@@ -27,7 +136,6 @@ ANSWERS: list[tuple[str, Response, Verdict]] = [
     ("redirect", Response(status_code=301, headers={"Location": "/elsewhere"}), Verdict.REFUSED),
     ("starting up", scripted_n8n.STARTING_UP, Verdict.SEND_AGAIN),
     ("routes not set up", scripted_n8n.CANNOT_POST, Verdict.SEND_AGAIN),
-    ("too many", PlainTextResponse("slow down", 429), Verdict.SEND_AGAIN),
     ("database lost", scripted_n8n.DATABASE_LOST, Verdict.SEND_AGAIN),
     ("stopping", scripted_n8n.STOPPING, Verdict.IN_DOUBT),
     ("any other 500", PlainTextResponse("oops", 500), Verdict.IN_DOUBT),
@@ -39,19 +147,36 @@ ANSWERS: list[tuple[str, Response, Verdict]] = [
     ("a byte order mark alone", Response(b"\xef\xbb\xbf\r\n"), Verdict.IN_DOUBT),
     ("a login page", HTMLResponse("<!DOCTYPE html><title>Sign in</title>"), Verdict.IN_DOUBT),
     ("a login page that says it is text", PlainTextResponse("\n<html><p>Sign in"), Verdict.IN_DOUBT),
+    *(
+        (f"a page that starts with {start}", HTMLResponse(f"{start}<p>Sign in"), Verdict.IN_DOUBT)
+        for start in (
+            "<!-- (c) -->\n<html>",
+            "<!--" + "x" * 5000 + "-->",
+            "<head><meta http-equiv=refresh content='0;/login'>",
+            '<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x">',
+            "\ufeff<!DOCTYPE html>",
+            "<title>Sign in</title>",
+            "<body>",
+            "<script>location='/login'</script>",
+        )
+    ),
+    ("a Respond node's own markup", HTMLResponse("<p>Started"), Verdict.ACCEPTED),
+    ("a Respond node's element", HTMLResponse("<header>Started"), Verdict.ACCEPTED),
     ("a way to a login page", Response(status_code=302, headers={"Location": "/login"}), Verdict.REFUSED),
     ("a page that is not n8n's", HTMLResponse("<h1>404 Not Found</h1>nginx", 404), Verdict.IN_DOUBT),
     ("a proxy without a route", PlainTextResponse("404 page not found", 404), Verdict.IN_DOUBT),
+    ("Kong without a route", JSONResponse({"message": "no Route matched with those values"}, 404), Verdict.IN_DOUBT),
+    ("a Respond node's 404", JSONResponse({"error": "no such product"}, 404), Verdict.IN_DOUBT),
+    ("a Respond node's other 404", JSONResponse([{"id": 1}], 404), Verdict.IN_DOUBT),
+    (
+        "a 404 with half of n8n's words",
+        JSONResponse({"message": "The product is not registered"}, 404),
+        Verdict.IN_DOUBT,
+    ),
+    ("a page that holds Express's words", HTMLResponse("<p>Cannot POST it today", 404), Verdict.IN_DOUBT),
     ("a firewall", HTMLResponse("<h1>403 Forbidden</h1>", 403), Verdict.REFUSED),
     ("too large for a proxy", HTMLResponse("<h1>413</h1>", 413), Verdict.REFUSED),
-    ("a handed-on 429", JSONResponse({"error": {"message": "slow down"}}, 429), Verdict.IN_DOUBT),
-    ("a handed-on 503", JSONResponse({"error": "provider down", "requestId": "x"}, 503), Verdict.IN_DOUBT),
     ("a Respond node's failure", JSONResponse({"status": "failed", "error": "x"}, 500), Verdict.RAN_AND_FAILED),
-    ("a balancer without servers", HTMLResponse("<h1>503</h1>No server is available", 503), Verdict.SEND_AGAIN),
-    ("Envoy without a connection", PlainTextResponse(ENVOY + "connection failure", 503), Verdict.SEND_AGAIN),
-    ("Envoy that lost its connection", PlainTextResponse(ENVOY + "connection termination", 503), Verdict.IN_DOUBT),
-    ("Varnish", HTMLResponse("<h1>Error 503 Backend fetch failed</h1>", 503), Verdict.IN_DOUBT),
-    ("Heroku", HTMLResponse("<title>Application error</title>", 503), Verdict.IN_DOUBT),
     *(
         (f"a proxy's {status}", response, Verdict.IN_DOUBT)
         for status in (408, 500, 501, 502, 504, 505, 507, 520, 524, 527, 561, 598, 599)
@@ -83,6 +208,9 @@ REPORTED: list[tuple[Any, type | None]] = [
     ({"data": [PICTURE]}, Completed),
     ({"data": {"json": PICTURE}}, Completed),
     ({"headers": {}, "body": PICTURE}, Completed),
+    *(({wrapper: PICTURE}, Completed) for wrapper in ("output", "result", "results", "response")),
+    ({"result": [PICTURE]}, Completed),
+    ({"success": True, "output": {"data": json.dumps(PICTURE)}}, Completed),
     (json.dumps(PICTURE), Completed),
     ({"body": json.dumps([PICTURE])}, Completed),
     ({"Key": " b/a.png\n", "Id": "1 "}, Completed),
@@ -94,9 +222,20 @@ REPORTED: list[tuple[Any, type | None]] = [
     ({"error": {"message": "x"}}, Failed),
     ({"success": False, "message": "x"}, Failed),
     ([{"json": {"success": False}}], Failed),
+    ({"success": "false", "message": "x"}, Failed),
+    ({"success": " False "}, Failed),
+    ({"success": 0}, Failed),
+    ({"status": "error", "message": "quota"}, Failed),
+    ({"status": "Failure"}, Failed),
+    ({"errorMessage": "x"}, Failed),
+    ({"result": {"errorMessage": "x"}}, Failed),
+    (PICTURE | {"errorMessage": "a progress callback was lost"}, Completed),
     ({"error": None, "message": "Workflow was started"}, None),
     ({"error": ""}, None),
     ({"success": True}, None),
+    ({"success": "true", "status": "ok"}, None),
+    ({"errorMessage": ""}, None),
+    ({"output": "Started"}, None),
     ({"status": "processing"}, None),
     ({"Key": "b/a.png"}, None),
     ({"Key": "", "Id": ""}, None),
@@ -117,6 +256,17 @@ def test_what_an_answer_already_reports(content: Any, kind: type | None, mark: b
     assert (None if answer.report is None else type(answer.report)) is kind
     if isinstance(answer.report, Completed):
         assert (answer.report.key, answer.report.id) == ("b/a.png", "1")
+
+
+def test_what_the_user_reads_of_a_failure_in_an_answer() -> None:
+    for content in (
+        {"status": "error", "message": "quota"},
+        {"errorMessage": "quota"},
+        {"success": 0, "error": "quota"},
+    ):
+        report = classify(200, "application/json", json.dumps(content).encode()).report
+        assert isinstance(report, Failed)
+        assert report.message == "quota"
 
 
 def test_numbers_that_json_does_not_have_cost_no_picture() -> None:

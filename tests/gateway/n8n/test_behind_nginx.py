@@ -73,3 +73,21 @@ async def test_an_n8n_that_nginx_cannot_reach_is_in_doubt_too(
         async with running_gateway(settings) as gateway:
             ada = await People(gateway.state.database, users_table).person()
             assert "send_again" not in await in_doubt(gateway, await gateway.submitted(ada.id))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_limit_of_nginx_itself_proves_that_nothing_ran(
+    settings: Settings, users_table: str, tmp_path: Path, status: int
+) -> None:
+    """The page is nginx's own, of whichever version: it comes before any connection to n8n."""
+    async with nginx(tmp_path, f"location / {{ return {status}; }}") as url:
+        settings = settings.model_copy(update={"n8n_webhook_url": f"{url}/webhook/x"})
+        async with running_gateway(settings) as gateway:
+            ada = await People(gateway.state.database, users_table).person()
+            request_id = await gateway.submitted(ada.id)
+
+            async def sent_again() -> bool:
+                return "send_again" in await kinds(gateway, request_id)
+
+            await eventually(sent_again)
+            assert "in_doubt" not in await kinds(gateway, request_id)

@@ -49,7 +49,7 @@ AGAIN = [
     scripted_n8n.STARTING_UP,
     scripted_n8n.CANNOT_POST,
     scripted_n8n.NOT_REGISTERED,
-    PlainTextResponse("", 429),
+    PlainTextResponse("error code: 1015", 429),
     scripted_n8n.DATABASE_LOST,
     PlainTextResponse("", 521),
 ]
@@ -117,7 +117,9 @@ async def cut(received: Received) -> Response:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("case", ["stopping", "empty", "timeout", "reset", "a proxy's 502", "a proxy's 504"])
+@pytest.mark.parametrize(
+    "case", ["stopping", "empty", "timeout", "reset", "a proxy's 502", "a proxy's 504", "a proxy's 503"]
+)
 async def test_what_is_in_doubt_is_never_sent_again(
     settings: Settings, users_table: str, n8n: ScriptedN8n, case: str
 ) -> None:
@@ -129,6 +131,7 @@ async def test_what_is_in_doubt_is_never_sent_again(
                 "stopping": scripted_n8n.STOPPING,
                 "empty": scripted_n8n.EMPTY,
                 "a proxy's 502": HTMLResponse("<h1>502 Bad Gateway</h1>", 502),
+                "a proxy's 503": PlainTextResponse("Service Unavailable", 503),
                 "a proxy's 504": HTMLResponse("<h1>504 Gateway Time-out</h1>", 504),
             }[case]
         )

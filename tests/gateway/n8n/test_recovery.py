@@ -219,7 +219,7 @@ async def test_one_process_asks(
 async def test_what_was_never_sent_fails_at_its_deadline_without_a_probe(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
 ) -> None:
-    n8n.answers(PlainTextResponse("", 503))
+    n8n.answers(scripted_n8n.DATABASE_LOST)
     request_id = await gateway.submitted(ada.id)
     await until_kind(gateway, request_id, "send_again")
     await let_expire(gateway, request_id)
@@ -327,7 +327,7 @@ async def test_a_dripping_n8n_delays_nobody_else(
     monkeypatch.setattr(executions, "ASK_SECONDS", 1.0)
     api.drips = True
     doubtful = await in_doubt(gateway, ada, n8n)
-    n8n.answers(PlainTextResponse("", 503))
+    n8n.answers(scripted_n8n.DATABASE_LOST)
     unsent = await gateway.submitted(ada.id)
     await until_kind(gateway, unsent, "send_again")
     await let_expire(gateway, unsent)
