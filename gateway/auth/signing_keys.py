@@ -1,9 +1,10 @@
 """The public keys with which Supabase signs its users' tokens (JSON Web Key Set, RFC 7517).
 
 They are fetched when a token first needs them, off the event loop's critical path and once for everyone who waits, and
-kept: an endpoint that is away later takes nothing from users whose key is known. A token that names an unknown key
-may come from a new one, so the set is fetched again, but not more often than every `COOLDOWN_SECONDS`: forged tokens
-must not become load on Supabase.
+kept: an endpoint that is away later, or publishes no usable key any more, takes nothing from users whose key is known.
+(So a key that was revoked without another in its place is good until the process ends.) A token that names an unknown
+key may come from a new one, so the set is fetched again, but not more often than every `COOLDOWN_SECONDS`: forged
+tokens must not become load on Supabase.
 """
 
 import asyncio
@@ -134,6 +135,9 @@ class SigningKeys:
     async def _fetch(self) -> None:
         try:
             found = await published_keys(self._url)
+            if self._keys and not found:
+                # An accident at the endpoint, or keys of a future kind: good tokens are not refused for either.
+                raise KeysUnavailable("the endpoint publishes no key that can be used")
         except KeysUnavailable as error:
             self._failed = True
             log.warning("jwks_unavailable", reason=str(error), kept=len(self._keys))

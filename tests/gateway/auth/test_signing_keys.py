@@ -5,9 +5,11 @@ import base64
 import json
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives import serialization
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from websockets.exceptions import ConnectionClosed
@@ -117,7 +119,7 @@ async def test_a_key_that_is_newer_than_the_last_look_is_not_called_bad(
 async def test_after_a_long_rest_the_set_is_looked_at_first(
     project: SupabaseProject, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kid = project.publish("ES256")
+    kid, _ = project.publish("ES256"), project.publish("ES256")
     token = project.token(kid, USER)
     await authenticator.user_of_token(token)
     del project.published[kid]
@@ -135,6 +137,9 @@ BROKEN = [
     RedirectResponse("/elsewhere", 302),
     Response(b'{"keys":[' + b" " * signing_keys.MAX_BYTES + b"]}"),
     Response(b"[" * 20_000),
+    JSONResponse({"keys": []}),
+    JSONResponse({"keys": [{"kty": "PQC", "kid": "future"}]}),
+    JSONResponse({"keys": [{"kty": "EC", "crv": "P-256", "kid": "broken", "x": "!", "y": "!"}, "text"]}),
 ]
 
 
@@ -157,11 +162,32 @@ async def test_known_keys_are_kept_while_the_endpoint_is_away(
     assert (await authenticator.user_of_token(unknown)).id == USER, "and learned once it is back"
 
 
+async def test_a_set_without_a_usable_key_is_told(
+    project: SupabaseProject, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = project.token(project.publish("ES256"), USER)
+    await authenticator.user_of_token(token)
+    project.answer = JSONResponse({"keys": []})
+    monkeypatch.setattr(signing_keys, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "COOLDOWN_SECONDS", 0.0)
+
+    async def told() -> list[Any]:
+        await authenticator.user_of_token(token)
+        return [entry for entry in logs if entry["event"] == "jwks_unavailable"]
+
+    with structlog.testing.capture_logs() as logs:
+        entries = list(await eventually(told))
+    assert entries[0]["log_level"] == "warning"
+    assert entries[0]["kept"] == 1
+    assert "no key that can be used" in entries[0]["reason"]
+    assert len(entries) == 1, "and asked again after the pause of a fetch that failed"
+
+
 @pytest.mark.usefixtures("hurried")
 async def test_a_revoked_key_is_forgotten_at_the_next_look(
     project: SupabaseProject, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kid = project.publish("ES256")
+    kid, _ = project.publish("ES256"), project.publish("ES256")
     token = project.token(kid, USER)
     await authenticator.user_of_token(token)
     del project.published[kid]
