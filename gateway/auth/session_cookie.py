@@ -5,12 +5,13 @@ A browser may bring the sessions of several projects that share a host (localhos
 longer session has left behind a shorter one.
 """
 
+import base64
+import json
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-from jwt.utils import base64url_decode
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
@@ -20,10 +21,19 @@ MAX_SESSIONS = 4
 MAX_PARTS = 20
 """Most parts of one session; Supabase's have 3,180 bytes."""
 
-SHORTER_READINGS = 2
-"""How many shorter sessions are looked for in front of parts that do not make sense together."""
-
 _SESSION = re.compile(r"(sb-.+-auth-token)(?:\.(\d{1,2}))?\Z")
+
+_BASE64 = re.compile(r"[A-Za-z0-9_-]*")
+
+_JSON = json.JSONDecoder()
+
+
+class SessionToken(NamedTuple):
+    """The access token of a session."""
+
+    token: str
+    own: bool
+    """Whether its cookie has the project's own name; there may be others', and projects with a domain of their own."""
 
 
 def cookie_of_project(supabase_url: str) -> str:
@@ -31,8 +41,8 @@ def cookie_of_project(supabase_url: str) -> str:
     return f"sb-{(urlsplit(supabase_url).hostname or '').partition('.')[0]}-auth-token"
 
 
-def session_tokens(headers: Headers, preferred: str) -> list[str]:
-    """The access tokens of the request's sessions, that of the cookie `preferred` first.
+def session_tokens(headers: Headers, preferred: str) -> list[SessionToken]:
+    """The access tokens of the request's sessions, those of the cookie `preferred` first.
 
     Args:
         headers: the request's.
@@ -44,19 +54,17 @@ def session_tokens(headers: Headers, preferred: str) -> list[str]:
             if (match := _SESSION.match(name)) is not None:
                 sessions.setdefault(match[1], {})[-1 if match[2] is None else int(match[2])] = value
     names = sorted(sessions, key=lambda name: name != preferred)[:MAX_SESSIONS]
-    found = (_token_of(sessions[name]) for name in names)
-    return [token for token in found if token is not None]
-
-
-def _token_of(values: dict[int, str]) -> str | None:
-    return next((token for session in _readings(values) if (token := _access_token(session)) is not None), None)
+    found = {
+        SessionToken(token, name == preferred): None
+        for name in names
+        for session in _readings(sessions[name])
+        if (token := _access_token(session)) is not None
+    }
+    return list(found)
 
 
 def _readings(values: dict[int, str]) -> Iterator[str]:
-    """What the session may be: the whole cookie, all its parts together, or the first ones alone.
-
-    Few readings, as whoever sends cookies chooses how long they are.
-    """
+    """What the session may be: the whole cookie, or all its parts. Which one was left behind is not to be seen."""
     if -1 in values:
         yield values[-1]
     parts: list[str] = []
@@ -64,21 +72,22 @@ def _readings(values: dict[int, str]) -> Iterator[str]:
         parts.append(values[len(parts)])
     if parts:
         yield "".join(parts)
-    for count in range(1, min(SHORTER_READINGS + 1, len(parts))):
-        yield "".join(parts[:count])
 
 
 def _access_token(session: str) -> str | None:
-    if session.startswith("base64-"):
-        try:
-            session = base64url_decode(session.removeprefix("base64-")).decode()
-        except ValueError:
-            return None
-    else:
-        session = unquote(session)
+    """The token in the JSON with which `session` begins. What follows is the rest of an earlier, longer session."""
+    text = _decoded(session.removeprefix("base64-")) if session.startswith("base64-") else unquote(session)
     try:
-        decoded = msgspec.json.decode(session)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        content, _ = _JSON.raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
         return None
-    token = decoded.get("access_token") if isinstance(decoded, dict) else None
-    return token if isinstance(token, str) else None
+    token = content.get("access_token") if isinstance(content, dict) else None
+    return token if isinstance(token, str) and token.isascii() else None
+
+
+def _decoded(encoded: str) -> str:
+    """The text with which `encoded` begins. Six bits a character: what is wrong further back spoils nothing here."""
+    match = _BASE64.match(encoded)
+    good = "" if match is None else match[0]
+    good = good[: len(good) - (len(good) % 4 == 1)]
+    return base64.urlsafe_b64decode(good + "=" * (-len(good) % 4)).decode(errors="replace")

@@ -1,8 +1,8 @@
 """Who is asking: a user or an administrator."""
 
-import contextlib
 import time
 import uuid
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -11,8 +11,8 @@ from jwt.utils import base64url_encode
 from starlette.datastructures import Headers
 
 from gateway.auth.claims import claims_of, decode_segment
-from gateway.auth.session_cookie import cookie_of_project, session_tokens
-from gateway.auth.signing_keys import ALGORITHMS, SigningKeys
+from gateway.auth.session_cookie import SessionToken, cookie_of_project, session_tokens
+from gateway.auth.signing_keys import ALGORITHMS, KeysUnavailable, SigningKeys
 from gateway.auth.verified_tokens import User, VerifiedTokens
 from gateway.ids import parse_id
 from gateway.settings import Settings
@@ -44,6 +44,23 @@ class InvalidToken(Exception):
 
 class ForeignOrigin(Exception):
     """A cookie came with a page that is not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request brings: a bearer token, or the tokens of its cookies, of which one that is good is enough."""
+
+    tokens: tuple[SessionToken, ...]
+
+    @classmethod
+    def bearer(cls, token: str) -> "Credential":
+        """One token, beside which nothing counts."""
+        return cls((SessionToken(token, own=True),))
+
+    def without(self, text: str | None) -> "Credential | None":
+        """The same without the token `text`; None if nothing is left."""
+        left = tuple(token for token in self.tokens if token.token != text)
+        return Credential(left) if left else None
 
 
 class Authenticator:
@@ -164,7 +181,7 @@ class Authenticator:
         """
         if (token := bearer(headers)) is not None:
             return await self.user_of_token(token)
-        sessions = session_tokens(headers, self._cookie)
+        sessions = tuple(session_tokens(headers, self._cookie))
         if not sessions:
             return None
         origin = headers.get("origin")
@@ -174,18 +191,46 @@ class Authenticator:
                 raise ForeignOrigin("a cookie without an Origin")
         elif origin not in self._origins:
             raise ForeignOrigin("a cookie from a foreign Origin")
-        return await self.user_of_token(self._best(sessions))
+        return await self.user_of_credential(Credential(sessions))
 
-    def _best(self, sessions: list[str]) -> str:
-        """The session that verifies now, the project's own first; the first one if none does."""
-        for token in sessions if len(sessions) > 1 else ():
-            with contextlib.suppress(InvalidToken):
-                if self.user_of_token_now(token) is not None:
-                    return token
-        return sessions[0]
+    async def user_of_credential(self, credential: Credential) -> User:
+        """The user of the first token that is good.
 
-    def credential_of_upgrade(self, headers: Headers) -> str | None:
-        """The token that a WebSocket upgrade brings; None when a first frame must say who it is.
+        Raises:
+            InvalidToken: none is, as far as the project's own session says.
+            KeysUnavailable: none is, and one cannot be verified at the moment.
+        """
+        user = self.user_of_credential_now(credential)
+        if user is not None:
+            return user
+        errors: list[tuple[bool, bool, InvalidToken | KeysUnavailable]] = []
+        for token, own in credential.tokens:
+            try:
+                return await self.user_of_token(token)
+            except (InvalidToken, KeysUnavailable) as error:
+                errors.append((own, isinstance(error, KeysUnavailable), error))
+        # Another project's session, whose key is never found here, must not keep one that has ended from being told so.
+        raise max(errors, key=lambda found: found[:2])[2]
+
+    def user_of_credential_now(self, credential: Credential) -> User | None:
+        """The same without waiting; None where a key must be fetched first.
+
+        Raises:
+            InvalidToken: as above.
+        """
+        errors: list[tuple[bool, InvalidToken]] = []
+        for token, own in credential.tokens:
+            try:
+                if (user := self.user_of_token_now(token)) is not None:
+                    return user
+            except InvalidToken as error:
+                errors.append((own, error))
+        if len(errors) < len(credential.tokens):
+            return None
+        raise max(errors, key=lambda found: found[0])[1]
+
+    def credential_of_upgrade(self, headers: Headers) -> Credential | None:
+        """The credential that a WebSocket upgrade brings; None when a first frame must say who it is.
 
         Raises:
             InvalidToken: an Authorization header without a bearer token.
@@ -195,9 +240,9 @@ class Authenticator:
         if origin is not None and origin not in self._origins:
             raise ForeignOrigin("an upgrade from a foreign Origin")
         if (token := bearer(headers)) is not None:
-            return token
+            return Credential.bearer(token)
         sessions = session_tokens(headers, self._cookie) if origin is not None else []
-        return self._best(sessions) if sessions else None
+        return Credential(tuple(sessions)) if sessions else None
 
 
 def bearer(headers: Headers) -> str | None:

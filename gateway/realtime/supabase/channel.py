@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import structlog
 
 from gateway.auth.signing_keys import KeysUnavailable
-from gateway.auth.tokens import InvalidToken
+from gateway.auth.tokens import Credential, InvalidToken
 from gateway.auth.verified_tokens import User
 from gateway.realtime.connection import SessionParts
 from gateway.realtime.connection_limits import TooManyConnections
@@ -118,7 +118,7 @@ class Channel(Subscriber):
 
     # -- what the client asks -----------------------------------------------------------------------------------------
 
-    def begin(self, token: str | None) -> None:
+    def begin(self, token: str | Credential | None) -> None:
         """Join, as whom the token names; with None, a token is waited for."""
         if token is not None:
             self._start(self._authorise(token))
@@ -148,9 +148,10 @@ class Channel(Subscriber):
 
     # -- who is it ----------------------------------------------------------------------------------------------------
 
-    async def _authorise(self, token: str) -> None:
+    async def _authorise(self, token: str | Credential) -> None:
+        credential = Credential.bearer(token) if isinstance(token, str) else token
         try:
-            user = await self._socket.parts.authenticator.user_of_token(token)
+            user = await self._socket.parts.authenticator.user_of_credential(credential)
             if self._user is None:
                 await self._subscribe(user)
             elif user.id == self._user.id:

@@ -52,7 +52,7 @@ class SupabaseEndpoint:
             carrier,
             SERIALIZERS[parameters.get("vsn", DEFAULT_VSN)],
             upgrade.host,
-            credential=None if credential == api_key else credential,
+            credential=None if credential is None else credential.without(api_key),
             api_key=api_key,
         )
 

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections import Counter, deque
 
-from gateway.auth.tokens import InvalidToken
+from gateway.auth.tokens import Credential, InvalidToken
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.connection import Carrier, SessionParts
 from gateway.realtime.supabase import messages
@@ -63,7 +63,7 @@ class SupabaseSession:
         serializer: Serializer,
         host: str,
         *,
-        credential: str | None,
+        credential: Credential | None,
         api_key: str | None,
     ) -> None:
         self.parts = parts
@@ -167,13 +167,13 @@ class SupabaseSession:
             raise JoinRefused(messages.TOO_MANY_CHANNELS, for_ever=False)
         return Channel(self, push.topic, push.join_ref, push.ref, bindings, asked)
 
-    def _token_of(self, join: Join) -> str | None:
+    def _token_of(self, join: Join) -> str | Credential | None:
         """The token to join with. The upgrade's stands in for one that is not sent, and not for one that is bad."""
         if join.access_token is not None:
             return join.access_token if self.is_token(join.access_token) else None
         if self._credential is not None:
             try:
-                self.parts.authenticator.user_of_token_now(self._credential)
+                self.parts.authenticator.user_of_credential_now(self._credential)
             except InvalidToken:
                 self._credential = None  # it has ended since
         return self._credential

@@ -16,7 +16,7 @@ import structlog
 from starlette.datastructures import Headers
 
 from gateway.auth.signing_keys import KeysUnavailable
-from gateway.auth.tokens import ForeignOrigin, InvalidToken
+from gateway.auth.tokens import Credential, ForeignOrigin, InvalidToken
 from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
 from gateway.realtime.close_codes import CloseCode
@@ -108,13 +108,13 @@ class WebSocketSession(Subscriber):
             return
         authenticator = self._parts.authenticator
         try:
-            token = authenticator.credential_of_upgrade(headers)
-            if token is None:
+            credential = authenticator.credential_of_upgrade(headers)
+            if credential is None:
                 self._await_token(self._parts.settings.ws_auth_seconds, CloseCode.AUTH_TIMEOUT)
-            elif (user := authenticator.user_of_token_now(token)) is not None:
+            elif (user := authenticator.user_of_credential_now(credential)) is not None:
                 self._welcome(user)
             else:
-                self._start(self._welcome_later(token, by_cookie="authorization" not in headers))
+                self._start(self._welcome_later(credential, by_cookie="authorization" not in headers))
         except ForeignOrigin:
             self._close(CloseCode.FOREIGN_ORIGIN)
         except InvalidToken as error:
@@ -136,9 +136,9 @@ class WebSocketSession(Subscriber):
     def _token_is_late(self) -> None:
         self._close(self._too_late)
 
-    async def _welcome_later(self, token: str, *, by_cookie: bool) -> None:
+    async def _welcome_later(self, credential: Credential, *, by_cookie: bool) -> None:
         try:
-            user = await self._parts.authenticator.user_of_token(token)
+            user = await self._parts.authenticator.user_of_credential(credential)
         except InvalidToken as error:
             self._unauthorized(error, by_cookie=by_cookie)
         except KeysUnavailable:

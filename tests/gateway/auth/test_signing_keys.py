@@ -11,15 +11,20 @@ import jwt
 import pytest
 import structlog
 from cryptography.hazmat.primitives import serialization
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.auth import signing_keys
+from gateway.auth.session_cookie import SessionToken
 from gateway.auth.signing_keys import KeysUnavailable
-from gateway.auth.tokens import Authenticator, InvalidToken
+from gateway.auth.tokens import Authenticator, Credential, InvalidToken
 from gateway.settings import Settings
-from tests.people import Person
+from tests.channels import binding, channel_client
+from tests.people import People, Person, parsing_only
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
+from tests.session_cookies import cookie
 from tests.supabase import SupabaseProject, claims, new_key, public_jwk, supabase_project
 
 SECRET = "a-secret-of-the-tests-" + "s" * 64
@@ -299,9 +304,58 @@ async def test_without_a_shared_secret_no_token_with_one_is_good(project: Supaba
             await authenticator.user_of_token(signed_with_bytes(secret, {"alg": "HS256"}))
 
 
-async def test_over_http_and_websocket(settings: Settings, project: SupabaseProject, users_table: str) -> None:
-    from tests.people import People
+def two_sessions(project: SupabaseProject, user: str) -> str:
+    """The cookies of somebody who is signed in to another project on this host too, which comes first."""
+    kid = project.publish("ES256")
+    other = jwt.encode(claims(user), new_key("ES256"), algorithm="ES256", headers={"kid": "another project's"})
+    return "; ".join(
+        (cookie(other, name="sb-another-auth-token"), cookie(project.token(kid, user), name="sb-x-auth-token"))
+    )
 
+
+async def test_the_first_request_of_a_process_finds_the_session_that_verifies(
+    project: SupabaseProject, authenticator: Authenticator
+) -> None:
+    """No key is known yet, so none of the sessions can be judged without a fetch."""
+    user = await authenticator.user_of_request("GET", Headers({"cookie": two_sessions(project, USER)}))
+    assert user is not None
+    assert user.id == USER
+    assert project.fetches == 1
+
+
+@pytest.mark.parametrize("own_is_good", [True, False])
+async def test_while_keys_cannot_be_fetched_the_projects_own_session_decides(
+    project: SupabaseProject, authenticator: Authenticator, own_is_good: bool
+) -> None:
+    project.answer = PlainTextResponse("away", 503)
+    unknown, ended = project.token(project.publish("ES256"), USER), jwt.encode(claims(USER, exp=1), SECRET)
+    tokens = (SessionToken(unknown, own=own_is_good), SessionToken(ended, own=not own_is_good))
+    with pytest.raises(KeysUnavailable if own_is_good else InvalidToken):
+        await authenticator.user_of_credential(Credential(tokens))
+    strangers = tuple(SessionToken(token, own=False) for token in (ended, unknown))
+    with pytest.raises(KeysUnavailable):  # the project may have a domain of its own
+        await authenticator.user_of_credential(Credential(strangers))
+
+
+@parsing_only
+async def test_the_first_upgrade_of_a_process_finds_the_session_that_verifies(
+    settings: Settings, project: SupabaseProject, users_table: str
+) -> None:
+    settings = settings.model_copy(update={"supabase_url": project.url})
+    for transport in ("/ws", "Supabase's"):
+        async with running_gateway(settings) as gateway:
+            ada = await People(gateway.state.database, users_table).person()
+            headers = {"Cookie": two_sessions(project, ada.id)}
+            if transport == "/ws":
+                url = gateway.url.replace("http", "ws") + "/ws"
+                async with connect(url, additional_headers=headers, origin=gateway.url, proxy=None) as websocket:  # type: ignore[arg-type]
+                    assert (await receive(websocket))["type"] == "welcome"
+            else:
+                async with channel_client(gateway.url, additional_headers=headers, origin=gateway.url) as client:
+                    await client.joined("x", [binding()])
+
+
+async def test_over_http_and_websocket(settings: Settings, project: SupabaseProject, users_table: str) -> None:
     settings = settings.model_copy(update={"supabase_url": project.url})
     kid = project.publish("ES256")
     async with running_gateway(settings) as gateway:

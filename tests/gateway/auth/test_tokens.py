@@ -10,11 +10,15 @@ from typing import Any
 import jwt
 import pytest
 from starlette.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 
-from gateway.auth.tokens import Authenticator, ForeignOrigin, InvalidToken, issue_token
+from gateway.auth.session_cookie import SessionToken
+from gateway.auth.tokens import Authenticator, Credential, ForeignOrigin, InvalidToken, issue_token
+from gateway.realtime.close_codes import CloseCode
 from gateway.settings import Settings
+from tests.channels import binding, channel_client
 from tests.people import Person
-from tests.running import RunningGateway
+from tests.running import RunningGateway, receive, send
 from tests.session_cookies import cookie
 
 SECRET = "a-secret-of-the-tests-" + "s" * 64
@@ -61,6 +65,9 @@ BAD: dict[str, Callable[[], str]] = {  # made when they are tried: one that has 
     "another secret": lambda: token(secret="another-secret-of-at-least-32-characters"),
     "another algorithm": lambda: token(algorithm="HS512"),
     "expired": lambda: token(exp=int(time.time()) - 60),
+    "an end in milliseconds": lambda: token(exp=int(time.time() * 1000) + 60_000),
+    "an end in milliseconds that is over": lambda: token(exp=int(time.time() * 1000) - 60_000),
+    "an end past all dates": lambda: token(exp=10**30),
     "without an end": lambda: token(exp=None),
     "another audience": lambda: token(aud="anon"),
     "without an audience": lambda: token(aud=None),
@@ -110,7 +117,16 @@ async def test_of_two_projects_on_one_host_the_one_that_verifies_counts(authenti
     assert user.id == USER
     credential = authenticator.credential_of_upgrade(headers)
     assert credential is not None
-    assert authenticator.user_of_token_now(credential) == user
+    assert authenticator.user_of_credential_now(credential) == user
+    assert await authenticator.user_of_credential(credential) == user
+
+
+async def test_of_two_bad_sessions_the_projects_own_is_told(authenticator: Authenticator) -> None:
+    both = Credential((SessionToken("a.b.c", own=False), SessionToken(token(exp=1), own=True)))
+    with pytest.raises(InvalidToken, match="ExpiredSignatureError"):
+        await authenticator.user_of_credential(both)
+    with pytest.raises(InvalidToken, match="ExpiredSignatureError"):
+        authenticator.user_of_credential_now(both)
 
 
 @pytest.mark.parametrize(("method", "headers", "error"), REQUESTS)
@@ -140,7 +156,30 @@ async def test_a_bad_bearer_never_falls_back_to_the_cookie(authenticator: Authen
     with pytest.raises(InvalidToken):
         await authenticator.user_of_request("POST", headers)
     with pytest.raises(InvalidToken):
-        authenticator.user_of_token_now(str(authenticator.credential_of_upgrade(headers)))
+        authenticator.user_of_credential_now(authenticator.credential_of_upgrade(headers) or Credential(()))
+
+
+async def test_an_end_in_milliseconds_is_no_end_on_any_transport(gateway: RunningGateway, ada: Person) -> None:
+    """It once opened HTTP, and broke the clock of a connection."""
+    forever = gateway.token(ada.id, lifetime=int(time.time() * 1000))
+    answer = await gateway.http.get("/api/ai-requests", headers={"Authorization": f"Bearer {forever}"})
+    assert answer.status_code == 401
+    for first in (None, forever):
+        async with gateway.websocket(forever if first is None else None) as websocket:
+            if first is not None:
+                await send(websocket, type="auth", token=first)
+            with pytest.raises(ConnectionClosed) as closed:
+                await receive(websocket)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == CloseCode.UNAUTHORIZED
+    async with channel_client(gateway.url) as client:
+        reply = await client.join("x", [binding()], forever)
+        assert reply.payload["response"]["reason"].startswith("InvalidJWTToken:")
+        await client.joined("y", [binding()], gateway.token(ada.id))
+        await client.push("realtime:y", "access_token", {"access_token": forever})
+        said = await client.receive()
+        assert said.event == "system"
+        assert said.payload["message"].startswith("InvalidJWTToken:")
 
 
 async def test_http_answers(gateway: RunningGateway, ada: Person) -> None:

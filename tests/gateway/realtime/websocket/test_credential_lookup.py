@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.auth.tokens import InvalidToken
+from gateway.auth.tokens import Credential, InvalidToken
 from gateway.auth.verified_tokens import User
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.connection import SessionParts, Upgrade
@@ -39,10 +39,16 @@ class Authenticator:
     def __init__(self) -> None:
         self.looked_up = asyncio.Event()
 
-    def credential_of_upgrade(self, headers: Headers) -> str | None:
+    def credential_of_upgrade(self, headers: Headers) -> Credential | None:
         if "fault" in headers:
             raise OverflowError("a fault in reading it")
-        return headers.get("cookie")
+        return Credential.bearer(headers["cookie"])
+
+    def user_of_credential_now(self, credential: Credential) -> User | None:
+        return self.user_of_token_now(credential.tokens[0].token)
+
+    async def user_of_credential(self, credential: Credential) -> User:
+        return await self.user_of_token(credential.tokens[0].token)
 
     def user_of_token_now(self, token: str) -> User | None:
         return User("ada", False, 4e9) if token == "good" else None
