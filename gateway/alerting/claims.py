@@ -8,9 +8,9 @@ import contextlib
 from typing import Protocol
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from gateway.settings.redis_url import new_pool
 
 TIMEOUT_SECONDS = 2.0
 """Longest wait for Redis."""
@@ -68,12 +68,7 @@ class RedisClaims:
 
     def __init__(self, url: str, prefix: str) -> None:
         self._prefix = prefix
-        self._redis: Redis = Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-        )
+        self._redis: Redis = Redis.from_pool(new_pool(url, TIMEOUT_SECONDS))
 
     async def aclose(self) -> None:
         with contextlib.suppress(RedisError, OSError):

@@ -11,6 +11,7 @@ import click
 from gateway.cli.database_faults import explain
 from gateway.server.listener import bind
 from gateway.settings import Settings, SettingsError
+from gateway.settings.redis_url import read_redis_url
 from gateway.telemetry.logging import configure_logging
 from storage.database.open import open_database
 from storage.database.postgres_url import read_url
@@ -41,6 +42,9 @@ def warnings_of(settings: Settings) -> Iterator[str]:
     url = settings.database_url.get_secret_value()
     if not is_sqlite(url):
         yield from (f"DATABASE_URL: {warning}." for warning in read_url(url).warnings)
+    if settings.redis_url is not None:
+        read = read_redis_url(settings.redis_url.get_secret_value())
+        yield from (f"REDIS_URL: {warning}." for warning in read.warnings)
 
 
 def start_logging(settings: Settings) -> None:

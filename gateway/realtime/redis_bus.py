@@ -22,12 +22,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from gateway.realtime.bus import ALL, Bus, Listener, user_topic
 from gateway.realtime.redis_link import LinkLost, RedisLink, Reply, packed
 from gateway.realtime.update import Update, decode_update, encode_update
+from gateway.settings.redis_url import new_pool
 from gateway.tasks import keep_running, stop_all
 from gateway.telemetry import metrics
 from gateway.telemetry.logging import reason_of
@@ -79,14 +78,7 @@ class RedisBus(Bus):
     shared = True
 
     def __init__(self, url: str) -> None:
-        self._pool = ConnectionPool.from_url(
-            url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=COMMAND_SECONDS,
-            socket_timeout=COMMAND_SECONDS,
-            health_check_interval=0,
-        )
+        self._pool = new_pool(url, COMMAND_SECONDS)
         self.listener: Listener | None = None
         self._prefix = PREFIX.encode()
         self._publisher = _Publisher(self._pool)

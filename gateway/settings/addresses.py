@@ -143,17 +143,6 @@ def networks(text: str) -> str:
         raise ValueError("must list addresses or networks such as 10.0.0.0/8, separated by commas") from None
 
 
-def check_port(url: str) -> None:
-    """Refuse a URL whose password was not encoded.
-
-    Drivers would stumble over its slash only later, and quote what follows it as the port.
-    """
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError("cannot be read: write / @ : # ? % in its password as %2F %40 %3A %23 %3F %25") from None
-
-
 def _host_of(origin: str) -> str:
     return urlsplit(origin).hostname or ""
 

@@ -23,7 +23,6 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from gateway.settings.addresses import (
     base_url,
-    check_port,
     http_url,
     is_local,
     networks,
@@ -35,6 +34,7 @@ from gateway.settings.addresses import (
 from gateway.settings.dotenv import UnreadableFile, misspelt, read_dotenv
 from gateway.settings.field_types import Amount, Currency, Deadline, Limit, Seconds, Separated, each, unless_empty
 from gateway.settings.page_texts import read_page_texts
+from gateway.settings.redis_url import check_redis_url
 from gateway.settings.secret_values import (
     DEVELOPMENT_SECRETS,
     check_header,
@@ -219,10 +219,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
-            raise ValueError("must start with redis:// or rediss://")
         if value is not None:
-            check_port(value.get_secret_value())
+            check_redis_url(value.get_secret_value())
         return value
 
     @field_validator("n8n_api_key")

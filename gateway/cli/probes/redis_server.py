@@ -4,14 +4,13 @@ import asyncio
 import uuid
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, RedisError, ResponseError
 
 from gateway.cli.probes.finding import Finding, not_set, ok, problem
 from gateway.cli.reasons import why_unreachable
 from gateway.realtime.redis_bus import PREFIX
 from gateway.settings import Settings
+from gateway.settings.redis_url import RedisUrlError, new_pool
 
 SECONDS = 5.0
 """Longest wait for one answer."""
@@ -26,14 +25,9 @@ async def probe(settings: Settings) -> list[Finding]:
     if settings.redis_url is None:
         return [not_set(about, "changes stay within this process: one process, no restart without a gap")]
     try:
-        redis: Redis = Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=SECONDS,
-            socket_timeout=SECONDS,
-        )
-    except ValueError as error:
-        return [problem(about, f"cannot be read ({error})")]
+        redis: Redis = Redis.from_pool(new_pool(settings.redis_url.get_secret_value(), SECONDS))
+    except RedisUrlError as error:
+        return [problem(about, str(error))]
     try:
         async with redis, asyncio.timeout(3 * SECONDS):
             await redis.ping()

@@ -201,7 +201,7 @@ def certificate(tmp_path: Path) -> Path:
     ("about", "changes"),
     [
         ("N8N_WEBHOOK_URL", {"n8n_webhook_url": "http://n8n:abc/x"}),
-        ("REDIS_URL", {"redis_url": SecretStr("redis://h:1/0?socket_timeout=soon")}),
+        ("REDIS_URL", {"redis_url": SecretStr("redis://:pass/word@h:1/0")}),
     ],
 )
 async def test_a_url_that_cannot_be_read_is_a_sentence(about: str, changes: dict[str, object]) -> None:
