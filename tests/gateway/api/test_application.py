@@ -140,14 +140,32 @@ async def test_the_layer_costs_a_few_dozen_calls() -> None:
     assert await calls_of(APPLICATION, "GET", "/trivial/1") < 0.7 * await calls_of(starlette, "GET", "/trivial/1")
 
 
-TRACING = "traceparent, tracestate, baggage, sentry-trace"
+TRACING = {
+    "Trace Context": "traceparent, tracestate, baggage",
+    "Sentry": "sentry-trace, baggage",
+    "Zipkin": "x-b3-traceid, x-b3-spanid, x-b3-parentspanid, x-b3-sampled, x-b3-flags",
+    "Zipkin, in one header": "b3",
+    "Datadog": "x-datadog-trace-id, x-datadog-parent-id, x-datadog-origin, x-datadog-sampling-priority",
+    "Datadog, newer": "x-datadog-tags, x-datadog-sampled, traceparent",
+    "Application Insights": "request-id, request-context, traceparent",
+    "New Relic": "newrelic, x-newrelic-id, traceparent, tracestate",
+    "Elastic": "elastic-apm-traceparent, traceparent",
+    "Jaeger": "uber-trace-id",
+    "X-Ray": "X-Amzn-Trace-Id",
+    "Google Cloud": "X-Cloud-Trace-Context",
+    "Dynatrace": "x-dtpc, x-dtreferer",
+    "Instana": "x-instana-t, x-instana-s, x-instana-l",
+    "SkyWalking": "sw8",
+    "a proxy's ids": "X-Request-Id, X-Correlation-Id",
+}
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_a_page_with_tracing_may_ask(settings: Settings) -> None:
     settings = settings.model_copy(update={"allowed_headers": ("X-Of-Ours",)})
     async with running_gateway(settings) as gateway:
-        assert await preflight(gateway, f"Authorization, {TRACING}") == 200
+        answers = {kind: await preflight(gateway, f"Authorization, {headers}") for kind, headers in TRACING.items()}
+        assert answers == dict.fromkeys(TRACING, 200)
         assert await preflight(gateway, "X-Of-Ours") == 200
         assert await preflight(gateway, "X-Of-Theirs") == 400
         assert await preflight(gateway, "Authorization", origin="https://foreign.example") == 400
