@@ -6,10 +6,13 @@ httpx limits each read, but neither the whole time nor the size; `ask` does.
 machine, which no proxy elsewhere could reach.
 """
 
+import os
 import ssl
 import time
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 import msgspec
@@ -37,16 +40,72 @@ def tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+class UnusableEnvironment(Exception):
+    """No client can be made: the environment names a proxy or certificates that cannot be used. The text names the
+    variables, without what is in them."""
+
+
 def new_client(**options: Any) -> httpx.AsyncClient:  # noqa: ANN401 - httpx's own
     """A client that believes `tls_context`, and follows the environment's proxies except to `_THIS_MACHINE`.
 
     Args:
         options: what `httpx.AsyncClient` takes besides.
+
+    Raises:
+        UnusableEnvironment: proxies or certificates cannot be used; `environment_problems` says so before.
     """
-    return httpx.AsyncClient(verify=tls_context(), trust_env=True, mounts=dict.fromkeys(_THIS_MACHINE), **options)
+    try:
+        return httpx.AsyncClient(verify=tls_context(), trust_env=True, mounts=dict.fromkeys(_THIS_MACHINE), **options)
+    except _REFUSED as error:
+        if problems := environment_problems():
+            raise UnusableEnvironment(" ".join(problems)) from error
+        raise
 
 
 _THIS_MACHINE = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
+
+_REFUSED = (ImportError, ValueError, OSError, httpx.InvalidURL)
+"""What httpx raises where it makes no client of the environment."""
+
+
+def environment_problems() -> list[str]:
+    """A sentence for each variable of proxies or certificates with which no client can be made, its name first."""
+    try:
+        context = tls_context()
+    except _REFUSED:
+        return ["SSL_CERT_FILE names no file with certificates that can be read."]
+    if problems := list(_proxy_problems(context)):
+        return problems
+    try:
+        httpx.AsyncClient(verify=context, trust_env=True)
+    except _REFUSED:
+        name = _written("NO_PROXY")
+        return [f"{name} lists something that is no host: write names, addresses (IPv6 without brackets) and commas."]
+    return []
+
+
+def _proxy_problems(context: ssl.SSLContext) -> Iterator[str]:
+    proxies = getproxies()
+    for scheme in ("http", "https", "all"):
+        if not (proxy := proxies.get(scheme)):
+            continue
+        name = _written(f"{scheme.upper()}_PROXY")
+        try:
+            url = httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+            httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=httpx.Proxy(url))
+            usable = bool(url.host)
+        except ImportError:
+            yield f"{name} names a SOCKS proxy, and there is no SOCKS here: name an HTTP proxy (http://host:port)."
+            continue
+        except _REFUSED:
+            usable = False
+        if not usable:
+            yield f"{name} is no URL of an HTTP proxy: write http://host:port."
+
+
+def _written(name: str) -> str:
+    """The variable as it is set here: in lower case it wins."""
+    return name.lower() if name.lower() in os.environ else name
 
 
 async def ask(

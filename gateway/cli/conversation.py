@@ -10,7 +10,7 @@ import httpx
 from gateway.cli.invocation import command
 from gateway.cli.reasons import why_unreachable
 from gateway.client import GatewayClient, GatewayError, GenerationFailed
-from gateway.http_client import new_client
+from gateway.http_client import UnusableEnvironment, new_client
 
 T = TypeVar("T")
 
@@ -28,6 +28,8 @@ def converse(url: str, token: str | None, talk: Callable[[GatewayClient], Awaita
 
     try:
         return asyncio.run(run())
+    except UnusableEnvironment as error:
+        raise click.ClickException(str(error)) from None
     except GenerationFailed as error:
         raise click.ClickException(f"The generation failed: {error}") from None
     except GatewayError as error:

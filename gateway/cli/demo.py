@@ -13,6 +13,7 @@ from gateway.demo import FOLDER, prepare
 from gateway.demo.log import log_as_demo
 from gateway.demo.servers import NotInstalled
 from gateway.demo.stack import running_stack
+from gateway.http_client import environment_problems
 from gateway.server.server import serve
 from gateway.settings import SettingsError
 from storage.errors import DatabaseBusy
@@ -28,6 +29,8 @@ def demo_command(port: int, stack: bool) -> None:
     """
     if os.environ.get("ENVIRONMENT") == "production":
         raise click.ClickException("The demo signs everyone in; it refuses to run with ENVIRONMENT=production.")
+    if problems := environment_problems():
+        raise click.ClickException(told(problems))
     try:
         # uvicorn repeats the signal once it has stopped in good order.
         with contextlib.suppress(KeyboardInterrupt), listen("127.0.0.1", port) as listener:
@@ -35,7 +38,7 @@ def demo_command(port: int, stack: bool) -> None:
     except NotInstalled as error:
         raise click.ClickException(f"{error} is not installed: {install_command('stack')}") from None
     except SettingsError as error:
-        raise click.ClickException(told(error)) from None
+        raise click.ClickException(told(error.problems)) from None
     except DatabaseBusy:
         raise click.ClickException(
             "A demo already runs in this folder. Stop it, or start this one elsewhere."

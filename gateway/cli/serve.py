@@ -24,7 +24,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 @click.option("--no-worker", is_flag=True, help="Leave dispatch and deadlines to `gateway worker`.")
 def serve_command(host: str, port: int, workers: int, no_worker: bool) -> None:
     """Serve HTTP and WebSocket; includes the worker unless told otherwise."""
-    settings = load_settings()
+    settings = load_settings(asks_others=True)
     if workers > 1 and (reason := settings.single_process_reason):
         raise click.ClickException(reason)
     if no_worker and (reason := settings.single_process_reason):
@@ -55,7 +55,7 @@ def serve_command(host: str, port: int, workers: int, no_worker: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Answer /healthz, /readyz and /metrics there.")
 def worker_command(host: str, port: int | None) -> None:
     """Send requests to n8n and watch deadlines, without serving clients."""
-    settings = load_settings()
+    settings = load_settings(asks_others=True)
     if reason := settings.single_process_reason:
         raise click.ClickException(f"`gateway serve` includes the worker. {reason}")
     start_logging(settings)

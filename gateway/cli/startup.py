@@ -3,12 +3,12 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import click
 
 from gateway.cli.database_faults import explain
+from gateway.http_client import environment_problems
 from gateway.server.listener import bind
 from gateway.settings import Settings, SettingsError
 from gateway.settings.redis_url import read_redis_url
@@ -19,21 +19,28 @@ from storage.database.schema import check_schema
 from storage.database.sqlite import is_sqlite
 
 
-def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - the fields' own types
-    """The settings, or every problem with them in one message; doubtful ones are told and used."""
+def load_settings(*, asks_others: bool = False) -> Settings:
+    """The settings, or every problem with them in one message; doubtful ones are told and used.
+
+    Args:
+        asks_others: whether the process will ask other services, so that the environment's proxies must be good too.
+    """
+    problems = environment_problems() if asks_others else []
     try:
-        settings = Settings.load(overrides)
+        settings = Settings.load()
     except SettingsError as error:
-        raise click.ClickException(told(error)) from None
+        raise click.ClickException(told([*error.problems, *problems])) from None
+    if problems:
+        raise click.ClickException(told(problems))
     for warning in warnings_of(settings):
         click.echo(f"Warning: {warning}", err=True)
     return settings
 
 
-def told(error: SettingsError) -> str:
+def told(problems: Iterable[str]) -> str:
     """Every problem with the settings, a line each."""
-    problems = "\n".join(f"  - {problem}" for problem in error.problems)
-    return f"The settings cannot be used:\n{problems}"
+    lines = "\n".join(f"  - {problem}" for problem in problems)
+    return f"The settings cannot be used:\n{lines}"
 
 
 def warnings_of(settings: Settings) -> Iterator[str]:

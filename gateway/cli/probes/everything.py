@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from gateway.cli.probes import database, descriptors, n8n, redis_server, supabase
 from gateway.cli.probes.finding import Finding, not_tried, ok, problem, warning
 from gateway.cli.startup import warnings_of
+from gateway.http_client import environment_problems
 from gateway.settings import Settings, SettingsError
 
 Probe = Callable[[Settings], Awaitable[list[Finding]]]
@@ -29,6 +30,7 @@ PROBES: tuple[tuple[str, Probe, frozenset[str]], ...] = (
 async def try_everything() -> list[Finding]:
     """What this process's settings and everything that they name are like."""
     settings, findings, wrong = _settings()
+    findings += [_finding(sentence.rstrip(".")) for sentence in environment_problems()]
     return findings + await try_settings(settings, wrong)
 
 
