@@ -99,7 +99,7 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
     for warning in state.settings.warnings:
         log.warning("setting_warning", warning=warning)
     async with reachable(state.database):
-        identity = await identity_of(state.database)
+        identity = await identity_of(state.database, origin_of(state.settings.app_url))
         try:
             await state.bus.start(identity, state.hub)
             await state.hub.start()

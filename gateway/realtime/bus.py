@@ -51,7 +51,8 @@ class Bus(ABC):
         """Begin.
 
         Args:
-            database: the identity of the database that is spoken of; what is said of another one is not heard.
+            database: the identity of the database that is spoken of, where it is served; what is said of another one is
+                not heard.
             listener: told of what arrives.
         """
 

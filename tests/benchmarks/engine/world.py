@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 JWT_SECRET = "benchmark-jwt-secret-0123456789-abcdefghijk"
 CALLBACK_SECRET = "benchmark-callback-secret-0123456789-abcdef"
 TOKEN_SECONDS = 6 * 3600
+APP_URL = "http://127.0.0.1:8000"
 ORGANIZATION = "22222222-2222-4222-8222-222222222222"
 
 # Subscribers have one request each; the callbacks of the HTTP rows use up requests of their own, whose users nobody
@@ -81,7 +82,7 @@ class World:
 
         async def ask() -> str:
             async with open_database(self.postgres.url()) as database:
-                return await identity_of(database)
+                return await identity_of(database, APP_URL)
 
         return asyncio.run(ask())
 
@@ -104,6 +105,7 @@ class World:
             "WS_CONNECTIONS_PER_USER": "40000",
             "AI_GENERATION_RATE_LIMIT_PER_HOUR": "1000000",
             "DRAIN_SECONDS": "0",
+            "APP_URL": APP_URL,
             "PYTHONPATH": str(ROOT),
         }
 

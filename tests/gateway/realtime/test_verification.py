@@ -27,7 +27,7 @@ postgres_only = pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 async def speaking(gateway: RunningGateway, redis_url: str) -> AsyncIterator[RedisBus]:
     """Someone on the same Redis who knows this environment's channels."""
     bus = RedisBus(redis_url)
-    await bus.start(await identity_of(gateway.state.database), Heard())
+    await bus.start(await identity_of(gateway.state.database, gateway.url), Heard())
     yield bus
     await bus.stop()
 
