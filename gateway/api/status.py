@@ -19,13 +19,11 @@ from gateway.api.responses import json_response
 from gateway.realtime.event_stream import EventStream
 from gateway.realtime.long_poll import TRANSPORT, wait_for_newer
 from gateway.realtime.subscriber import Inbox
+from gateway.realtime.update import MAX_VERSION
 from gateway.state import state_of
 
 MAX_WAIT = 60
 """Longest wait in seconds."""
-
-MAX_VERSION = 2**31 - 1
-
 
 _WAITING_REFUSALS = errors(
     (401, "No good credential."),

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from storage.lifecycle import Status
 from storage.public_urls import PublicUrls
 from storage.request import Request, encode_body
+
+MAX_VERSION = 2**31 - 1
+"""The highest version that the database's column holds."""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -28,7 +31,7 @@ class Update(msgspec.Struct, frozen=True, dict=True):
 
     request_id: str
     user_id: str
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
     status: Status
     body: msgspec.Raw
     at: float = 0.0
@@ -73,6 +76,7 @@ class Update(msgspec.Struct, frozen=True, dict=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Update)
+_BRACE = ord("{")
 
 
 def encode_update(update: Update) -> bytes:
@@ -86,4 +90,8 @@ def decode_update(message: bytes) -> Update:
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is not one.
     """
-    return _decoder.decode(message)
+    message.decode()  # nobody looks at the bytes of a `Raw`, and a client ends a connection that brings no UTF-8
+    update = _decoder.decode(message)
+    if memoryview(update.body)[0] != _BRACE or memoryview(update.columns)[0] != _BRACE:  # cheaper than calls
+        raise msgspec.DecodeError("the Body or the columns are no object")
+    return update
