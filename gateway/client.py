@@ -11,7 +11,8 @@ Or step by step:
             print(body["status"], body["progress"])
 
 `watch` yields Bodies whose versions only rise and ends after a final one. It uses the WebSocket; while that cannot be
-had, it polls, and keeps trying.
+had, it polls, and keeps trying. Only where the gateway's database was set back, as by a restore, does it follow to a
+lower version.
 """
 
 import asyncio
@@ -231,7 +232,7 @@ class GatewayClient:
         raise AssertionError("unreachable")
 
     async def watch(self, request_id: str) -> AsyncGenerator[Body, None]:
-        """Every newer Body of the request, until a final one.
+        """Every Body of the request that is news, until a final one.
 
         Raises:
             GatewayError: unknown request, or a token that is no good.
@@ -243,7 +244,7 @@ class GatewayClient:
                 async with contextlib.aclosing(self._bodies(request_id)) as bodies:
                     async for body in bodies:
                         failures = 0
-                        if body["version"] > seen:
+                        if body["version"] != seen:
                             seen = body["version"]
                             yield body
                         if body["status"] in FINAL:
@@ -258,7 +259,7 @@ class GatewayClient:
             failures += 1
             with _ignoring_transient_errors():
                 body = await self._poll(request_id, seen)
-                if body["version"] > seen:
+                if body["version"] != seen:
                     seen = body["version"]
                     yield body
                 if body["status"] in FINAL:

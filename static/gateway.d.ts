@@ -150,7 +150,8 @@ export class GatewayClient {
   /** What was spent, what is left of the limits, and how long a picture usually takes. */
   usage(): Promise<Usage>;
   /**
-   * Watch a request until a final status: versions only rise, and the newest one comes.
+   * Watch a request until a final status: versions only rise (unless the database is set back, as by a
+   * restore), and the newest one comes.
    * @returns stops watching
    */
   subscribe(requestId: string, onUpdate: (body: Body) => void, onError?: (error: GatewayError) => void): () => void;

@@ -5,7 +5,8 @@
 //   const stop = gateway.subscribe(requestId, (body) => console.log(body.status, body.progress));
 //
 // `onUpdate` sees versions that only rise, and the newest one, whatever breaks: updates come over one WebSocket; while
-// that cannot be had, each watched request is long-polled, and the WebSocket is tried again.
+// that cannot be had, each watched request is long-polled, and the WebSocket is tried again. Only where the gateway's
+// database was set back, as by a restore, does it follow to a lower version.
 //
 // It runs in Chrome and Edge 84, Firefox 90 and Safari 15, and in all that came after them.
 //
@@ -20,7 +21,7 @@
 /**
  * @typedef {object} Subscription one request's
  * @property {Set<Listener>} listeners
- * @property {number} version the newest that was seen; 0 before the first
+ * @property {number} version the last that was seen; 0 before the first
  * @property {Body|null} body that version's
  * @property {boolean} polling whether a long poll runs for it
  */
@@ -279,7 +280,9 @@ export class GatewayClient {
   /** @param {Body} body */
   #apply(body) {
     const subscription = this.#subscriptions.get(body.requestId);
-    if (!subscription || body.version <= subscription.version) return;
+    // A lower version is news too: what a socket brings, and what was asked for after the last Body had come, is as the
+    // database has it. It was set back, as by a restore.
+    if (!subscription || body.version === subscription.version) return;
     subscription.version = body.version;
     subscription.body = body;
     for (const { onUpdate } of [...subscription.listeners]) notify(onUpdate, body);
@@ -522,9 +525,10 @@ export class GatewayClient {
         /** @type {Body} */
         const body = await this.#fetch(statusPath(requestId) + newer);
         failures = 0;
-        const risen = body.version > subscription.version;
+        const isOvertaken = subscription.version !== version && body.version < subscription.version;
+        if (this.#live || isOvertaken) continue; // a socket has brought, or will bring, what was read later
         this.#apply(body);
-        if (!risen && Date.now() - began < 1000) await sleep(1000); // it did not wait, so we do
+        if (body.version === version && Date.now() - began < 1000) await sleep(1000); // it did not wait, so we do
       } catch (error) {
         if (error instanceof GatewayError) {
           // A 401 may be a token that is just being refreshed.

@@ -34,6 +34,16 @@ async def read_all(database: Database, ids: Sequence[str]) -> dict[str, Request]
     return {request.id: request for request in map(Request.from_row, rows)}
 
 
+async def read_for_certain(database: Database, ids: Sequence[str]) -> dict[str, Request]:
+    """`read_all` by the server that takes the writes: what it does not hold is not in the database.
+
+    Raises:
+        DatabaseUnavailable: also where the server was demoted or fenced, and another one may hold more.
+    """
+    rows = await database.all(reading.REQUESTS_FOR_CERTAIN, ids=list(ids))
+    return {request.id: request for request in map(Request.from_row, rows)}
+
+
 async def recent(database: Database, user_id: str | None, limit: int) -> list[Request]:
     """At most `limit` requests of `user_id` (None: of everyone), unfinished first, then the newest."""
     if user_id is None:

@@ -1,6 +1,7 @@
 """The hub: who has subscribed to what in this process, and how they come to see the newest version.
 
 The promise is that for each subscribed request a client sees versions that only rise, and that it sees the newest one.
+Only where the database itself was set back (a restore) do clients follow it.
 
 * The bus brings changes as they happen; `deliver` hands them to the subscribers of that user in the same turn of the
   event loop: no task, no queue, no query.
@@ -14,7 +15,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -34,6 +35,7 @@ from storage import reads
 from storage.database.base import Database
 from storage.errors import DatabaseUnavailable
 from storage.public_urls import PublicUrls
+from storage.request import Request
 
 log = structlog.get_logger(__name__)
 
@@ -288,10 +290,58 @@ class Hub:
         after_id = _LOWEST_ID
         while True:
             page = await reads.changed_since(self._database, since, after_id, user_ids, PAGE)
+            offered = {request.id: self._offered.newest(request.id) for request in page}
             for request in page:
                 self._verification.mark_verified(request.id, request.user_id)
-                if not self._offered.has(request.id, request.version):
+                if request.version > offered[request.id]:
                     self.deliver(Update.of(request, self._urls, arrived - (now - request.updated_at).total_seconds()))
+            await self._follow_back(page, offered)
             if len(page) < PAGE:
                 return
             since, after_id = page[-1].updated_at, page[-1].id
+
+    # -- a database that was set back ---------------------------------------------------------------------------------
+
+    async def _follow_back(self, page: list[Request], offered: dict[str, int]) -> None:
+        """Offer what of `page` is older than what was seen, if the database holds no more for certain.
+
+        A page is as old as its query, and the bus may have brought something newer meanwhile. So a second query asks,
+        which begins after that was seen: what it does not find has never been there, or was taken back by a restore.
+        """
+        ahead: dict[str, list[tuple[Subscriber, int]]] = {}
+        looked_at = 0
+        for request in page:
+            here: list[tuple[Subscriber, int]] = []
+            for topic in (user_topic(request.user_id), ALL):
+                for subscriber in tuple(self._topics.get(topic, ())):
+                    if (newest := subscriber.newest(request.id)) > request.version:
+                        here.append((subscriber, newest))
+                    looked_at += 1
+                    if looked_at % SLICE == 0:
+                        await asyncio.sleep(0)
+            if here or offered[request.id] > request.version:
+                ahead[request.id] = here
+        if not ahead:
+            return
+        for update in (await self.read_for_certain(ahead)).values():
+            if update.version < offered[update.request_id]:
+                self._offered.set_back(update.request_id)
+            for subscriber, newest in ahead[update.request_id]:
+                if update.version < newest == subscriber.newest(update.request_id):
+                    self.set_back(subscriber, update.request_id)
+            self.deliver(update)
+
+    async def read_for_certain(self, request_ids: Iterable[str]) -> dict[str, Update]:
+        """The requests as the database has them, by id, whoever owns them.
+
+        Raises:
+            DatabaseUnavailable: they cannot be read now, or the server may know less than another one.
+        """
+        found = await reads.read_for_certain(self._database, list(request_ids))
+        return {request.id: Update.of(request, self._urls) for request in found.values()}
+
+    def set_back(self, subscriber: Subscriber, request_id: str) -> None:
+        """The database holds less of the request, for certain, than the subscriber has: what comes next is newer."""
+        log.warning("version_set_back", request_id=request_id, seen=subscriber.newest(request_id))
+        subscriber.set_back(request_id)
+        self._offered.set_back(request_id)

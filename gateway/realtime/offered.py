@@ -35,9 +35,14 @@ class Offered:
     def _begin_anew(self) -> None:
         self._older, self._versions, self._began_at = self._versions, {}, time.monotonic()
 
-    def has(self, request_id: str, version: int) -> bool:
-        """Whether this version, or a newer one, has been offered."""
-        return version <= max(self._versions.get(request_id, 0), self._older.get(request_id, 0))
+    def newest(self, request_id: str) -> int:
+        """The newest version that has been offered; 0 if none is remembered."""
+        return max(self._versions.get(request_id, 0), self._older.get(request_id, 0))
+
+    def set_back(self, request_id: str) -> None:
+        """The database holds less than was offered: nothing of the request counts any more."""
+        self._versions.pop(request_id, None)
+        self._older.pop(request_id, None)
 
     def forget(self) -> None:
         """Nothing counts as offered any more."""

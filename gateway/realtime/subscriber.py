@@ -99,6 +99,25 @@ class Subscriber(ABC):
         ):
             del self._pending[request_id]
 
+    def seen_version(self, request_id: str) -> int:
+        """The version that the client has; 0 for none."""
+        return self._seen.get(request_id, 0)
+
+    def newest(self, request_id: str) -> int:
+        """The newest version that the client has, or that is held for it; 0 for none."""
+        held = self._pending.get(request_id) if self._pending else None
+        return self.seen_version(request_id) if held is None else max(self.seen_version(request_id), held.version)
+
+    def held_versions(self) -> dict[str, int]:
+        """The version that is held of each request."""
+        return {} if self._pending is None else {held.request_id: held.version for held in self._pending.values()}
+
+    def set_back(self, request_id: str) -> None:
+        """What the client has, and what is held for it, is not in the database any more: whatever comes is newer."""
+        self.forget(request_id)
+        if self._pending is not None:
+            self._pending.pop(request_id, None)
+
     def forget(self, request_id: str) -> None:
         """The client was never sent what was marked as seen: whatever comes of the request is newer."""
         self._seen.pop(request_id, None)

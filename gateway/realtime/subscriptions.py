@@ -1,8 +1,13 @@
 """How a subscription begins, on every transport: **register first, then read, then drop what is not newer.**
 
 Registered, the subscriber misses nothing from now on; the read brings what was before; and versions tell which of the
-two is newer wherever they meet. Whatever is read from the database wins over what a client claims to have seen.
+two is newer wherever they meet. Whatever is read from the database wins over what a client claims to have seen, and
+over what it was sent before the read began: then the database was set back, as by a restore.
+
+A subscriber that begins a subscription is not `accepting` meanwhile: what comes is held.
 """
+
+from collections.abc import Awaitable
 
 from gateway.realtime.hub import Hub
 from gateway.realtime.request_reader import RequestReader
@@ -24,9 +29,10 @@ class Subscriptions:
         """Subscribe to these requests; those of them that are the user's, as they are."""
         new = set(ids) - subscriber.ids
         subscriber.add_ids(new)
+        held = subscriber.held_versions()
         try:
             await self._hub.listening(subscriber)
-            updates = await self._reader.own_many(ids, subscriber.user_id)
+            updates = await self._read(subscriber, held, self._reader.own_many(ids, subscriber.user_id))
         except BaseException:
             subscriber.remove_ids(new)
             raise
@@ -36,9 +42,10 @@ class Subscriptions:
     async def add_mine(self, subscriber: Subscriber) -> list[Update]:
         """Subscribe to everything of the user; the newest of it, as it is."""
         before, subscriber.mine = subscriber.mine, True
+        held = subscriber.held_versions()
         try:
             await self._hub.listening(subscriber)
-            updates = await self._reader.recent(subscriber.user_id)
+            updates = await self._read(subscriber, held, self._reader.recent(subscriber.user_id))
         except BaseException:
             subscriber.mine = before
             raise
@@ -47,10 +54,11 @@ class Subscriptions:
     async def add_all(self, subscriber: Subscriber) -> list[Update]:
         """Subscribe to everything of everyone; the newest of it, as it is. The caller has checked that it may."""
         before = subscriber.all
+        held = subscriber.held_versions()
         self._hub.join_all(subscriber)
         try:
             await self._hub.listening(subscriber)
-            updates = await self._reader.recent_of_everyone()
+            updates = await self._read(subscriber, held, self._reader.recent_of_everyone())
         except BaseException:
             if not before:
                 self._hub.leave_all(subscriber)
@@ -68,6 +76,25 @@ class Subscriptions:
     def remove_all(self, subscriber: Subscriber) -> None:
         """End the subscription to everything of everyone."""
         self._hub.leave_all(subscriber)
+
+    async def _read(
+        self, subscriber: Subscriber, held: dict[str, int], reading: Awaitable[list[Update]]
+    ) -> list[Update]:
+        """What is read; where that is less than the client has, or than `held` before, for certain."""
+        updates = await reading
+        ahead = {
+            update.request_id: version
+            for update in updates
+            if (version := max(subscriber.seen_version(update.request_id), held.get(update.request_id, 0)))
+            > update.version
+        }
+        if not ahead:
+            return updates
+        certain = await self._hub.read_for_certain(ahead)
+        for update in certain.values():
+            if update.version < ahead[update.request_id]:
+                self._hub.set_back(subscriber, update.request_id)
+        return [certain.get(update.request_id, update) for update in updates]
 
     def _seen(self, subscriber: Subscriber, updates: list[Update]) -> list[Update]:
         for update in updates:

@@ -230,10 +230,14 @@ export class Requests {
     if (error instanceof GatewayError && error.status === 401 && this.#gateway) this.#onSignedOut();
   }
 
-  /** @param {Body} body */
-  #apply(body) {
+  /**
+   * @param {Body} body
+   * @param {boolean} [isWatched] whether a subscription brought it, whose last word counts: a lower version means that the
+   *   database was set back; what else is read may have been overtaken
+   */
+  #apply(body, isWatched = false) {
     const known = this.#bodies.get(body.requestId);
-    if (known && known.version >= body.version) return;
+    if (known && (isWatched ? known.version === body.version : known.version >= body.version)) return;
     this.#bodies.set(body.requestId, body);
     this.#skew = Math.min(this.#skew, Date.now() - Date.parse(body.updatedAt));
     this.#watch(body);
@@ -250,7 +254,7 @@ export class Requests {
     } else if (this.#gateway && !this.#unsubscribers.has(requestId)) {
       const unsubscribe = this.#gateway.subscribe(
         requestId,
-        (newer) => this.#apply(newer),
+        (watched) => this.#apply(watched, true),
         (error) => this.#unwatchable(requestId, error),
       );
       this.#unsubscribers.set(requestId, unsubscribe);

@@ -14,6 +14,9 @@ REQUEST = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = :id"
 REQUESTS = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = ANY(:ids)"
 """Those of the ids that exist, whoever owns them."""
 
+REQUESTS_FOR_CERTAIN = f"SELECT {COLUMNS} FROM ai_image_requests WHERE id = ANY(:ids) ORDER BY id FOR UPDATE"
+"""The same, after changes that are under way, by a server that takes writes: one that was demoted or fenced refuses."""
+
 REQUEST_OF_EXECUTION = """
 SELECT id FROM ai_image_requests WHERE n8n_execution_id = :execution_id ORDER BY created_at DESC LIMIT 1"""
 """The newest request of an execution: n8n numbers its executions anew after a reset."""

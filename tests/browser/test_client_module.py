@@ -333,3 +333,120 @@ async def test_everything_is_not_asked_for_again_where_it_is_refused(
         ("state", "idle"),
     ]
     assert len(opened) == 2
+
+
+WATCH = """async (requestId) => {
+    const { GatewayClient } = await import("/static/gateway.js");
+    const random = Math.random;
+    Math.random = () => random() / 50; // hardly any pauses
+    const gateway = new GatewayClient({ getToken: async () => "token" });
+    return await new Promise((resolve, reject) => {
+        const versions = [];
+        gateway.subscribe(requestId, (body) => {
+            versions.push(body.version);
+            if (body.status === "completed") resolve(versions);
+        }, reject);
+    });
+}"""
+"""The versions that `onUpdate` sees until the end."""
+
+
+def message(kind: str, *bodies: dict[str, object]) -> str:
+    """`subscribed` or `update`, as the gateway sends it."""
+    if kind == "update":
+        return json.dumps({"type": kind, "request": bodies[0]})
+    return json.dumps({"type": kind, "ref": None, "requests": bodies, "missing": []})
+
+
+WELCOME = json.dumps({"type": "welcome", "pingIntervalMs": 600_000})
+
+
+async def test_a_database_that_was_set_back_is_followed_by_the_socket(page: Page, demo: str) -> None:
+    """The gateway offers on the same connection what the restored row has, or answers a new one with it."""
+    opened: list[WebSocketRoute] = []
+
+    async def gateway(socket: WebSocketRoute) -> None:
+        opened.append(socket)
+
+        async def receive(text: str | bytes) -> None:
+            if json.loads(text)["type"] == "auth":
+                socket.send(WELCOME)
+            elif len(opened) == 1:
+                socket.send(message("subscribed", body(version=8)))
+                socket.send(message("update", body(version=9)))
+                socket.send(message("update", body(version=6)))
+                await socket.close(code=1012)
+            else:
+                socket.send(message("subscribed", body(version=2)))
+                socket.send(message("update", body(version=3, status="completed")))
+
+        socket.on_message(receive)
+
+    await page.route_web_socket("**/ws", gateway)
+    await page.route("**/api/ai-status/**", lambda route: route.abort())
+    page.expected_errors = ("net::ERR_FAILED",)  # type: ignore[attr-defined]
+    await page.goto(f"{demo}/static/404.html")
+    assert await page.evaluate(WATCH, body()["requestId"]) == [8, 9, 6, 2, 3]
+
+
+async def test_a_database_that_was_set_back_is_followed_by_the_poll(page: Page, demo: str) -> None:
+    """An answer with a lower version is the truth, and no reason to ask again every second."""
+    asked: list[str] = []
+    answers = [body(version=6), body(version=2), body(version=3, status="completed")]
+
+    async def answer(route: Route) -> None:
+        asked.append(route.request.url.partition("version=")[2])
+        await route.fulfill(json=answers[len(asked) - 1])
+
+    await page.route_web_socket("**/ws", lambda socket: socket.close(code=1013))
+    await page.route("**/api/ai-status/**", answer)
+    await page.goto(f"{demo}/static/404.html")
+    assert await page.evaluate(WATCH, body()["requestId"]) == [6, 2, 3]
+    assert asked == ["", "6", "2"], "it waits for something else than what it has"
+
+
+async def test_an_answer_that_a_socket_has_overtaken_is_no_set_back(page: Page, demo: str) -> None:
+    """A poll that was asked before the socket came back is answered after it brought something newer; once while that
+    socket lives, and once when it is lost again."""
+    polls: list[Route] = []
+    opened: list[WebSocketRoute] = []
+    answered: list[str] = []
+
+    async def answer_late(number: int) -> None:
+        async def asked() -> bool:
+            return len(polls) > number
+
+        async def has_answer() -> bool:
+            return len(answered) > number
+
+        await eventually(asked)
+        await polls[number].fulfill(json=body(version=5))
+        await eventually(has_answer)
+
+    async def gateway(socket: WebSocketRoute) -> None:
+        opened.append(socket)
+        if len(opened) == 1:
+            await socket.close(code=1012)  # so it polls
+            return
+
+        async def receive(text: str | bytes) -> None:
+            kind = json.loads(text)["type"]
+            if kind == "auth":
+                if len(opened) == 3:
+                    await answer_late(0)  # asked before anything was known
+                socket.send(WELCOME)
+            elif kind == "subscribe" and len(opened) == 2:
+                socket.send(message("subscribed", body(version=6)))
+                await socket.close(code=1012)
+            elif kind == "subscribe":
+                socket.send(message("subscribed", body(version=7)))
+                await answer_late(1)
+                socket.send(message("update", body(version=8, status="completed")))
+
+        socket.on_message(receive)
+
+    page.on("requestfinished", lambda request: answered.append(request.url) if "/ai-status/" in request.url else None)
+    await page.route_web_socket("**/ws", gateway)
+    await page.route("**/api/ai-status/**", lambda route: polls.append(route))
+    await page.goto(f"{demo}/static/404.html")
+    assert await page.evaluate(WATCH, body()["requestId"]) == [6, 7, 8]

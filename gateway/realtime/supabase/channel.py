@@ -222,7 +222,7 @@ class Channel(Subscriber):
         self._adopt(user)
         self._grant()
         self._send("system", messages.subscribed(self.topic))
-        self._snapshot = deque(update for update in updates if update.version > seen.get(update.request_id, 0))
+        self._snapshot = deque(update for update in updates if update.version != seen.get(update.request_id, 0))
 
     async def _read(self) -> Sequence[Update]:
         """Everything that the bindings are about, as it is; what is under way, and then the newest, comes last."""

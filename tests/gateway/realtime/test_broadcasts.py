@@ -70,21 +70,24 @@ async def test_an_administrator_is_asked_to_leave_once() -> None:
 def test_what_was_offered_is_remembered_for_as_long_as_a_reconcile_reads_back() -> None:
     offered = Offered(3600)
     offered.add("a", 3)
-    assert offered.has("a", 3)
-    assert offered.has("a", 2)
-    assert not offered.has("a", 4)
-    assert not offered.has("b", 1)
+    offered.add("a", 2)
+    assert offered.newest("a") == 3
+    assert offered.newest("a") < 4
+    assert offered.newest("b") < 1
     offered._began_at -= 3601
     offered.age()
     offered.add("b", 1)
-    assert offered.has("a", 3), "the older half is still there"
+    assert offered.newest("a") == 3, "the older half is still there"
     offered._began_at -= 3601
     offered.age()
     offered.add("b", 2)
-    assert not offered.has("a", 3)
-    assert offered.has("b", 2)
+    assert offered.newest("a") < 3
+    assert offered.newest("b") == 2
+    offered.add("c", 1)
+    offered.set_back("b")
+    assert (offered.newest("b"), offered.newest("c")) == (0, 1)
     offered.forget()
-    assert not offered.has("b", 2)
+    assert offered.newest("c") == 0
 
 
 class Broken(Client):

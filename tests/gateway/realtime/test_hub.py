@@ -251,6 +251,84 @@ async def test_a_reconcile_offers_what_changed_to_those_who_are_here(
         assert sorted(second.versions) == sorted((request_id, 1) for request_id in of_eve)
 
 
+async def test_a_database_that_was_set_back_is_followed(database: Database, users_table: str, bus: BusDouble) -> None:
+    """By those who are ahead, whether they read or not; then versions rise again, also those that were seen before."""
+    ada, (request_id,) = await requested(database, users_table, 1)
+    hub = await started(database, bus)
+    hub.join(reading := Client(ada))
+    hub.join(slow := Client(ada))
+    slow.accepting = False
+    bus.publish(update(request_id, 6, user_id=ada))
+    await hub.reconcile()
+    assert reading.versions == [(request_id, 6), (request_id, 1)]
+    assert [held.version for held in slow.take_pending()] == [1]
+    await database.all("UPDATE ai_image_requests SET version = 2 WHERE id = :id", id=request_id)
+    await hub.reconcile()
+    await hub.reconcile()
+    assert reading.versions == [(request_id, 6), (request_id, 1), (request_id, 2)]
+    assert [held.version for held in slow.take_pending()] == [2]
+
+
+async def test_a_page_that_is_older_than_what_the_bus_brought_sets_nobody_back(
+    database: Database, users_table: str, bus: BusDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, (request_id,) = await requested(database, users_table, 1)
+    hub = await started(database, bus)
+    hub.join(client := Client(ada))
+    hub.join(slow := Client(ada))
+    slow.accepting = False
+    read = reads.changed_since
+
+    async def overtaken(*asked: Any) -> list[Any]:
+        page = await read(*asked)
+        await database.all("UPDATE ai_image_requests SET version = 7 WHERE id = :id", id=request_id)
+        bus.publish(update(request_id, 7, user_id=ada))
+        return page
+
+    monkeypatch.setattr(reads, "changed_since", overtaken)
+    for _ in range(2):
+        await hub.reconcile()
+    assert client.versions == [(request_id, 7)]
+    assert [held.version for held in slow.take_pending()] == [7]
+
+
+async def test_who_hears_something_newer_while_it_is_asked_for_certain_keeps_that(
+    database: Database, users_table: str, bus: BusDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, (request_id,) = await requested(database, users_table, 1)
+    hub = await started(database, bus)
+    hub.join(client := Client(ada))
+    read = reads.read_for_certain
+
+    async def overtaken(*asked: Any) -> dict[str, Any]:
+        found = await read(*asked)
+        bus.publish(update(request_id, 7, user_id=ada))
+        return found
+
+    monkeypatch.setattr(reads, "read_for_certain", overtaken)
+    bus.publish(update(request_id, 6, user_id=ada))
+    await hub.reconcile()
+    assert client.versions == [(request_id, 6), (request_id, 7)]
+
+
+async def test_a_server_that_may_know_less_sets_nobody_back(
+    database: Database, users_table: str, bus: BusDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was demoted answers reads; asked for certain it refuses, and the reconcile is tried again."""
+    ada, (request_id,) = await requested(database, users_table, 1)
+    hub = await started(database, bus)
+    hub.join(client := Client(ada))
+
+    async def refused(*_: object) -> dict[str, Any]:
+        raise DatabaseUnavailable("demoted")
+
+    monkeypatch.setattr(reads, "read_for_certain", refused)
+    bus.publish(update(request_id, 6, user_id=ada))
+    with pytest.raises(DatabaseUnavailable):
+        await hub.reconcile()
+    assert client.versions == [(request_id, 6)]
+
+
 async def test_after_a_gap_what_was_offered_before_is_offered_again(
     database: Database, users_table: str, bus: BusDouble
 ) -> None:

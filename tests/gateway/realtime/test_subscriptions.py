@@ -52,8 +52,16 @@ class Room:
         self.reader = Reader(self.bus)
         reader: Any = self.reader
         self.subscriptions = Subscriptions(self.hub, reader)
+        self.certain: dict[str, Update] | None = None
+        """What the database holds for certain; None where it cannot be asked."""
+        self.hub.read_for_certain = self._read_for_certain  # type: ignore[method-assign]
         self.client = Client(mine=False)
         self.hub.join(self.client)
+
+    async def _read_for_certain(self, request_ids: Iterable[str]) -> dict[str, Update]:
+        if self.certain is None:
+            raise DatabaseUnavailable("demoted")
+        return {request_id: self.certain[request_id] for request_id in request_ids}
 
     async def subscribing(self, kind: str, ids: list[str]) -> list[Update]:
         """Subscribe the client to `ids`, `mine` or `all`."""
@@ -98,6 +106,47 @@ async def test_what_came_meanwhile_and_is_older_than_the_row_is_dropped(room: Ro
     room.reader.rows, room.reader.meanwhile = [update("a", 4)], [update("a", 3), update("a", 4)]
     await room.subscriptions.add_ids(room.client, ["a"])
     assert list(room.client.take_pending()) == []
+
+
+@pytest.mark.parametrize("kind", ["ids", "mine", "all"])
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_database_that_was_set_back_is_followed(room: Room, kind: str, reads: bool) -> None:
+    """What was sent, or held, before the read began, and is not in the database any more, counts no longer."""
+    room.reader.rows = [update("a", 5)]
+    await room.subscribing(kind, ["a"])
+    room.client.accepting = reads
+    room.bus.publish(update("a", 6))
+    room.client.accepting = False  # as a session is, until the snapshot is written
+    room.reader.rows = [update("a", 2)]
+    room.certain = {"a": update("a", 2)}
+    assert [one.version for one in await room.subscribing(kind, ["a"])] == [2]
+    room.client.accepting = True
+    assert list(room.client.take_pending()) == []
+    before = len(room.client.versions)
+    room.bus.publish(update("a", 3))
+    assert room.client.versions[before:] == [("a", 3)]
+
+
+@pytest.mark.parametrize("kind", ["ids", "mine", "all"])
+async def test_a_read_of_a_server_that_knew_less_is_made_good(room: Room, kind: str) -> None:
+    room.reader.rows = [update("a", 6)]
+    await room.subscribing(kind, ["a"])
+    room.reader.rows = [update("a", 4)]
+    room.certain = {"a": update("a", 6)}
+    assert [one.version for one in await room.subscribing(kind, ["a"])] == [6]
+    room.bus.publish(update("a", 5))
+    room.bus.publish(update("a", 7))
+    assert room.client.versions == [("a", 7)]
+
+
+@pytest.mark.parametrize("kind", ["ids", "mine", "all"])
+async def test_where_nothing_can_be_read_for_certain_nothing_is_subscribed_to(room: Room, kind: str) -> None:
+    room.reader.rows = [update("a", 6)]
+    await room.subscribing("ids", ["a"])
+    room.reader.rows = [update("a", 4)]
+    with pytest.raises(DatabaseUnavailable):
+        await room.subscribing(kind, ["a"])
+    assert (room.client.ids, room.client.mine, room.client.all) == ({"a"}, False, False)
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), asyncio.CancelledError()])

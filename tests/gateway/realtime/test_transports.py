@@ -28,7 +28,7 @@ class Missing(Exception):
 async def by_websocket(gateway: RunningGateway, user_id: str, request_id: str, seen: int = 0) -> AsyncIterator[Bodies]:
     async def bodies() -> Bodies:
         for body in snapshot["requests"]:
-            if body["version"] > seen:
+            if body["version"] != seen:
                 yield body
         while True:
             message = await receive(websocket)
@@ -82,7 +82,7 @@ async def by_long_poll(gateway: RunningGateway, user_id: str, request_id: str, s
         version = seen
         while True:
             body = await ask(version)
-            if body["version"] > version:
+            if body["version"] != version:
                 version = body["version"]
                 yield body
             if body["status"] in ("completed", "failed"):
@@ -98,7 +98,7 @@ async def by_supabase(gateway: RunningGateway, user_id: str, request_id: str, se
         while True:
             record = (await client.change())["data"]["record"]
             body = {name: record[name] for name in RequestBody.__struct_encode_fields__}
-            if body["version"] > seen:
+            if body["version"] != seen:
                 yield body
 
     async with channel_client(gateway.url) as client:
@@ -224,6 +224,47 @@ async def test_hints_that_come_twice_and_backwards_are_dropped(
         seen += await until_final(bodies)
     versions = [body["version"] for body in seen]
     assert versions == sorted(set(versions))
+
+
+async def set_back(gateway: RunningGateway, request_id: str) -> None:
+    """What a restore does to a request that has gone on since the backup."""
+    (row,) = await gateway.state.database.all(
+        "UPDATE ai_image_requests SET version = 2, progress = NULL, status = 'processing' WHERE id = :id "
+        "RETURNING version",
+        id=request_id,
+    )
+    assert row["version"] == 2
+
+
+async def test_a_database_that_was_set_back_is_followed(settings: Settings, users_table: str, watch: Watch) -> None:
+    """Whoever watches goes on with what the database has, and sees the end."""
+    async with running_gateway(settings.model_copy(update={"reconcile_seconds": 0.2})) as gateway:
+        ada = await People(gateway.state.database, users_table).person()
+        request_id = await started(gateway, ada)
+        for progress in (10, 20, 30, 40):
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": progress})
+        async with watch(gateway, ada.id, request_id) as bodies:
+            before = await anext(bodies)
+            assert before["version"] > 3
+            await set_back(gateway, request_id)
+            await complete(gateway, request_id)
+            after = await until_final(bodies)
+        assert after[-1] == await gateway.body(ada.id, request_id)
+        versions = [body["version"] for body in after]
+        assert versions == sorted(set(versions)), "from there on they rise"
+        assert versions[-1] == 3
+
+
+async def test_who_is_ahead_of_the_database_is_shown_the_row(
+    gateway: RunningGateway, ada: Person, watch: Watch
+) -> None:
+    """A client that comes back with a version that the database never had, or has no more."""
+    request_id = await started(gateway, ada)
+    async with watch(gateway, ada.id, request_id, seen=99) as bodies:
+        async with asyncio.timeout(SECONDS):
+            assert await anext(bodies) == await gateway.body(ada.id, request_id)
+        await complete(gateway, request_id)
+        assert [body["status"] for body in await until_final(bodies)] == ["completed"]
 
 
 async def test_nothing_is_left_behind(gateway: RunningGateway, ada: Person, watch: Watch) -> None:

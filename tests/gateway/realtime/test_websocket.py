@@ -134,6 +134,27 @@ async def test_a_snapshot_and_then_updates(gateway: RunningGateway, ada: Person)
         assert (last["status"], last["version"]) == ("completed", update["request"]["version"] + 1)
 
 
+async def test_a_subscription_anew_follows_a_database_that_was_set_back(gateway: RunningGateway, ada: Person) -> None:
+    """Its snapshot, and then each update, whatever was sent of the request before."""
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    async with gateway.watching(ada.id) as websocket:
+        await send(websocket, type="subscribe", requestIds=[request_id])
+        await receive(websocket)
+        for progress in (10, 20, 30):
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": progress})
+            seen = (await receive(websocket))["request"]["version"]
+        assert seen > 4
+        await gateway.state.database.all(
+            "UPDATE ai_image_requests SET version = 2, progress = 1 WHERE id = :id", id=request_id
+        )
+        await send(websocket, type="subscribe", requestIds=[request_id])
+        assert [body["version"] for body in (await receive(websocket))["requests"]] == [2]
+        for progress in (50, 60):
+            await gateway.callback({"requestId": request_id, "status": "processing", "progress": progress})
+        assert [(await receive(websocket))["request"]["version"] for _ in range(2)] == [3, 4]
+
+
 async def test_what_is_not_yours_is_missing(gateway: RunningGateway, ada: Person, eve: Person) -> None:
     request_id, own = await gateway.submitted(ada.id), await gateway.submitted(eve.id)
     unknown = str(uuid.uuid4())

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from storage import alerts, migrations
+from storage import alerts, migrations, reads
 from storage.database.base import Database
 from storage.database.open import open_database
 from storage.errors import DatabaseUnavailable
@@ -155,3 +155,14 @@ async def test_a_read_only_hour_of_the_same_server(primary: Postgres, address: A
         await asyncio.to_thread(primary.execute, "ALTER SYSTEM RESET default_transaction_read_only")
         await asyncio.to_thread(primary.execute, "SELECT pg_reload_conf()")
         assert await seconds_until_written(database) < RECOVERY_SECONDS
+
+
+async def test_a_server_that_takes_no_writes_says_nothing_for_certain(primary: Postgres) -> None:
+    """Reads go on at one that was fenced or demoted, but another one may hold more by then."""
+    request_id = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+    async with open_database(primary.url("migrated")) as database:
+        assert await reads.read_for_certain(database, [request_id]) == {}
+        await asyncio.to_thread(primary.fence)
+        assert await reads.read_all(database, [request_id]) == {}
+        with pytest.raises(DatabaseUnavailable):
+            await reads.read_for_certain(database, [request_id])
