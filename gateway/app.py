@@ -83,6 +83,7 @@ def build_state(settings: Settings) -> State:
             per_address=settings.ws_connections_per_address,
             in_total=settings.ws_connections,
         ),
+        http_connections=OpenConnections.of(settings),
         drain=drain,
         dispatch_due=asyncio.Event(),
         urls=urls,
@@ -117,7 +118,9 @@ async def running(state: State, *, worker: bool) -> AsyncIterator[None]:
 async def alerting(state: State, identity: str) -> AsyncIterator[None]:
     """Run the heartbeat, the alert monitor and the notifier."""
     settings, database, bus = state.settings, state.database, state.bus
-    heartbeat = Heartbeat(state.process, database, bus, state.hub, state.limits, state.drain, state.incidents)
+    heartbeat = Heartbeat(
+        state.process, database, bus, state.hub, state.limits, state.http_connections, state.drain, state.incidents
+    )
     redis_url, webhook_url = settings.redis_url, settings.alert_webhook_url
     claims: Claims = InProcessClaims()
     if redis_url is not None:
@@ -237,7 +240,7 @@ def _application(
             yield {
                 "gateway": state,
                 "websockets": websockets,
-                "open_connections": OpenConnections.of(state.settings),
+                "open_connections": state.http_connections,
                 "drain": state.drain,
                 "hub": state.hub,
             }

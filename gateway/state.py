@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from gateway.alerting.gauges import HttpConnections
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.auth.tokens import Authenticator
 from gateway.drain import Drain
@@ -38,6 +39,7 @@ class State:
     reader: RequestReader
     subscriptions: Subscriptions
     limits: ConnectionLimits
+    http_connections: HttpConnections
     drain: Drain
     dispatch_due: asyncio.Event
     """Set when something is to be sent to n8n: this process's dispatcher, where there is one, does not wait."""

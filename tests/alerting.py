@@ -41,7 +41,16 @@ async def alerting_beside(gateway: RunningGateway) -> AsyncIterator[Alerting]:
     outage = DatabaseOutage(claims)
     alerting = Alerting(
         claims,
-        Heartbeat(state.process, state.database, state.bus, state.hub, state.limits, state.drain, state.incidents),
+        Heartbeat(
+            state.process,
+            state.database,
+            state.bus,
+            state.hub,
+            state.limits,
+            state.http_connections,
+            state.drain,
+            state.incidents,
+        ),
         AlertMonitor(state.database, state.bus, outage, settings.ai_stuck_after_seconds),
         Notifier(state.database, outage, None if webhook_url is None else webhook_url.get_secret_value()),
     )

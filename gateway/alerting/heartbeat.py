@@ -5,7 +5,7 @@ import os
 
 import structlog
 
-from gateway.alerting.gauges import refresh_gauges
+from gateway.alerting.gauges import HttpConnections, refresh_gauges
 from gateway.drain import Drain
 from gateway.realtime.bus import Bus
 from gateway.realtime.connection_limits import ConnectionLimits
@@ -33,7 +33,8 @@ class Heartbeat:
         database: where the process, its incidents and its receipts are written.
         bus: whose health is shown.
         hub: whose subscribers are counted, and whose receipts are written.
-        limits: which count the connections.
+        limits: which count the realtime connections.
+        http: which counts the HTTP connections.
         drain: which says whether the process is stopping.
         incidents: what went wrong since the last beat.
     """
@@ -45,6 +46,7 @@ class Heartbeat:
         bus: Bus,
         hub: Hub,
         limits: ConnectionLimits,
+        http: HttpConnections,
         drain: Drain,
         incidents: Incidents,
     ) -> None:
@@ -53,6 +55,7 @@ class Heartbeat:
         self._bus = bus
         self._hub = hub
         self._limits = limits
+        self._http = http
         self._drain = drain
         self._incidents = incidents
 
@@ -82,7 +85,7 @@ class Heartbeat:
         Raises:
             DatabaseUnavailable: what was not written is kept for the next beat.
         """
-        refresh_gauges(self._bus, self._hub, self._limits, self._drain)
+        refresh_gauges(self._bus, self._hub, self._limits, self._http, self._drain)
         flush_tallies()
         await alerts.process_seen(
             self._database, self._process, connections=self._limits.open, bus_healthy=self._bus.healthy

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.alerting.gauges import refresh_gauges
+from gateway.alerting.gauges import HttpConnections, refresh_gauges
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import TEXT, errors
 from gateway.api.errors import unauthorized
@@ -45,12 +45,12 @@ class Metrics:
             if not hmac.compare_digest(given.encode(errors="surrogateescape"), expected.get_secret_value().encode()):
                 raise unauthorized()
         read = _current if expected is not None else self._remembered
-        text = await read(state.bus, state.hub, state.limits, state.drain)
+        text = await read(state.bus, state.hub, state.limits, state.http_connections, state.drain)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-async def _current(bus: Bus, hub: Hub, limits: ConnectionLimits, drain: Drain) -> bytes:
-    refresh_gauges(bus, hub, limits, drain)
+async def _current(bus: Bus, hub: Hub, limits: ConnectionLimits, http: HttpConnections, drain: Drain) -> bytes:
+    refresh_gauges(bus, hub, limits, http, drain)
     return exposition()
 
 

@@ -83,6 +83,12 @@ CONNECTIONS = Gauge(
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
+HTTP_CONNECTIONS = Gauge(
+    "gateway_http_connections",
+    "Open HTTP connections, also those that have said nothing yet; none that became a WebSocket.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
 DRAINING = Gauge("gateway_draining", "Processes that are stopping.", multiprocess_mode="livesum", registry=REGISTRY)
 QUEUE = Gauge(
     "gateway_queue",

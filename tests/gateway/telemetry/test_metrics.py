@@ -1,8 +1,10 @@
 """Metrics: what is counted, and the rules that watch it."""
 
+import asyncio
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -49,6 +51,29 @@ async def test_a_request_leaves_its_traces(gateway: RunningGateway, ada: Person,
     refused = await value(gateway, 'gateway_callbacks_total{outcome="unauthorized"}')
     await gateway.callback({}, secret="wrong")
     assert await value(gateway, 'gateway_callbacks_total{outcome="unauthorized"}') == refused + 1
+
+
+async def test_connections_that_became_nothing_are_seen(gateway: RunningGateway, ada: Person) -> None:
+    """Sockets that are opened and say nothing hold a place; one that becomes a WebSocket leaves it for another."""
+    scraping = 1
+    assert await value(gateway, "gateway_http_connections") == scraping
+    silent = [await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port) for _ in range(3)]
+
+    async def all_counted() -> bool:
+        return await value(gateway, "gateway_http_connections") == scraping + len(silent)
+
+    await eventually(all_counted)
+    async with gateway.watching(ada.id):
+        assert await value(gateway, "gateway_http_connections") == scraping + len(silent)
+        assert await value(gateway, "gateway_connections") == 1
+    for _, writer in silent:
+        writer.close()
+        await writer.wait_closed()
+
+    async def none_left() -> bool:
+        return await value(gateway, "gateway_http_connections") == scraping
+
+    await eventually(none_left)
 
 
 async def test_a_token_may_guard_them(settings: Settings, users_table: str) -> None:
