@@ -1,10 +1,11 @@
 """Requests that outlive a view: after a reload, and several at once; and submissions whose answer is late or lost."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.accessibility import violations
 from tests.browser.form import body, fill, heading, open_plain, picture, submissions, submit, told
@@ -65,6 +66,43 @@ async def test_an_answer_lost_in_a_proxy_is_not_submitted_twice(page: Page, demo
     assert len({one.headers["idempotency-key"] for one in sent}) == 1
     assert len(accepted) == 2
     assert len(set(accepted)) == 1
+
+
+async def test_a_database_that_was_set_back_is_followed(page: Page, demo: str) -> None:
+    """By what the request's own subscription brings: the picture comes with a lower version than the form has seen."""
+
+    def gateway(socket: WebSocketRoute) -> None:
+        def receive(text: str | bytes) -> None:
+            command = json.loads(text)
+            if command["type"] != "subscribe" or "requestIds" not in command:
+                return
+            made = body(requestId=command["requestIds"][0], product="Lamp", brand="Artemide", status="processing")
+            messages: list[dict[str, object]] = [
+                {
+                    "type": "subscribed",
+                    "ref": None,
+                    "requests": [{**made, "version": 8, "progress": 80}],
+                    "missing": [],
+                },
+                {"type": "update", "request": {**made, "version": 2}},
+                {
+                    "type": "update",
+                    "request": {**made, "version": 3, "status": "completed", "publicUrl": "/static/icon.svg"},
+                },
+            ]
+            for message in messages:
+                socket.send(json.dumps(message))
+
+        socket.on_message(receive)
+        socket.send(json.dumps({"type": "welcome", "pingIntervalMs": 600_000}))
+
+    await page.route_web_socket("**/ws", gateway)
+    await page.route("**/api/ai-requests*", lambda route: route.fulfill(json={"requests": [], "nextCursor": None}))
+    await page.route("**/api/ai-status/**", lambda route: route.abort())
+    await open_plain(page, demo)
+    await submit(page, "Lamp", "Artemide")
+    await expect(picture(page, "Lamp – Artemide")).to_be_visible()
+    assert [kind for kind, _ in await told(page)] == ["ai-image-submitted", "ai-image-success"]
 
 
 @pytest.mark.parametrize("age", [timedelta(minutes=30), timedelta()], ids=["older", "now"])
