@@ -101,6 +101,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Drops a client that does not go on, or whose connection has been closed."""
     _write_timer: asyncio.TimerHandle | None = None
     """Drops a client that does not read."""
+    _answering: RequestResponseCycle | None = None
+    """The request that the application is at work on, or was last; `cycle` is the one that came last."""
     _counted_host: str | None = None
     _refused = False
     _ignoring_upgrade = False
@@ -131,7 +133,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave_http()
+        self._leave_application()
         super().connection_lost(exc)
+
+    def _leave_application(self) -> None:
+        """Let whatever the application still says go nowhere. uvicorn tells the last of several pipelined requests
+        only, and only once the connection is lost: a write before that, or for an earlier one, would raise."""
+        for cycle in (self._answering, self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def eof_received(self) -> None:
         # The transport closes once everything is written: never, if the client does not read.
@@ -144,6 +155,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def abort(self) -> None:
         """Drop the connection, whatever is unsent."""
+        self._leave_application()
         self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -162,7 +174,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _stalled(self) -> None:
         log.warning("http_stalled")
-        self.transport.abort()
+        self.abort()
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -212,6 +224,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._ignoring_upgrade = not self._upgrading
             return  # the parser stops behind the head
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answering = self.cycle
         self.headers = []  # for trailers, which nobody asked for; the scope has the others
         if len(self.pipeline) > MAX_PIPELINED:
             raise _Refused(_PIPELINED)
@@ -237,6 +251,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             )
 
     def on_response_complete(self) -> None:
+        self._answering = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self.transport.is_closing():
             self._limit(CLOSE_SECONDS)
@@ -248,7 +263,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: _Refusal) -> None:
         """Say why nothing more is read, if the client cannot take it for something else, and close."""
         self._refused = True
-        if self._is_answering() and (self.cycle.response_started or self.pipeline):
+        is_answered = self._is_answering() and (self.cycle.response_started or bool(self.pipeline))
+        self._leave_application()
+        if is_answered:
             self.transport.abort()
             return
         self._answer_and_close(last_answer(refusal.status, refusal.code, refusal.error))

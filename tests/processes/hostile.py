@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 
 from gateway.realtime.frames import Opcode
@@ -21,6 +22,18 @@ STATES = (
     "a WebSocket that is being closed",
     "a WebSocket after its close",
 )
+
+WEBSOCKETS = tuple(state for state in STATES if "WebSocket" in state)
+
+SERVED = (
+    "an event stream",
+    "a long poll",
+    "pipelined requests",
+    "after an answer",
+    "trailers",
+    "a socket of Supabase",
+)
+"""States in which a silent peer is served for as long as it likes, or for longer than a test: floods end them too."""
 
 FLOODS = {
     "pings": client_frame(Opcode.PING),
@@ -60,10 +73,43 @@ async def enter(peer: Peer, state: str, token: str) -> None:
         case "a WebSocket that is being closed":
             await peer.say(UPGRADE % b"Authorization: Bearer x\r\n")
             await peer.hear_until(b"fresh one")
+        case "an event stream":
+            await peer.say(_authorized(b"GET /api/ai-status/%b/events" % await _submitted(peer, token), token))
+            await peer.hear_until(b"event: update")
+        case "a long poll":
+            path = b"/api/ai-status/%b" % await _submitted(peer, token)
+            await peer.say(_authorized(b"GET %b?wait=60&version=1" % path, token))
+        case "pipelined requests":
+            await peer.say(b"GET /api/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+        case "after an answer":
+            await peer.say(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            await peer.hear_until(b"\r\n\r\n")
+        case "trailers":
+            await peer.say(b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+        case "a socket of Supabase":
+            await peer.say(UPGRADE.replace(b"/ws", b"/realtime/v1/websocket?vsn=2.0.0") % b"")
+            await peer.hear_until(b"\r\n\r\n")
         case "a WebSocket after its close":
             await peer.say(UPGRADE % b"")
             await peer.hear_until(b"\r\n\r\n")
             await peer.say(client_frame(Opcode.CLOSE, b"\x03\xe8"))
+
+
+def _authorized(request: bytes, token: str) -> bytes:
+    return b"%b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % (request, token.encode())
+
+
+async def _submitted(peer: Peer, token: str) -> bytes:
+    """The id of a request that was submitted over this connection."""
+    body = b'{"Product": "Shoes", "Your Brand": "Nike"}'
+    await peer.say(
+        b"POST /api/ai-generate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (token.encode(), len(body), body)
+    )
+    heard = await peer.hear_until(b"}")
+    found = re.search(rb'"requestId":"([^"]+)"', heard)
+    assert found is not None, heard
+    return found[1]
 
 
 async def silence(peer: Peer, seconds: float) -> float:

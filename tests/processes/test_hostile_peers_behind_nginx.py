@@ -4,6 +4,7 @@ It needs `apt install nginx`.
 """
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from tests.gateway.server.raw import peer
 from tests.nginx import nginx
 from tests.people import Person
 from tests.processes.conftest import bearer
-from tests.processes.hostile import FLOODS, enter, flood, silence
+from tests.processes.hostile import CHUNK, FLOODS, SERVED, STATES, WEBSOCKETS, enter, flood, silence
 from tests.processes.test_hostile_peers import END_SECONDS, FLOOD, Measured, measured, token_of
 from tests.running import receive
 
@@ -42,21 +43,21 @@ async def test_floods_through_nginx_make_nobody_wait(measured: Measured, ada: Pe
     folder.mkdir()
     async with nginx(folder, before(upstream)) as url:
 
-        async def rush(kind: str, state: str) -> None:
+        async def rush(kind: str, state: str, size: int) -> None:
             async with peer(url) as connection:
                 await enter(connection, state, token_of(ada))
-                await flood(connection, kind, FLOOD)
+                await flood(connection, kind, size)
                 await silence(connection, END_SECONDS)
 
         websocket = url.replace("http", "ws") + "/ws"
         async with connect(websocket, additional_headers=bearer(ada), proxy=None) as beside:
             assert (await receive(beside))["type"] == "welcome"
             async with measured.calm():
-                rushing = [
-                    asyncio.create_task(rush(kind, state))
-                    for kind in FLOODS
-                    for state in ("an unauthenticated WebSocket", "an authenticated WebSocket")
-                ]
+                floods = [(kind, state, FLOOD) for kind in FLOODS for state in WEBSOCKETS[:2]]
+                # nginx serves what it is sent in the others, a request at a time.
+                others = sorted({*STATES, *SERVED} - {*WEBSOCKETS[:2]})
+                floods += [(kind, state, CHUNK) for kind, state in zip(itertools.cycle(FLOODS), others, strict=False)]
+                rushing = [asyncio.create_task(rush(*one)) for one in floods]
                 pings = 0
                 while not all(task.done() for task in rushing):
                     await beside.send(json.dumps({"type": "ping", "ref": pings}))
@@ -66,6 +67,26 @@ async def test_floods_through_nginx_make_nobody_wait(measured: Measured, ada: Pe
             for task in rushing:
                 await task
     assert "Traceback" not in measured.process.output()
+
+
+async def test_silence_and_drips_of_sockets_end_through_nginx(measured: Measured, ada: Person, tmp_path: Path) -> None:
+    """Slow heads and bodies are nginx's to end; what it has passed on is ours."""
+    upstream = urlsplit(measured.process.url).port
+    assert upstream is not None
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    async with nginx(folder, before(upstream)) as url:
+
+        async def quiet(state: str, dripping: bool) -> tuple[str, float]:
+            async with peer(url) as connection:
+                await enter(connection, state, token_of(ada))
+                if dripping:
+                    return f"{state}, dripping", await connection.drip(b"\x81\xfe", 0.5)
+                return state, await silence(connection, END_SECONDS)
+
+        async with measured.calm():
+            ended = await asyncio.gather(*(quiet(state, how) for state in WEBSOCKETS for how in (False, True)))
+    assert {state: seconds for state, seconds in ended if seconds >= END_SECONDS} == {}
 
 
 async def test_a_post_that_asks_for_h2c_is_served_through_nginx(measured: Measured, tmp_path: Path) -> None:
