@@ -9,13 +9,13 @@ from typing import Any
 CHANNEL = "CCCCCCCCCCCC"
 """Twelve digits: which user, which request, which connection."""
 
-VERSION = "VVVVVVVVVVV"
-"""Eleven digits: 10^10 and the number of the message, so the first one is no zero."""
+VERSION = "VVVVVVVVVV"
+"""Ten digits: 10^9 and the number of the message, so the first one is no zero."""
 
 PROGRESS = "PPPPPPPP"
 """A number and spaces."""
 
-VERSION_NUMBER = 77777777777
+VERSION_NUMBER = 1777777777
 """Stands for `VERSION` where an encoder wants a number."""
 
 USER = f"00000000-0000-4000-8000-{CHANNEL}"

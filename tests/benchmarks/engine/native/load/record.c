@@ -9,7 +9,7 @@
 
 #include "load.h"
 
-enum { NONE = -1, MARKER_CHANNEL = 12, MARKER_VERSION = 11 }; /* digits; with the rest, MARKER_LENGTH */
+enum { NONE = -1, MARKER_CHANNEL = 12, MARKER_VERSION = 10 }; /* digits; with the rest, MARKER_LENGTH */
 enum fate { UNSETTLED, DELIVERED, COALESCED };
 
 struct version {
@@ -135,7 +135,7 @@ void record_message(uint32_t channel, const uint8_t *text, size_t length)
         if (named != channel)
             misdelivered++;
         else
-            arrived(channel, (int64_t)(version % 10000000000u) - (int64_t)first_sequence);
+            arrived(channel, (int64_t)(version % 1000000000u) - (int64_t)first_sequence);
         text = found + MARKER_LENGTH;
     }
 }

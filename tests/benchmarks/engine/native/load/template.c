@@ -4,13 +4,13 @@
 
 #include "load.h"
 
-/* Versions begin at 10^10: always eleven digits, and never with a leading zero, which JSON forbids. */
-static const uint64_t FIRST_VERSION = 10000000000u;
+/* Versions begin at 10^9: always ten digits, as in an int4, and never with a leading zero, which JSON forbids. */
+static const uint64_t FIRST_VERSION = 1000000000u;
 
 static const struct {
     char kind;
     const char *text;
-} TOKENS[] = {{'c', "CCCCCCCCCCCC"}, {'v', "VVVVVVVVVVV"}, {'p', "PPPPPPPP"}};
+} TOKENS[] = {{'c', "CCCCCCCCCCCC"}, {'v', "VVVVVVVVVV"}, {'p', "PPPPPPPP"}};
 
 void template_load(struct template *self, uint8_t *bytes, size_t length)
 {
@@ -52,7 +52,7 @@ void template_fill(const struct template *self, uint8_t *out, uint32_t channel, 
         uint8_t *at = out + self->token[i].at;
         switch (self->token[i].kind) {
         case 'c': write_digits(at, 12, channel); break;
-        case 'v': write_digits(at, 11, FIRST_VERSION + sequence); break;
+        case 'v': write_digits(at, 10, FIRST_VERSION + sequence); break;
         case 'p': write_progress(at, progress); break;
         }
     }
