@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gateway.api import metrics
@@ -24,6 +25,10 @@ from tests.scripted_n8n import ScriptedN8n, scripted_n8n
 from tests.servers import Postgres, Valkey
 
 BACKENDS = ("sqlite", "postgres")
+
+# Properties hold at any pace: a machine that is busy is no failure.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -94,7 +94,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 def test_every_setting_is_explained_and_nothing_else() -> None:
     rows = table(ROOT / "gateway" / "server" / "README.md", "Settings", "setting")
     explained = {name for row in rows for name in re.findall(r"`([A-Z0-9_]+)`", row)}
-    from_outside = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+    from_outside = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
     names = {"NEXT_PUBLIC_APP_URL"}
     for name, field in Settings.model_fields.items():
         assert field.validation_alias is None or isinstance(field.validation_alias, AliasChoices)

