@@ -4,7 +4,9 @@
 """
 
 import base64
+import sys
 import tracemalloc
+from types import FrameType
 
 import pytest
 from starlette.routing import Route
@@ -15,12 +17,16 @@ from gateway.app import create_app
 from gateway.settings import Settings
 from gateway.state import State
 from tests.counting import calls_of
+from tests.gateway.server.raw import UPGRADE, peer
 from tests.running import RunningGateway
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 MOST_CALLS = 15
 """Most calls of an anonymous request, in calls of `/healthz`: a log line, and a read of the database, are dear."""
+
+MOST_CALLS_OF_AN_UPGRADE = 3
+"""The same for a WebSocket that nobody may have, with both ends of the connection in one process."""
 
 MOST_BYTES = 400 * 1024
 
@@ -104,3 +110,42 @@ async def test_a_document_is_made_once(settings: Settings, gateway: RunningGatew
         base, _ = await cost(application, gateway.state, "GET", "/healthz", [])
         calls, _ = await cost(application, gateway.state, "GET", path, [])
         assert calls <= 2 * base
+
+
+async def exchange(gateway: RunningGateway, request: bytes) -> int:
+    """The calls that this process makes for `request` on a connection of its own: for the client's side too."""
+    async with peer(gateway.url) as client:
+        counted = 0
+
+        def count(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal counted
+            if event in ("call", "c_call"):
+                counted += 1
+
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            await client.say(request)
+            await client.hear_until(b"\r\n\r\n")
+        finally:
+            sys.setprofile(before)
+        return counted
+
+
+UPGRADES = {
+    "nothing": b"",
+    "a foreign page": b"Origin: https://evil.example\r\n",
+    "a cookie of many parts": b"Cookie: %b\r\n"
+    % b"; ".join(b"sb-project-auth-token.%d=%b" % (index, b"x" * 3000) for index in range(12)),
+    **{f"a token that is {kind}": b"Authorization: Bearer %b\r\n" % token for kind, token in TOKENS.items()},
+}
+
+
+@pytest.mark.parametrize("path", [b"/ws", b"/realtime/v1/websocket?vsn=2.0.0", b"/realtime/v1/websocket?vsn=9"])
+@pytest.mark.parametrize("kind", UPGRADES)
+async def test_an_upgrade_of_nobody_is_cheap(gateway: RunningGateway, path: bytes, kind: str) -> None:
+    request = UPGRADE.replace(b"/ws", path) % UPGRADES[kind]
+    healthz = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    base = min([await exchange(gateway, healthz) for _ in range(3)])
+    calls = min([await exchange(gateway, request) for _ in range(3)])
+    assert calls <= MOST_CALLS_OF_AN_UPGRADE * base, f"{calls} calls, {base} for /healthz"
