@@ -79,6 +79,7 @@ async def standing(
                 "AI_GENERATION_RATE_LIMIT_PER_HOUR": "1000000",
                 "AI_DEADLINE_SECONDS": "12",
                 "RECONCILE_SECONDS": str(reconcile_seconds),
+                "APP_URL": "http://127.0.0.1:9",  # one environment; n8n is told, and asks nobody
                 "DRAIN_SECONDS": "1",
                 "FAULTS": folder,
                 "SABOTAGE": sabotage,

@@ -22,6 +22,9 @@ from tests.servers import Postgres, Valkey
 
 pytestmark = pytest.mark.slow
 
+BALANCER = "http://127.0.0.1:9"
+"""The address of both: processes of one environment have the same."""
+
 BODY = {"Product": "Shoes", "Your Brand": "Nike"}
 SECRET = {"X-Callback-Secret": DEVELOPMENT_SECRETS["ai_callback_secret"]}
 
@@ -30,7 +33,7 @@ on_postgres = pytest.mark.parametrize("backend", ["postgres"], indirect=True)
 
 @on_postgres
 async def test_a_callback_that_reaches_one_is_pushed_by_the_other(serve: Serve, ada: Person) -> None:
-    first, second = await asyncio.gather(asyncio.to_thread(serve), asyncio.to_thread(serve))
+    first, second = await asyncio.gather(*[asyncio.to_thread(lambda: serve(APP_URL=BALANCER)) for _ in range(2)])
     async with (
         httpx.AsyncClient(verify=False) as http,
         connect(second.url.replace("http", "ws") + "/ws", additional_headers=bearer(ada), proxy=None) as websocket,
@@ -202,6 +205,7 @@ async def test_an_outage_of_the_database_is_told_once_by_all(tmp_path: Path, spa
             environment = {
                 "DATABASE_URL": postgres.url(),
                 "REDIS_URL": valkey.url,
+                "APP_URL": BALANCER,
                 "N8N_WEBHOOK_URL": "http://127.0.0.1:1/",
                 "ALERT_WEBHOOK_URL": receiver.url,
             }

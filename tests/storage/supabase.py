@@ -63,8 +63,7 @@ CREATE POLICY "Members see their assets" ON assets FOR SELECT TO authenticated U
 RESET ROLE;
 INSERT INTO auth.users (id) VALUES ('{ADA}'), ('{EVE}');
 INSERT INTO organizations (id, name) VALUES ('{ACME}', 'Acme'), ('{EVIL}', 'Evil');
-INSERT INTO organization_members (organization_id, user_id, role)
-VALUES ('{ACME}', '{ADA}', 'member'), ('{ACME}', '{ADA}', 'billing'), ('{EVIL}', '{EVE}', 'member');
+INSERT INTO organization_members (organization_id, user_id) VALUES ('{ACME}', '{ADA}'), ('{EVIL}', '{EVE}');
 """
 
 # The original design document's migration, word for word.

@@ -315,6 +315,11 @@ async def test_the_least_role_is_enough_and_no_more(server: Postgres, n8n: Scrip
         server.execute(f"INSERT INTO auth.users (id) VALUES ('{ADA}')", name)
         server.execute(f"INSERT INTO organizations (id, name) VALUES ('{ACME}', 'Acme')", name)
         server.execute(f"INSERT INTO organization_members (organization_id, user_id) VALUES ('{ACME}', '{ADA}')", name)
+    else:  # a row for each role is one membership
+        another = (
+            f"INSERT INTO organization_members (organization_id, user_id, role) VALUES ('{ACME}', '{ADA}', 'billing')"
+        )
+        server.execute(another, name)
     url = url_of(server, name, "ai_gateway")
     settings = Settings.load(
         {"database_url": url, "n8n_webhook_url": n8n.url, "n8n_api_url": n8n.url, "n8n_api_key": "k"}
