@@ -4,9 +4,7 @@
 """
 
 import base64
-import sys
 import tracemalloc
-from types import FrameType
 
 import pytest
 from starlette.routing import Route
@@ -16,7 +14,7 @@ from gateway.api.application import Application
 from gateway.app import create_app
 from gateway.settings import Settings
 from gateway.state import State
-from tests.counting import calls_of
+from tests.counting import calls_of, counted_calls
 from tests.gateway.server.raw import UPGRADE, peer
 from tests.running import RunningGateway
 
@@ -115,21 +113,10 @@ async def test_a_document_is_made_once(settings: Settings, gateway: RunningGatew
 async def exchange(gateway: RunningGateway, request: bytes) -> int:
     """The calls that this process makes for `request` on a connection of its own: for the client's side too."""
     async with peer(gateway.url) as client:
-        counted = 0
-
-        def count(frame: FrameType, event: str, argument: object) -> None:
-            nonlocal counted
-            if event in ("call", "c_call"):
-                counted += 1
-
-        before = sys.getprofile()
-        sys.setprofile(count)
-        try:
+        with counted_calls() as calls:
             await client.say(request)
             await client.hear_until(b"\r\n\r\n")
-        finally:
-            sys.setprofile(before)
-        return counted
+        return calls.n
 
 
 UPGRADES = {

@@ -9,7 +9,6 @@ import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from gateway.settings import Settings
 from storage.database.base import Database, Row, Transaction, Values
 from storage.lifecycle import Status
 from storage.submissions import Submission, submit
+from tests.counting import counted_calls
 from tests.gateway.realtime.doubles import Heard, update
 from tests.gateway.realtime.raw_clients import connected, subscribe
 from tests.people import Person
@@ -56,20 +56,9 @@ async def gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 def calls_of(work: Callable[[], object]) -> int:
     """How many calls, of Python functions and of C functions, `work` makes."""
-    counted = 0
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal counted
-        if event in ("call", "c_call"):
-            counted += 1
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
+    with counted_calls() as calls:
         work()
-    finally:
-        sys.setprofile(before)
-    return counted
+    return calls.n
 
 
 def big_update(user_id: str, version: int) -> Update:
