@@ -5,6 +5,8 @@ Whatever takes `backend` runs twice: on SQLite with the in-process bus, and on P
 
 import logging
 import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -150,3 +152,16 @@ async def ada(people: People) -> Person:
 async def eve(people: People) -> Person:
     """Another user, who must never see what is ada's."""
     return await people.person()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of nobody's, and its key."""
+    path = tmp_path / "self.pem"
+    arguments = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    files = ["-keyout", str(path), "-out", str(tmp_path / "certificate.pem")]
+    subprocess.run(["openssl", *arguments.split(), *files], check=True, capture_output=True)
+    with path.open("a") as file:
+        file.write((tmp_path / "certificate.pem").read_text())
+    ssl.create_default_context().load_cert_chain(path)
+    return path

@@ -1,8 +1,8 @@
 """One connection to Redis, written and read in bulk.
 
-redis-py opens it (addresses, TLS, authentication are its affair) and would then take a coroutine and several
-calls for every single message; here one wake-up takes everything that has arrived, and one write sends everything that
-a turn of the loop has brought.
+redis-py opens it (addresses, TLS, authentication are its affair) and would then take a coroutine and several calls for
+every single message. So the open connection is taken over: what has arrived is handed on in the turn of the loop that
+brought it, without a task that would have to wake up, and one write sends everything that such a turn has brought.
 """
 
 import asyncio
@@ -13,9 +13,6 @@ import hiredis
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
-
-CHUNK = 256 * 1024
-"""Most bytes that are taken in one turn of the loop."""
 
 MAX_UNREAD = 1024 * 1024
 """Most bytes that wait for a server which does not read."""
@@ -32,7 +29,6 @@ class RedisLink:
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
-        self._parser = hiredis.Reader()
 
     async def open(self) -> None:
         """Connect.
@@ -61,21 +57,16 @@ class RedisLink:
         Raises:
             LinkLost: always, in the end.
         """
-        stream = self._connection._reader  # redis-py has no reading in bulk; its version is bounded
-        assert stream is not None, "open"  # noqa: S101
-        parser = self._parser
-        try:
-            while data := await stream.read(CHUNK):
-                parser.feed(data)
-                while (reply := parser.gets()) is not False:
-                    on_reply(reply)
-        except (OSError, hiredis.ProtocolError) as error:
-            raise LinkLost(type(error).__name__) from error
-        raise LinkLost("closed by the server")
+        stream, transport = self._connection._reader, self._transport
+        if transport.is_closing() or (stream is not None and stream.at_eof()):
+            raise LinkLost("closed by the server")  # nobody would say so again
+        replies = _Replies(on_reply)
+        transport.set_protocol(replies)
+        await replies.lost
 
     def abort(self) -> None:
         """Drop the connection; `read` ends."""
-        if self._connection._writer is not None:  # as above
+        if self._connection._writer is not None:
             self._transport.abort()
 
     async def close(self) -> None:
@@ -85,9 +76,39 @@ class RedisLink:
 
     @property
     def _transport(self) -> asyncio.WriteTransport:
-        writer = self._connection._writer  # as above
+        writer = self._connection._writer  # redis-py has no reading in bulk; its version is bounded
         assert writer is not None, "open"  # noqa: S101
         return writer.transport
+
+
+class _Replies(asyncio.Protocol):
+    """Takes what arrives apart.
+
+    Attributes:
+        lost: ends with the connection, or with what `on_reply` raised.
+    """
+
+    def __init__(self, on_reply: Callable[[Reply], None]) -> None:
+        self._on_reply = on_reply
+        self._parser = hiredis.Reader()
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        if self.lost.done():
+            return
+        parser, on_reply = self._parser, self._on_reply
+        try:
+            parser.feed(data)
+            while (reply := parser.gets()) is not False:
+                on_reply(reply)
+        except hiredis.ProtocolError as error:
+            self.lost.set_exception(LinkLost(type(error).__name__))
+        except Exception as error:  # noqa: BLE001 - raised where the connection is waited for
+            self.lost.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_exception(LinkLost("closed by the server" if exc is None else type(exc).__name__))
 
 
 def packed(*arguments: bytes) -> bytes:

@@ -5,8 +5,6 @@ import contextlib
 import re
 import shutil
 import sqlite3
-import ssl
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -182,19 +180,6 @@ async def test_why_tls_failed_is_told(certificate: Path) -> None:
     async with serving_app(webhook) as url:
         said = await told("N8N_WEBHOOK_URL", n8n_webhook_url=f"{url}/webhook/x".replace("http:", "https:"))
         assert "TLS failed" in said
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate of nobody's, and its key."""
-    path = tmp_path / "self.pem"
-    arguments = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    files = ["-keyout", str(path), "-out", str(tmp_path / "certificate.pem")]
-    subprocess.run(["openssl", *arguments.split(), *files], check=True, capture_output=True)
-    with path.open("a") as file:
-        file.write((tmp_path / "certificate.pem").read_text())
-    ssl.create_default_context().load_cert_chain(path)
-    return path
 
 
 @pytest.mark.parametrize(
