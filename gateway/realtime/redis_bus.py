@@ -17,7 +17,7 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ import structlog
 from redis.asyncio import ConnectionPool
 
 from gateway.realtime.bus import ALL, Bus, Listener, user_topic
+from gateway.realtime.pace import Pace
 from gateway.realtime.redis_link import LinkLost, RedisLink, Reply, packed
 from gateway.realtime.update import Update, decode_update, encode_update
 from gateway.settings.redis_url import new_pool
@@ -60,7 +61,7 @@ GATHER_SECONDS = 0.001
 """Shortest time between two writes: what comes sooner gathers. A single message goes out at once; under load a write
 for each would cost more than anything else."""
 
-GATHER_CHANGES_SECONDS = 0.005
+GATHER_CHANGES_SECONDS = 0.01
 """The same for subscriptions: nobody is kept from an update by it, only a client that has just come waits for its first
 answer, while thousands come at once."""
 
@@ -96,7 +97,7 @@ class RedisBus(Bus):
         self._unconfirmed: dict[bytes, int] = {}
         """Subscriptions on their way, by channel: a channel that was given up and taken again counts twice."""
         self._changed: set[bytes] = set()
-        self._changes_pace = _Pace(GATHER_CHANGES_SECONDS)
+        self._changes_pace = Pace(GATHER_CHANGES_SECONDS)
         self._live = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -279,26 +280,6 @@ class RedisBus(Bus):
             self.listener.on_gap()
 
 
-class _Pace:
-    """Calls something soon: in this turn of the loop, unless it was called less than `seconds` ago."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._last = 0.0
-
-    def soon(self, do: Callable[[], None]) -> None:
-        """Call `do`; the caller asks again only after that."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        wait = self._last + self._seconds - now
-        if wait <= 0:
-            self._last = now
-            loop.call_soon(do)
-        else:
-            self._last += self._seconds
-            loop.call_later(wait, do)
-
-
 class _Publisher:
     """The connection that publishes."""
 
@@ -311,7 +292,7 @@ class _Publisher:
         """What was written and not answered yet, in its order; None for what need not be sent again."""
         self._answered_at = 0.0
         self._flushing = False
-        self._pace = _Pace(GATHER_SECONDS)
+        self._pace = Pace(GATHER_SECONDS)
         self._all_until = float("-inf")
         self._task: asyncio.Task[None] | None = None
 

@@ -1,7 +1,8 @@
 """Reads of requests for clients: those that come together go to the database together.
 
 A poll, a subscription or a snapshot costs its share of a query. While `CONCURRENCY` queries are under way, what comes
-meanwhile gathers for the next one: the more is asked, the less each costs.
+meanwhile gathers for the next one: the more is asked, the less each costs. Snapshots of a user, which come when
+thousands connect at once, gather for longer.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Generic, TypeVar
 
+from gateway.realtime.pace import Pace
 from gateway.realtime.update import Update
 from storage import reads
 from storage.database.base import Database
@@ -23,6 +25,9 @@ CONCURRENCY = 1
 """Most queries of each kind at once: what comes meanwhile makes the next one cheaper, and connections are left to those
 who write."""
 
+GATHER_SNAPSHOTS_SECONDS = 0.005
+"""Shortest time between two queries for snapshots. Who has just come waits for its first answer by it, under load."""
+
 MAX_WAITING = 20_000
 """Most readers that wait for a query; more are refused at once."""
 
@@ -35,8 +40,8 @@ class RequestReader:
     def __init__(self, database: Database, urls: PublicUrls) -> None:
         self._database = database
         self._urls = urls
-        self._by_id = _Batches(self._read_all)
-        self._of_user = _Batches(self._read_recent)
+        self._by_id = _Batches(self._read_all, 0.0)
+        self._of_user = _Batches(self._read_recent, GATHER_SNAPSHOTS_SECONDS)
 
     async def own(self, request_id: str, user_id: str) -> Update | None:
         """The request, if it is `user_id`'s.
@@ -93,10 +98,12 @@ class _Batches(Generic[T]):
 
     Args:
         read: reads the values of up to `BATCH` keys; a key without a value is left out.
+        gather_seconds: shortest time between the beginnings of two queries.
     """
 
-    def __init__(self, read: Callable[[list[str]], Awaitable[dict[str, T]]]) -> None:
+    def __init__(self, read: Callable[[list[str]], Awaitable[dict[str, T]]], gather_seconds: float) -> None:
         self._read = read
+        self._pace = Pace(gather_seconds)
         self._waiting: dict[str, list[asyncio.Future[T | None]]] = {}
         self._waiters = 0
         self._running: set[asyncio.Task[None]] = set()
@@ -111,10 +118,13 @@ class _Batches(Generic[T]):
             return reading
         self._waiters += 1
         self._waiting.setdefault(key, []).append(reading)
-        if not self._scheduled and len(self._running) < CONCURRENCY:
-            self._scheduled = True
-            loop.call_soon(self._start)
+        self._schedule()
         return reading
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._scheduled and len(self._running) < CONCURRENCY:
+            self._scheduled = True
+            self._pace.soon(self._start)
 
     def _start(self) -> None:
         self._scheduled = False
@@ -129,7 +139,7 @@ class _Batches(Generic[T]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._start()
+        self._schedule()
 
     async def _answer(self, batch: dict[str, list[asyncio.Future[T | None]]]) -> None:
         error: BaseException | None = None
