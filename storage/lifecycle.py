@@ -31,7 +31,10 @@ class Status(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing more is expected (a failure may still turn into a completion)."""
-        return self in (Status.COMPLETED, Status.FAILED)
+        return self in _FINAL
+
+
+_FINAL = (Status.COMPLETED, Status.FAILED)
 
 
 class Event(StrEnum):

@@ -22,6 +22,7 @@ class Opcode(IntEnum):
 _DATA = frozenset((Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY))
 _OPCODES = frozenset(Opcode)
 _FINAL = 0x80
+_WHOLE_TEXT = _FINAL | Opcode.TEXT.value
 _MASKED = 0x80
 _RESERVED = 0x70
 MAX_CONTROL = 125
@@ -46,7 +47,7 @@ class Frame(NamedTuple):
 
 def text_frame(payload: bytes) -> bytes:
     """An unfragmented text frame of a server: `payload`, which must be UTF-8, behind its header."""
-    return _header(_FINAL | Opcode.TEXT, len(payload)) + payload
+    return _header(_WHOLE_TEXT, len(payload)) + payload
 
 
 def control_frame(opcode: Opcode, payload: bytes = b"") -> bytes:

@@ -20,12 +20,11 @@ class Offered:
         self._older: dict[str, int] = {}
 
     def add(self, request_id: str, version: int) -> None:
-        """It is offered to whoever has subscribed."""
-        versions = self._versions
-        if version > versions.get(request_id, 0):
-            versions[request_id] = version
-            if len(versions) > MAX_OFFERED // 2:
-                self._begin_anew()
+        """It is offered to whoever has subscribed. On the way of every delivery, so that an older version simply
+        takes a newer one's place: then a reconcile offers once more."""
+        self._versions[request_id] = version
+        if len(self._versions) > MAX_OFFERED // 2:
+            self._begin_anew()
 
     def age(self) -> None:
         """Forget what is older than a reconcile may read."""

@@ -14,6 +14,9 @@ MAX_SEEN = 20_000
 """Most requests whose last version is remembered for one client; past it the one seen longest ago is forgotten:
 far more than can change while an old message or a reconcile may still bring an old version."""
 
+IN_ORDER = MAX_SEEN // 2
+"""From how many on it matters in which order they were seen: as many are seen before the first is forgotten."""
+
 
 class Subscriber(ABC):
     """The state of one client, without any I/O.
@@ -66,9 +69,7 @@ class Subscriber(ABC):
         if update.version <= last:
             return False
         if self.accepting:
-            if self._pending is None and len(seen) < MAX_SEEN:  # as `mark_seen`, on the way of every delivery
-                if last:
-                    del seen[request_id]
+            if self._pending is None and len(seen) < IN_ORDER:  # as `mark_seen`, on the way of every delivery
                 seen[request_id] = update.version
             else:
                 self.mark_seen(request_id, update.version)

@@ -1,5 +1,6 @@
 """One change of one request, as it travels over the bus and out to the clients."""
 
+import struct
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ MAX_VERSION = 2**31 - 1
 """The highest version that the database's column holds."""
 
 
-class Columns(msgspec.Struct, frozen=True):
+class Columns(msgspec.Struct, frozen=True, array_like=True):
     """What the row tells its owner and the Body does not; times as exact as the database has them."""
 
     organization_id: str
@@ -26,7 +27,7 @@ class Columns(msgspec.Struct, frozen=True):
     completed_at: datetime | None
 
 
-class Update(msgspec.Struct, frozen=True, dict=True):
+class Update(msgspec.Struct, frozen=True, dict=True, array_like=True):
     """A request's newest Body, encoded once, with what is needed to deliver it without decoding it."""
 
     request_id: str
@@ -36,7 +37,7 @@ class Update(msgspec.Struct, frozen=True, dict=True):
     body: msgspec.Raw
     at: float = 0.0
     """Unix time in seconds of the change; 0 where it was read for somebody who has only just come."""
-    columns: msgspec.Raw = msgspec.Raw(b"{}")
+    columns: msgspec.Raw = msgspec.Raw(b"[]")
     """The `Columns`, for transports that show the row."""
 
     @classmethod
@@ -76,11 +77,12 @@ class Update(msgspec.Struct, frozen=True, dict=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Update)
-_BRACE = ord("{")
+_first = struct.Struct("B").unpack_from
+_OBJECT, _ARRAY = (ord("{"),), (ord("["),)
 
 
 def encode_update(update: Update) -> bytes:
-    """`update` as the bus carries it."""
+    """`update` as the bus carries it: an array of its fields, since their names would be a fifth of it."""
     return _encoder.encode(update)
 
 
@@ -90,8 +92,9 @@ def decode_update(message: bytes) -> Update:
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is not one.
     """
-    message.decode()  # nobody looks at the bytes of a `Raw`, and a client ends a connection that brings no UTF-8
+    if not message.isascii():
+        message.decode()  # nobody looks at the bytes of a `Raw`, and a client ends a connection that brings no UTF-8
     update = _decoder.decode(message)
-    if memoryview(update.body)[0] != _BRACE or memoryview(update.columns)[0] != _BRACE:  # cheaper than calls
-        raise msgspec.DecodeError("the Body or the columns are no object")
+    if _first(update.body) != _OBJECT or _first(update.columns) != _ARRAY:
+        raise msgspec.DecodeError("the Body is no object, or the columns are no array")
     return update

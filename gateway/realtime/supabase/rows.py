@@ -64,8 +64,8 @@ class _Body(msgspec.Struct, rename="camel"):
     updated_at: str
 
 
-class _Columns(msgspec.Struct):
-    """The columns that an update carries beside the Body; it has none from a process of an older release."""
+class _Columns(msgspec.Struct, array_like=True):
+    """`update.Columns` with times as text. An update of an older release has none."""
 
     organization_id: str | None = None
     n8n_execution_id: str | None = None

@@ -167,4 +167,4 @@ def encode_message(message: Message) -> bytes:
 
 def update_frame(update: Update) -> bytes:
     """The message that carries an update, as a text frame."""
-    return text_frame(b'{"type":"update","request":%b}' % bytes(update.body))
+    return text_frame(b"".join((b'{"type":"update","request":', update.body, b"}")))

@@ -69,8 +69,8 @@ async def test_an_administrator_is_asked_to_leave_once() -> None:
 
 def test_what_was_offered_is_remembered_for_as_long_as_a_reconcile_reads_back() -> None:
     offered = Offered(3600)
-    offered.add("a", 3)
     offered.add("a", 2)
+    offered.add("a", 3)
     assert offered.newest("a") == 3
     assert offered.newest("a") < 4
     assert offered.newest("b") < 1

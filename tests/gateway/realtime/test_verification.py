@@ -81,9 +81,10 @@ def hostile_messages(request_id: str, user_id: str, version: int) -> dict[str, b
             "version": b"%d" % version,
             "status": b'"processing"',
             "body": b"{}",
-            "columns": b"{}",
+            "at": b"0.0",
+            "columns": b"[]",
         }
-        return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), value) for name, value in (whole | parts).items())
+        return b"[%b]" % b",".join((whole | parts).values())
 
     assert decode_update(message()).version == version, "each is good but for one thing"
     return {
@@ -103,8 +104,9 @@ def hostile_messages(request_id: str, user_id: str, version: int) -> dict[str, b
         "a body that is cut off": message(body=b'{"product":"'),
         "a body that is text": message(body=b'"x"'),
         "a body that is a list": message(body=b"[{}]"),
-        "columns that are no UTF-8": message(columns=b'{"n8n_execution_id":"\xff"}'),
+        "columns that are no UTF-8": message(columns=b'["\xff"]'),
         "columns that are a number": message(columns=b"7"),
+        "columns that are an object": message(columns=b"{}"),
     }
 
 

@@ -44,8 +44,7 @@ def test_a_row_survives_the_bus() -> None:
 def test_an_update_of_an_older_release_has_no_such_columns() -> None:
     sent = Update.of(request(1), URLS)
     old = json.loads(encode_update(sent))
-    del old["columns"]
-    shown = record(decode_update(json.dumps(old).encode()))
+    shown = record(decode_update(json.dumps(old[:-1]).encode()))
     assert (shown["id"], shown["requestId"], shown["organization_id"]) == (sent.request_id, sent.request_id, None)
 
 
