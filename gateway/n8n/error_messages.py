@@ -112,14 +112,15 @@ def _says_something(text: str) -> bool:
     return any(map(str.isalpha, text)) and _sentence_instead_of(text) is None
 
 
-# How n8n's HTTP Request node words an answer of an error status: `400 - "{\\"error\\": …}"`, JSON in a JSON string.
-_ANSWER = re.compile(r'(?:(?P<status>\d{3}) - )?(?P<content>"?\{.*\}"?)', re.DOTALL)
+# How n8n's HTTP Request node words an answer of an error status: `400 - "{\\"error\\": …}"`, JSON in a JSON string; and
+# what a workflow's author may have put before it.
+_ANSWER = re.compile(r'(?:(?P<before>[^{}]{1,200}?: )?(?P<status>\d{3}) - )?(?P<content>"?\{.*\}"?)', re.DOTALL)
 
 
 def _main_text(error: object) -> tuple[str, re.Match[str] | None]:
     """The text inside n8n's various error objects, which nest a few levels deep, and the answer that it was in, if that
     had a status."""
-    told = None
+    told, before = None, ""
     for _ in range(8):
         if isinstance(error, dict):
             error = error.get("message") or error.get("description") or error.get("error") or list(error.items())
@@ -129,10 +130,11 @@ def _main_text(error: object) -> tuple[str, re.Match[str] | None]:
                 error = decode(answer["content"].encode(errors="surrogatepass"))
             except Undecodable:
                 break
+            before += answer["before"] or ""
         else:
             break
     if isinstance(error, str):
-        return error, told
+        return before + error if error else "", told
     if error in (None, [], {}, False):
         return "", told
     try:

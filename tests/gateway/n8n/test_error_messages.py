@@ -104,6 +104,16 @@ def test_advice_to_the_author_never_reaches_the_user(text: str, form: Any) -> No
             "The image service did not accept the request: Unauthorized",
             " | ".join(CREDENTIALS.values()),
         ),
+        (
+            'The gateway refused the result: 400 - {"error":"Key lies in no such bucket","code":"invalid_key"}',
+            "The gateway refused the result: Key lies in no such bucket",
+            None,
+        ),
+        (
+            'The provider said: 400 - "{}"',
+            "The image service did not accept the request.",
+            'The provider said: 400 - "{}"',
+        ),
         ('400 - "{}"', "The image service did not accept the request.", '400 - "{}"'),
         (json.dumps({"message": '400 - "{}"'}), "The image service did not accept the request.", '400 - "{}"'),
         ({"message": '401 - "{}"'}, "The image service cannot be used at the moment.", '401 - "{}"'),
