@@ -55,7 +55,7 @@ exports.progress = named(
   `WITH changed AS (
     UPDATE ai_image_requests
     SET status = 'processing', progress = coalesce($2::integer, progress), version = version + 1,
-      updated_at = statement_timestamp(), dispatch_due_at = NULL, ask_at = NULL
+      updated_at = statement_timestamp(), dispatch_due_at = NULL, probe_at = NULL
     WHERE id = $1 AND status IN ('pending', 'processing')
       AND (status = 'pending' OR $2::integer > coalesce(progress, -1))
     RETURNING ${COLUMNS}
