@@ -25,6 +25,9 @@ let shownId = null;
 /** @type {RequestDetails|null} as they were read, with the newer Body where one has come */
 let details = null;
 
+/** When an update has last told of the request, on the clock of the page. */
+let toldAt = 0;
+
 /** Read the request again, after what was asked for before is there. */
 const reloadSoon = throttled(1000, () => load().catch(() => {})); // the next change tries again
 
@@ -77,19 +80,22 @@ export async function showDialog(view) {
  * @param {Body} body
  */
 export function applyUpdate(body) {
-  if (!details || body.requestId !== details.request.requestId || body.version <= details.request.version) return;
+  if (!details || body.requestId !== details.request.requestId) return;
+  if (body.version === details.request.version) return; // a lower one is news, of a database that was set back
+  toldAt = performance.now();
   details.request = { ...details.request, ...body };
   showDetails(details);
   reloadSoon();
 }
 
 async function load() {
-  const id = shownId;
+  const [id, askedAt] = [shownId, performance.now()];
   if (id === null) return;
   /** @type {RequestDetails} */
   const found = await get(`requests/${encodeURIComponent(id)}`);
   if (id !== shownId) return;
-  const newer = details && details.request.version > found.request.version ? details.request : {};
+  const isNewer = details && toldAt > askedAt && details.request.version > found.request.version;
+  const newer = details && isNewer ? details.request : {};
   details = { ...found, request: { ...found.request, ...newer } };
   showDetails(details);
   showTimeline(found.events);

@@ -40,7 +40,7 @@ const fields = {
   until: descendant(form, "[name=until]", HTMLInputElement),
 };
 
-/** @type {Map<string, { request: ListedRequest, element: HTMLTableRowElement }>} the shown page, by request id */
+/** @type {Map<string, { request: ListedRequest, element: HTMLTableRowElement, toldAt: number }>} the shown page, by request id */
 const rows = new Map();
 
 /** @type {Set<string>} ids and statuses that are known not to be on this page */
@@ -174,14 +174,14 @@ function showOrder({ sort, order }) {
 
 /** Read the shown page again. */
 export async function load() {
-  const asked = query;
+  const [asked, askedAt] = [query, performance.now()];
   try {
     /** @type {RequestPage} */
     const page = await get("requests", { ...asked });
     if (asked !== query) return; // something else is looked at by now
     isBehind = false;
     setText(element("list-problem"), null);
-    showPage(page);
+    showPage(page, askedAt);
   } catch (error) {
     if (asked !== query) return;
     isBehind = !(error instanceof GatewayError && error.status === 400);
@@ -190,7 +190,7 @@ export async function load() {
       throw error;
     }
     setText(element("list-problem"), /** @type {GatewayError} */ (error).message);
-    showPage({ requests: [], previousCursor: null, nextCursor: null, total: 0 });
+    showPage({ requests: [], previousCursor: null, nextCursor: null, total: 0 }, askedAt);
   }
 }
 
@@ -202,10 +202,10 @@ export function applyUpdate(body) {
   if (query === null) return;
   const shown = rows.get(body.requestId);
   if (shown) {
-    if (body.version <= shown.request.version) return;
+    if (body.version === shown.request.version) return; // a lower one is news, of a database that was set back
     // That it has just begun is all that an update says of when it was sent.
     const sentAt = shown.request.sentAt ?? (body.status === "pending" ? null : body.updatedAt);
-    showRow({ ...shown.request, ...body, sentAt }, shown.element);
+    showRow({ ...shown.request, ...body, sentAt }, shown.element, performance.now());
     const hasMoved = query.sort !== DEFAULT_SORT && body.status !== shown.request.status;
     if (hasMoved || !mayMatch(body, query)) reloadSoon();
     return;
@@ -268,17 +268,20 @@ function showNothing(text) {
   showPageButtons();
 }
 
-/** @param {RequestPage} page */
-function showPage({ requests, previousCursor: previous, nextCursor: next, total }) {
+/**
+ * @param {RequestPage} page
+ * @param {number} askedAt when the page was asked for: what an update told before, it tells better
+ */
+function showPage({ requests, previousCursor: previous, nextCursor: next, total }, askedAt) {
   [previousCursor, nextCursor] = [previous, next];
   shownQuery = query;
   const before = new Map(rows);
   rows.clear();
   for (const request of requests) {
     const shown = before.get(request.requestId);
-    // An update may have been faster than the page.
-    const isNewer = shown && shown.request.version > request.version;
-    showRow(isNewer ? { ...request, ...shown.request } : request, shown?.element ?? emptyRow(request));
+    const isNewer = shown && shown.toldAt > askedAt && shown.request.version > request.version;
+    const newest = isNewer ? { ...request, ...shown.request } : request;
+    showRow(newest, shown?.element ?? emptyRow(request), isNewer ? shown.toldAt : 0);
   }
   const hasFilters = query !== null && isFiltered({ ...query, sort: "" });
   const shown = [...rows.values()].map((row) => row.element);
@@ -363,9 +366,10 @@ function idLink(parameter, id, name, noun) {
  * Bring a row up to date, in place.
  * @param {ListedRequest} request
  * @param {HTMLTableRowElement} row
+ * @param {number} toldAt when an update told of it, on the clock of the page; 0 if none did
  */
-function showRow(request, row) {
-  rows.set(request.requestId, { request, element: row });
+function showRow(request, row, toldAt) {
+  rows.set(request.requestId, { request, element: row, toldAt });
   row.cells[1].replaceChildren(...statusParts(request));
   showTimes(request, row);
   showCost(request, row);

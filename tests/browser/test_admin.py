@@ -1,6 +1,7 @@
 """The dashboard at `/admin`: who sees it, what it shows, what changes by itself, and what can be done in it."""
 
 import asyncio
+import json
 import re
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -230,6 +231,36 @@ async def test_a_lost_connection_is_told_and_comes_back(page: Page, demo: str) -
     assert (await states.json_value())[0] == "Reconnecting… Updated every 15 s."
     request_id = await submit(page, demo, "Slow Tea", brand)
     await expect(row(page, request_id)).to_be_visible()
+
+
+async def test_a_database_that_was_set_back_is_followed(page: Page, demo: str) -> None:
+    """What the connection brings is the last word, and so is a page that was asked for after it."""
+    sockets: list[WebSocketRoute] = []
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    await page.route_web_socket("**/ws", pass_on)
+    brand = new_brand()
+    request_id = await submit(page, demo, "Tea", brand)
+    dialog = await open_details(page, demo, request_id, brand)
+    shown, facts = row(page, request_id), dialog.locator("#facts")
+    await expect(shown).to_contain_text("completed")
+    await expect(facts).to_contain_text("completed")
+    answer = await page.request.get(
+        f"{demo}/api/admin/requests/{request_id}", headers={"Authorization": f"Bearer {await demo_token(page, demo)}"}
+    )
+    made = (await answer.json())["request"]
+    for version, status in [(made["version"] + 50, "failed"), (made["version"] - 1, "processing")]:
+        sockets[0].send(json.dumps({"type": "update", "request": {**made, "version": version, "status": status}}))
+        await expect(shown).to_contain_text(status)
+    await expect(facts).to_contain_text("completed")  # what was read after it
+    sockets[0].send(json.dumps({"type": "update", "request": {**made, "version": 99, "status": "failed"}}))
+    await expect(shown).to_contain_text("failed")
+    await page.keyboard.press("Escape")
+    await page.get_by_label("Rows").select_option("50")
+    await expect(shown).to_contain_text("completed")
 
 
 async def test_filters_and_pages_live_in_the_address(page: Page, demo: str) -> None:
