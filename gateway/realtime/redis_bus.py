@@ -138,6 +138,7 @@ class RedisBus(Bus):
                 continue  # this process was late itself: what has come meanwhile is yet to be read
             if self._receiver is not None and time.monotonic() > self._canary_deadline:
                 self._receiver.abort()
+                self._publisher.drop()  # behind one address, it may be connected to another server
             self._publisher.drop_if_silent()
 
     def _send_canary(self) -> None:
@@ -333,8 +334,13 @@ class _Publisher:
             self._write([packed(b"PUBLISH", channel, message)], [None])
 
     def drop_if_silent(self) -> None:
-        """A server that does not answer is given up; the connection is made anew."""
-        if self._link is not None and self._sent and time.monotonic() - self._answered_at > COMMAND_SECONDS:
+        """A server that does not answer is given up."""
+        if self._sent and time.monotonic() - self._answered_at > COMMAND_SECONDS:
+            self.drop()
+
+    def drop(self) -> None:
+        """Make the connection anew."""
+        if self._link is not None:
             self._link.abort()
 
     def _flush(self) -> None:

@@ -1,6 +1,7 @@
 """The promise of the hub while the bus is whole, lossy, or away."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -159,3 +160,36 @@ async def test_a_gap_in_the_bus_is_read_from_the_database(
             await gateway.callback({"requestId": request_id, "status": "processing", "progress": 33})
             own_valkey.start()
             assert (await receive(websocket))["request"]["progress"] == 33
+
+
+async def test_two_connections_that_have_met_two_servers_find_together(heard: Heard) -> None:
+    """A failover behind one address: one connection stays with the server that was replaced, and is answered there."""
+    with Valkey() as old, Valkey() as new:
+        servers = [old]
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            server = await asyncio.open_connection("127.0.0.1", servers[-1].port)
+
+            async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+                with contextlib.closing(target), contextlib.suppress(OSError):
+                    while data := await source.read(65536):
+                        target.write(data)
+
+            await asyncio.gather(pass_on(reader, server[1]), pass_on(server[0], writer))
+
+        async with await asyncio.start_server(relay, "127.0.0.1", 0) as address:
+            bus = RedisBus(f"redis://127.0.0.1:{address.sockets[0].getsockname()[1]}")
+            await bus.start("tests", heard)
+            assert bus.healthy
+            await bus.listen(user_topic("ada"))
+            servers.append(new)
+            async with Redis.from_url(old.url) as redis:
+                await redis.client_kill_filter(_type="pubsub")
+
+            async def is_heard() -> bool:
+                bus.publish(update(user_id="ada"))
+                return bool(heard.updates)
+
+            await eventually(is_heard, seconds=30)
+            assert bus.healthy
+            await bus.stop()
