@@ -15,6 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from storage.url_parts import ends_in_password
+
 _OF_TLS = frozenset(
     {
         *("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password"),
@@ -151,6 +153,10 @@ def _split(url: str) -> SplitResult:
         _ = None if several else parts.port
     except ValueError as error:
         raise RedisUrlError(_UNREADABLE) from error
+    if ends_in_password(parts):
+        raise RedisUrlError(_UNREADABLE)
+    if not several and not parts.hostname:
+        raise RedisUrlError("names no server")
     if several:
         raise RedisUrlError("names several servers: the gateway needs one, and speaks to no cluster and no Sentinel")
     return parts

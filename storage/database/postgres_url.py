@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from storage.url_parts import ends_in_password
+
 POOL_SIZE = 10
 CONNECT_SECONDS = 5.0
 TRANSACTION_POOLER_PORT = "6543"
@@ -101,6 +103,8 @@ def read_url(url: str) -> PostgresUrl:
         parts = urlsplit(url)
     except ValueError as error:  # brackets round what is no IPv6 address
         raise PostgresUrlError(_UNREADABLE) from error
+    if ends_in_password(parts):
+        raise PostgresUrlError(_UNREADABLE)
     hosts = parts.netloc.rpartition("@")[2]
     query = dict(_options(parts.query))
     ports = [*_ports(hosts), *query.get("port", "").split(",")]

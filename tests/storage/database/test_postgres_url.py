@@ -109,6 +109,10 @@ def test_an_unknown_option_is_named_and_kept_from_the_server() -> None:
     ("url", "told"),
     [
         ("postgresql://u:hidden/x@h:5432/d", "%2F"),
+        *((f"postgresql://u:1{mark}hidden@h/d", "%2F") for mark in "/?#"),
+        ("postgresql://u:1?a=hidden@h/d", "%2F"),
+        ("postgresql://u:1/2?hidden@h/d", "%2F"),
+        ("postgresql://u:1#hidden@h/d", "%2F"),
         ("postgresql://u:p@h:abc/d", "%2F"),
         ("postgresql://[h/d", "%2F"),
         ("postgresql://h/d?connect_timeout=soon", "connect_timeout"),
@@ -167,3 +171,10 @@ async def test_protection_that_cannot_be_had_is_no_connection(postgres: Postgres
         with pytest.raises(DatabaseUnavailable):
             async with open_database(f"{postgres.url('migrated')}?{query}"):
                 pass
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://h/d?user=ada@server", "postgresql://u:p@h/d@b", "postgresql://u@h?user=a@b"]
+)
+def test_an_at_sign_that_no_password_holds_is_one(url: str) -> None:
+    assert "h" in read_url(url).connection["dsn"]
