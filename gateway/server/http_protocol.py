@@ -89,9 +89,15 @@ class _Refused(Exception):
 
 
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
-    """An end's host and port; None on a Unix socket."""
+    """An end's host and port; None on a Unix socket.
+
+    IPv4 on a socket for both is IPv4 (RFC 4291, section 2.5.5.2): its clients share no network, and proxies are known.
+    """
     found = transport.get_extra_info(name)
-    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
+    if not isinstance(found, tuple) or len(found) < 2:
+        return None
+    host = str(found[0])
+    return (host.removeprefix("::ffff:") if "." in host else host), int(found[1])
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
