@@ -50,6 +50,9 @@ class Carrier(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Say goodbye with a code, and drop the connection if the client does not answer in time."""
 
+    def abort(self) -> None:
+        """Drop the connection, whatever is unsent."""
+
     @property
     def writable(self) -> bool:
         """Whether the client reads what is sent; when that changes to true, the session is told."""

@@ -5,6 +5,9 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 
+MAX_REFUSED = 100
+"""Most connections past the limits that are told so and may answer, over all addresses; the next ones are dropped."""
+
 
 class TooManyConnections(Exception):
     """The user, the address or the process holds as many as it may; `kind` says which."""
@@ -32,6 +35,7 @@ class ConnectionLimits:
         self._addresses: Counter[str] = Counter()
         self.open = 0
         """How many connections this process holds."""
+        self._refused = 0
 
     def acquire_address(self, host: str) -> None:
         """Count one connection from `host`, until `release_address`.
@@ -48,6 +52,17 @@ class ConnectionLimits:
         """Undo `acquire_address`."""
         _release(self._addresses, network_of(host))
         self.open -= 1
+
+    def acquire_refused(self) -> bool:
+        """Count a connection that was refused and is still there, until `release_refused`; whether there is room."""
+        if self._refused >= MAX_REFUSED:
+            return False
+        self._refused += 1
+        return True
+
+    def release_refused(self) -> None:
+        """Undo `acquire_refused`."""
+        self._refused -= 1
 
     def acquire_user(self, user_id: str) -> None:
         """Count one connection of the user, until `release_user`.

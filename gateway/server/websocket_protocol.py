@@ -134,7 +134,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _send_opening(self) -> None:
         opening, self._opening = self._opening, None
-        self._transport.write(b"".join(opening or ()))
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(opening or ()))
 
     # -- in -----------------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ class WebSocketSession(Subscriber):
         "_host",
         "_leaves_at",
         "_parts",
+        "_refused",
         "_task",
         "_timer",
         "_too_late",
@@ -87,6 +88,8 @@ class WebSocketSession(Subscriber):
         self._carrier = carrier
         self._host: str | None = host
         self._user: User | None = None
+        self._refused = False
+        """Whether it counts as one that was refused."""
         self._closing = False
         self._commands: deque[AnyCommand | BadCommand] | None = None  # most clients never make one wait
         self._task: asyncio.Task[None] | None = None
@@ -104,7 +107,10 @@ class WebSocketSession(Subscriber):
             self._parts.limits.acquire_address(str(self._host))
         except TooManyConnections as error:
             self._host = None
+            self._refused = self._parts.limits.acquire_refused()
             self._refuse_connection(error)
+            if not self._refused:
+                self._carrier.abort()  # it would hold its place for as long as it does not answer
             return
         authenticator = self._parts.authenticator
         try:
@@ -279,6 +285,9 @@ class WebSocketSession(Subscriber):
         if self._host is not None:
             self._parts.limits.release_address(self._host)
             self._host = None
+        if self._refused:
+            self._parts.limits.release_refused()
+            self._refused = False
         if self._user is not None:
             self._parts.limits.release_user(self._user.id)
             self._parts.hub.leave(self)

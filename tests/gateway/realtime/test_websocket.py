@@ -12,11 +12,15 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from gateway.realtime import connection_limits
 from gateway.realtime.close_codes import CloseCode
+from gateway.realtime.frames import Opcode, close_frame
 from gateway.realtime.update import Update
 from gateway.settings import Settings
 from storage import reads
 from storage.lifecycle import Status
+from tests.gateway.server.client_frames import client_frame
+from tests.gateway.server.raw import peer
 from tests.people import People, Person, parsing_only
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
 from tests.session_cookies import cookie
@@ -361,6 +365,34 @@ async def test_connections_of_an_address_and_in_total_are_bounded(
         await eventually(free)
         async with gateway.watching(ada.id):
             pass
+
+
+async def test_the_refused_who_do_not_leave_are_few(
+    settings: Settings, users_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They count nowhere else, and each holds a socket for as long as it may answer."""
+    monkeypatch.setattr(connection_limits, "MAX_REFUSED", 2)
+    upgrade = (
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    told = close_frame(CloseCode.TOO_MANY, CloseCode.TOO_MANY.reason)
+    async with (
+        limited(settings, users_table, ws_connections_per_address=1) as (gateway, ada),
+        contextlib.AsyncExitStack() as open_,
+    ):
+        await open_.enter_async_context(gateway.watching(ada.id))
+        refused = [await open_.enter_async_context(peer(gateway.url)) for _ in range(3)]
+        for one in refused[:2]:
+            await one.say(upgrade)
+            assert (await one.hear_until(told)).startswith(b"HTTP/1.1 101 ")
+        await refused[2].say(upgrade)
+        assert await refused[2].hear() == b""
+        await refused[0].say(client_frame(Opcode.CLOSE, CloseCode.TOO_MANY.to_bytes(2)))
+        await refused[0].hear()
+        again = await open_.enter_async_context(peer(gateway.url))
+        await again.say(upgrade)
+        await again.hear_until(told)
 
 
 async def test_the_size_of_a_frame_is_a_setting(settings: Settings, users_table: str) -> None:

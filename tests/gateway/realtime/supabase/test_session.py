@@ -62,6 +62,9 @@ def request(number: int, version: int = 2, user_id: str = ADA) -> Request:
 class RecordingCarrier:
     """Keeps what is written."""
 
+    def abort(self) -> None:
+        raise AssertionError("nobody is refused here")
+
     def __init__(self) -> None:
         self.writable = True
         self.frames: list[bytes] = []
