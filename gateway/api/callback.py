@@ -39,7 +39,7 @@ MAX_BODY = 1024 * 1024
 """Longest callback in bytes: n8n's error objects carry the request that failed, headers, stack and all."""
 
 LARGE_BODY = 64 * 1024
-"""From this size on, in bytes, a body is decoded beside the event loop."""
+"""From this size on, in bytes, a body is decoded and searched beside the event loop."""
 
 
 # No types where what is unusable is dropped: n8n words things its own way, and repeats whatever is refused.
@@ -179,12 +179,15 @@ async def _authorized_fields(request: Request, state: State, secret: str) -> dic
 
 async def _fields_in(content: bytes) -> dict[str, Any]:
     try:
-        decoded = decode(content) if len(content) < LARGE_BODY else await asyncio.to_thread(decode, content)
-        return single_report(decoded)
+        return _read(content) if len(content) < LARGE_BODY else await asyncio.to_thread(_read, content)
     except Undecodable as error:
         raise ApiError(400, "invalid_json", "The body is not valid JSON.") from error
     except InvalidReport as error:
         raise ApiError(400, error.code, str(error)) from error
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    return single_report(decode(content))
 
 
 _ID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")

@@ -25,6 +25,9 @@ _DEPTH = 8
 _MAX_ITEMS = 1000
 """Most items of one list that are searched for a report."""
 
+MAX_VISITED = 3000
+"""Most values (lists, their items, wrapped objects, JSON texts) of one body that are searched for a report."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -52,12 +55,18 @@ def decode(content: bytes) -> Any:  # noqa: ANN401 - JSON
         raise Undecodable("no JSON") from error
 
 
-def reports_in(content: object, depth: int = _DEPTH) -> Iterator[dict[str, Any]]:
-    """Every object in `content` that may be a report, with the `FIELDS` that it has.
+def reports_in(content: object) -> Iterator[dict[str, Any]]:
+    """Every object in `content` that may be a report, with the `FIELDS` that it has; what lies behind `MAX_VISITED`
+    values is not looked at.
 
     An object's own fields win over those of what it wraps: ``{"requestId": …, "data": {"Key": …, "Id": …}}`` is one.
     """
-    if depth == 0:
+    return _reports_in(content, _DEPTH, iter(range(MAX_VISITED)))
+
+
+def _reports_in(content: object, depth: int, left: Iterator[int]) -> Iterator[dict[str, Any]]:
+    """The same in as many layers, for as long as `left`, which the whole search shares, counts on."""
+    if depth == 0 or next(left, None) is None:
         return
     if isinstance(content, str):
         text = content.strip("\ufeff \t\r\n")
@@ -66,17 +75,21 @@ def reports_in(content: object, depth: int = _DEPTH) -> Iterator[dict[str, Any]]
                 inner = decode(text.encode(errors="surrogatepass"))
             except Undecodable:
                 return
-            yield from reports_in(inner, depth - 1)
+            yield from _reports_in(inner, depth - 1, left)
     elif isinstance(content, list):
         for item in content[:_MAX_ITEMS]:
-            yield from reports_in(item, depth - 1)
+            yield from _reports_in(item, depth - 1, left)
     elif isinstance(content, dict):
         own = {name: content[name] for name in FIELDS if content.get(name) is not None}
         for alias, name in _ALIASES.items():
             if content.get(alias) is not None:
                 own.setdefault(name, content[alias])
         wrapped = [
-            report for name in _WRAPPERS if name in content for report in reports_in(content[name], depth - 1) if report
+            report
+            for name in _WRAPPERS
+            if name in content
+            for report in _reports_in(content[name], depth - 1, left)
+            if report
         ]
         if own and len(wrapped) > 1:
             wrapped = [likeliest(wrapped)]

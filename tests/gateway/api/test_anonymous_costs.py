@@ -4,14 +4,18 @@
 """
 
 import base64
+import json
+import threading
 import tracemalloc
+from typing import Any
 
 import pytest
 from starlette.routing import Route
 
-from gateway.api import metrics
+from gateway.api import callback, metrics
 from gateway.api.application import Application
 from gateway.app import create_app
+from gateway.n8n.reports import single_report
 from gateway.settings import Settings
 from gateway.state import State
 from tests.counting import calls_of, counted_calls
@@ -101,6 +105,35 @@ async def test_a_token_that_is_none_is_cheap_however_long(
     session = b'{"access_token":"' + TOKENS[kind] + b'"}'
     cookie = [(b"cookie", b"sb-project-auth-token=base64-" + part(session))]
     await cheap(application, gateway, "GET", f"/api/ai-status/{REQUEST}", cookie)
+
+
+BODIES: dict[str, list[list[Any]]] = {
+    "texts that are no JSON": [["{"] * 1000] * 250,
+    "empty objects": [[{}] * 1000] * 250,
+    "texts that are empty objects": [["{}"] * 1000] * 200,
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+async def test_a_large_callback_without_a_good_secret_is_read_beside_the_loop(
+    gateway: RunningGateway, application: Application, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One such body kept every other connection of the process waiting for seconds."""
+    searched: list[threading.Thread] = []
+
+    def search(content: object) -> dict[str, Any]:
+        searched.append(threading.current_thread())
+        return single_report(content)
+
+    monkeypatch.setattr(callback, "single_report", search)
+    body = json.dumps(BODIES[kind], separators=(",", ":")).encode()
+    assert 500_000 < len(body) < callback.MAX_BODY
+    headers = [(b"content-type", b"application/json"), (b"x-callback-secret", b"x")]
+    parts: dict[str, object] = {"gateway": gateway.state}
+
+    for content, on_the_loop in ((b"[]", True), (body, False)):
+        await calls_of(application, "POST", "/api/ai-callback", headers=headers, body=content, state=parts)
+        assert (searched.pop() is threading.main_thread()) is on_the_loop
 
 
 async def test_a_document_is_made_once(settings: Settings, gateway: RunningGateway, application: Application) -> None:
