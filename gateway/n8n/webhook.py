@@ -60,7 +60,8 @@ class Webhook:
             return Answer(Verdict.REFUSED, f"the POST to n8n cannot be made ({type(error).__name__})")
         try:
             return await self._send(post)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+            # A ProxyError says that a proxy made no tunnel. What it answers in n8n's place is an answer, not an error.
             return Answer(Verdict.SEND_AGAIN, f"n8n cannot be reached ({type(error).__name__})")
         except httpx.HTTPError as error:
             return Answer(Verdict.IN_DOUBT, f"the connection to n8n was lost ({type(error).__name__})")
