@@ -9,6 +9,8 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass, replace
 from enum import Enum
+from html import unescape
+from urllib.parse import unquote
 
 from gateway.n8n.decoding import Undecodable, decode, likeliest, reports_in
 from gateway.n8n.error_messages import UNKNOWN_ERROR, clean_text
@@ -65,14 +67,20 @@ _DOCUMENT = re.compile(
     r"[\ufeff\s]*<(?:!--|\?xml\b|!doctype\b|(?:html|head|title|meta|link|base|style|script|body)\b)", re.IGNORECASE
 )
 
-_N8N_UNREGISTERED = re.compile(r"The requested webhook .*is not registered", re.DOTALL)
+_EXPRESS_HEAD = r'<!DOCTYPE html>\s*<html lang="en">\s*<head>\s*<meta charset="utf-8">\s*<title>Error</title>\s*</head>'
+_EXPRESS_UNROUTED = re.compile(
+    rf"{_EXPRESS_HEAD}\s*<body>\s*<pre>Cannot POST (/[^<>/]+/[^<>]+)</pre>\s*</body>\s*</html>\s*"
+)
+"""n8n's path has two parts at least: a provider's may be called as the last part of ours alone is."""
+
+_N8N_UNREGISTERED = re.compile(r'The requested webhook "(?:POST )?(.+)" is not registered\.')
 _N8N_WRONG_METHOD = "This webhook is not registered for"
 
 _FAILED = ("failed", "fail", "failure", "error", "errored")
 _UNSUCCESSFUL = (False, "false")
 
 
-def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = frozenset()) -> Answer:
+def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = frozenset(), *, path: str = "") -> Answer:
     """What n8n's answer means.
 
     Args:
@@ -80,6 +88,7 @@ def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = fr
         content_type: not trusted: n8n sends JSON as ``text/html`` too.
         body: its content.
         buckets: where pictures may lie; anywhere when empty.
+        path: the path that was asked for, decoded; without it no 404 proves that nothing ran.
     """
     text = body[:4096].decode(errors="replace")
     try:
@@ -95,12 +104,12 @@ def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = fr
     if status <= 500 and _word(said.get("status")) == "failed" and (report := _failure(said)) is not None:
         # A Respond node's own words, under the status that its author chose.
         return Answer(Verdict.RAN_AND_FAILED, reason, report.execution_id, report)
-    return Answer(_refusal(status, text, content), reason)
+    return Answer(_refusal(status, text, content, path), reason)
 
 
-def _refusal(status: int, text: str, content: object) -> Verdict:
+def _refusal(status: int, text: str, content: object, path: str) -> Verdict:
     if status == 404:
-        return _not_found(text, content)
+        return _not_found(text, content, path)
     if status in (429, 503):
         return Verdict.SEND_AGAIN if turned_away(status, text, content) else Verdict.IN_DOUBT
     if status in CONNECTION_NOT_MADE:
@@ -119,17 +128,27 @@ def _is_cloudflares(content: object) -> bool:
     return not isinstance(content, dict | list) or (isinstance(content, dict) and bool(content.get("cloudflare_error")))
 
 
-def _not_found(text: str, content: object) -> Verdict:
+def _not_found(text: str, content: object, path: str) -> Verdict:
+    """What a 404 says: n8n's own names what we asked for; a workflow may hand on that of a provider or another n8n."""
     if content is None:
         # Express's own page: n8n has not yet set up its routes. Any other page is a proxy's or a workflow's.
-        return Verdict.SEND_AGAIN if "<pre>Cannot POST /" in text else Verdict.IN_DOUBT
+        page = _EXPRESS_UNROUTED.fullmatch(text)
+        ours = page is not None and _ends(path, unquote(unescape(page[1])))
+        return Verdict.SEND_AGAIN if ours else Verdict.IN_DOUBT
     message, hint = (str(content.get(name, "")) if isinstance(content, dict) else "" for name in ("message", "hint"))
     if message.startswith(_N8N_WRONG_METHOD):
         return Verdict.REFUSED
-    if not _N8N_UNREGISTERED.match(message):
+    unregistered = _N8N_UNREGISTERED.fullmatch(message)
+    if unregistered is None or not _ends(path, unregistered[1]):
         return Verdict.IN_DOUBT  # a proxy without a route, or a Respond node
     test_url = "Execute workflow" in hint or "test workflow" in hint.lower()
     return Verdict.REFUSED if test_url else Verdict.UNREGISTERED  # a test URL that nobody has armed stays so
+
+
+def _ends(path: str, named: str) -> bool:
+    """Whether `named` is `path` or its last parts: n8n leaves its ``/webhook/`` out, a proxy takes away a prefix."""
+    named = named.strip("/")
+    return bool(named) and f"/{path.strip('/')}".endswith(f"/{named}")
 
 
 def _success(text: str, content: object, content_type: str, buckets: Set[str]) -> Answer:

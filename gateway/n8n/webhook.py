@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import time
+from functools import partial
 
 import httpx
 import structlog
@@ -84,9 +85,8 @@ class Webhook:
         finally:
             await response.aclose()
         answer = response.status_code, response.headers.get("content-type", ""), bytes(body)
-        if len(body) < LARGE_ANSWER:
-            return classify(*answer, self._settings.allowed_buckets)
-        return await asyncio.to_thread(classify, *answer, self._settings.allowed_buckets)
+        judge = partial(classify, *answer, self._settings.allowed_buckets, path=post.url.path)
+        return judge() if len(body) < LARGE_ANSWER else await asyncio.to_thread(judge)
 
     def _payload(self, request: Request) -> dict[str, str]:
         return payload_of(request, self._settings) | {"callbackSecret": self._callback_secrets.token_for(request.id)}

@@ -8,7 +8,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from gateway.n8n.answers import Verdict, classify
 from gateway.n8n.reports import Completed, Failed
-from tests import scripted_n8n
+from tests import n8n_recordings, scripted_n8n
+
+PATH = "/webhook/ai-image"
 
 ENVOY = "upstream connect error or disconnect/reset before headers. reset reason: "
 ENVOY_AGAIN = ENVOY.replace("reset reason", "retried and the latest reset reason")
@@ -193,9 +195,70 @@ ANSWERS: list[tuple[str, Response, Verdict]] = [
 
 @pytest.mark.parametrize(("response", "verdict"), [pytest.param(r, v, id=name) for name, r, v in ANSWERS])
 def test_what_an_answer_means(response: Response, verdict: Verdict) -> None:
-    answer = classify(response.status_code, response.headers.get("content-type", ""), bytes(response.body))
+    answer = classify(response.status_code, response.headers.get("content-type", ""), bytes(response.body), path=PATH)
     assert answer.verdict is verdict
     assert answer.reason
+
+
+EXPRESS = bytes(scripted_n8n.CANNOT_POST.body).decode()
+
+
+def unrouted(path: str) -> str:
+    return EXPRESS.replace("/webhook/ai-image", path)
+
+
+def unregistered(path: str) -> str:
+    hint = "The workflow must be active for a production URL to run successfully."
+    return json.dumps({"code": 404, "message": f'The requested webhook "{path}" is not registered.', "hint": hint})
+
+
+NAMES_OURS = [
+    (PATH, unrouted(PATH), Verdict.SEND_AGAIN),
+    (f"/n8n{PATH}", unrouted(PATH), Verdict.SEND_AGAIN),
+    (f"{PATH}/", unrouted(f"{PATH}/"), Verdict.SEND_AGAIN),
+    ("/hooks/it's a/b", unrouted("/hooks/it&#39;s%20a/b"), Verdict.SEND_AGAIN),
+    (PATH, unregistered("POST ai-image"), Verdict.UNREGISTERED),
+    (PATH, unregistered("ai-image"), Verdict.UNREGISTERED),
+    (f"{PATH}/", unregistered("POST ai-image"), Verdict.UNREGISTERED),
+    ("/n8n/webhook/1b/ai image", unregistered("POST 1b/ai image"), Verdict.UNREGISTERED),
+]
+HANDED_ON = [
+    (PATH, unrouted("/v1/images/generations")),
+    (PATH, unrouted("/webhook/upscale")),
+    (PATH, unrouted("/ai-image")),
+    (PATH, unrouted("/n8n/webhook/ai-image")),
+    (PATH, unrouted("/")),
+    (PATH, f"The provider said: {EXPRESS}"),
+    (PATH, f"{EXPRESS}<p>said the provider"),
+    (PATH, "<pre>Cannot POST /webhook/ai-image</pre>"),
+    (PATH, unregistered("POST upscale")),
+    (PATH, unregistered("POST image")),
+    (PATH, unregistered("POST other/ai-image")),
+    (PATH, unregistered("GET ai-image")),
+    (PATH, unregistered("POST /")),
+    (PATH, unregistered("POST ai-image").replace("The requested", "n8n: The requested")),
+    ("/", unregistered("POST /")),
+    ("", unregistered("POST ai-image")),
+    ("", EXPRESS),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "verdict"), [*NAMES_OURS, *((path, body, Verdict.IN_DOUBT) for path, body in HANDED_ON)]
+)
+def test_a_404_is_n8ns_own_if_it_names_what_was_asked_for(path: str, body: str, verdict: Verdict) -> None:
+    """A Respond node may hand on what its provider, or another n8n, said to the workflow."""
+    assert classify(404, "text/html", body.encode(), path=path).verdict is verdict
+
+
+def test_the_recorded_404s_are_n8ns_own() -> None:
+    recorded = n8n_recordings.load("answers")
+    not_registered, page = recorded["NOT_REGISTERED"]["body"], recorded["CANNOT_POST"]["body"]
+    judged = [
+        classify(404, "", body.encode(), path=path).verdict
+        for body, path in ((json.dumps(not_registered), "/webhook/nothing-here"), (page, "/webhook/ai-image"))
+    ]
+    assert judged == [Verdict.UNREGISTERED, Verdict.SEND_AGAIN]
 
 
 PICTURE = {"Key": "b/a.png", "Id": "1"}

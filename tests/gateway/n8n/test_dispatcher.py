@@ -104,6 +104,10 @@ async def reach_deadline(gateway: RunningGateway, request_id: str) -> None:
     )
 
 
+NOT_HERE = {"code": 404, "message": 'The requested webhook "POST upscale" is not registered.'}
+PROVIDERS_PAGE = bytes(scripted_n8n.CANNOT_POST.body).replace(b"/webhook/ai-image", b"/v1/images/generations")
+
+
 async def cut(received: Received) -> Response:
     """n8n is killed after it has read the body."""
 
@@ -118,7 +122,11 @@ async def cut(received: Received) -> Response:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
-    "case", ["stopping", "empty", "timeout", "reset", "a proxy's 502", "a proxy's 504", "a proxy's 503"]
+    "case",
+    [
+        *("stopping", "empty", "timeout", "reset", "a proxy's 502", "a proxy's 504", "a proxy's 503"),
+        *("another n8n's 404", "a provider's 404"),
+    ],
 )
 async def test_what_is_in_doubt_is_never_sent_again(
     settings: Settings, users_table: str, n8n: ScriptedN8n, case: str
@@ -130,6 +138,8 @@ async def test_what_is_in_doubt_is_never_sent_again(
             {
                 "stopping": scripted_n8n.STOPPING,
                 "empty": scripted_n8n.EMPTY,
+                "another n8n's 404": JSONResponse(NOT_HERE, 404),
+                "a provider's 404": HTMLResponse(PROVIDERS_PAGE, 404),
                 "a proxy's 502": HTMLResponse("<h1>502 Bad Gateway</h1>", 502),
                 "a proxy's 503": PlainTextResponse("Service Unavailable", 503),
                 "a proxy's 504": HTMLResponse("<h1>504 Gateway Time-out</h1>", 504),
