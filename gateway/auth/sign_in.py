@@ -53,10 +53,12 @@ def read_code(secret: str, code: str) -> SignIn:
     Raises:
         InvalidToken: nobody.
     """
+    if not secret:
+        raise InvalidToken("no shared secret, so nobody has signed a code")
     required = ["aud", "sub", "jti", "exp", "admin", "lifetime"]
     try:
         claims = jwt.decode(code, secret, algorithms=["HS256"], audience=_AUDIENCE, options={"require": required})
-    except jwt.InvalidTokenError as error:
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:  # some of PyJWT's releases let them through
         raise InvalidToken(type(error).__name__) from error
     return SignIn(claims["jti"], claims["sub"], claims["admin"], claims["lifetime"])
 

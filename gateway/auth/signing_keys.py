@@ -191,6 +191,6 @@ def _key(data: Mapping[str, Any]) -> jwt.PyJWK | None:
         return None
     try:
         return jwt.PyJWK(dict(data), algorithm)
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, ValueError, TypeError) as error:  # some of PyJWT's releases let them through
         log.warning("jwks_key_unusable", reason=type(error).__name__)
         return None

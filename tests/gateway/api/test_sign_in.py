@@ -1,14 +1,20 @@
 """Sign-in links: each works once, over all processes, and for nobody else."""
 
 import asyncio
+import hmac
+import json
+import uuid
 
 import httpx
 import pytest
+from jwt.utils import base64url_encode
+from pydantic import SecretStr
 
 from gateway.auth import sign_in
 from gateway.auth.sign_in import issue_code
+from gateway.settings import Settings
 from tests.conftest import Person
-from tests.running import RunningGateway
+from tests.running import RunningGateway, running_gateway
 
 
 def code_for(gateway: RunningGateway, person: Person, *, admin: bool = False) -> str:
@@ -56,6 +62,27 @@ async def test_what_is_no_code_is_refused(
         assert "Set-Cookie" not in answer.headers
     for nothing in (None, 7, ""):
         assert (await redeem(gateway, nothing)).status_code == 400
+
+
+async def test_without_a_shared_secret_every_code_is_refused(settings: Settings) -> None:
+    no_secret = {"supabase_url": "https://project.supabase.co", "supabase_jwt_secret": SecretStr("")}
+    async with running_gateway(settings.model_copy(update=no_secret)) as gateway:
+        # PyJWT does not sign with an empty key any more, whoever forges a code does.
+        head, payload, _ = issue_code("x" * 32, str(uuid.uuid4()), admin=True, lifetime=3600).split(".")
+        signature = hmac.digest(b"", f"{head}.{payload}".encode(), "sha256")
+        for code in (f"{head}.{payload}.{base64url_encode(signature).decode()}", f"{head}.{payload}.x", "a.b.c"):
+            answer = await redeem(gateway, code)
+            assert (answer.status_code, answer.json()["code"]) == (401, "invalid_code")
+            assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("head", [b"[" * 30_000, b'{"alg":' * 6_000, b"\xff", b"[]", b'{"alg":[]}', b'{"alg":"none"}'])
+async def test_a_code_of_any_form_is_refused(gateway: RunningGateway, head: bytes) -> None:
+    for code in (f"{base64url_encode(head).decode()}.e30.x", "\ud800.e30.x"):
+        content = json.dumps({"code": code})  # escaped: half a surrogate pair is JSON, and no UTF-8
+        answer = await gateway.http.post("/api/sign-in", content=content, headers={"Content-Type": "application/json"})
+        assert answer.status_code in (400, 401), answer.text
+        assert answer.json()["code"] in ("invalid_code", "invalid_json"), answer.text
 
 
 async def test_a_code_is_no_access_token(gateway: RunningGateway, ada: Person) -> None:

@@ -269,6 +269,8 @@ async def test_what_is_no_signing_key_is_left_out(project: SupabaseProject, auth
         {"kty": "oct", "kid": "shared", "k": secret, "alg": "HS256"},
         public_jwk(encrypting, "ES256", "encrypting", use="enc"),
         {"kty": "EC", "crv": "P-256", "kid": "broken", "x": "!", "y": "!"},
+        {"kty": "EC", "crv": "P-256", "kid": "numbers", "x": 5, "y": 5},
+        {"kty": "RSA", "kid": "empty", "n": "", "e": ""},
         {"kty": "EC", "crv": ["P-256"], "kid": "list"},
         {"kty": "PQC", "kid": "future"},
         {"kty": "RSA", "kid": 1},

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import jwt
 import pytest
+from jwt.utils import base64url_encode
 
 from gateway.settings import DEVELOPMENT_SECRETS, Settings, SettingsError
+from gateway.settings.secret_values import role_of_key
 
 GOOD = {
     "ENVIRONMENT": "production",
@@ -193,6 +195,11 @@ def test_what_more_processes_need() -> None:
     assert Settings.load().single_process_reason is not None
     shared = Settings.load({"database_url": "postgres://h/d", "redis_url": "rediss://h"})
     assert shared.single_process_reason is None
+
+
+def test_a_key_of_any_form_has_no_role_or_one() -> None:
+    for head in (b"[" * 30_000, b"\xff", b"[]"):
+        assert role_of_key(f"{base64url_encode(head).decode()}.e30.x") is None
 
 
 WRONG = [
