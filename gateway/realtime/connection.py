@@ -83,6 +83,10 @@ class Session(Protocol):
 class Endpoint(Protocol):
     """A transport's entrance."""
 
+    @property
+    def burst(self) -> int:
+        """How many frames a client may send at once, where that is more than a second's worth of them."""
+
     def refusal(self, upgrade: Upgrade) -> UpgradeRefusal | None:
         """Why the upgrade is not answered at all; None to answer it and begin a session."""
 

@@ -2,7 +2,8 @@
 
 It has callbacks and no task. What a client may cost is bounded here, whatever the session does:
 
-* every frame counts against `frames_per_second`, control frames and fragments too, before anyone is authenticated;
+* every frame counts against `frames_per_second`, control frames and fragments too, before anyone is authenticated; what
+  may come at once is the endpoint's `burst`, or a second's worth;
 * at most `FRAMES_A_TURN` frames are taken in one turn of the loop, then others have theirs;
 * after a violation of the protocol nothing is read any more, and who sends on is dropped after `MAX_IGNORED` bytes;
 * a client that does not read is dropped after `stall_seconds`; one that does not answer a close, after `CLOSE_SECONDS`;
@@ -76,6 +77,7 @@ class WebSocketProtocol(asyncio.Protocol):
     __slots__ = (
         "_alive",
         "_allowance",
+        "_burst",
         "_close_sent",
         "_connections",
         "_counted_at",
@@ -102,7 +104,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._reader = FrameReader(shared.max_size)
         self._fragments: list[bytes] | None = None
         self._session: Session | None = None
-        self._allowance = shared.frames_per_second
+        self._burst = self._allowance = shared.frames_per_second
         self._counted_at = time.monotonic()
         self._close_sent = False
         self._failed = False
@@ -123,8 +125,10 @@ class WebSocketProtocol(asyncio.Protocol):
         self._connections.add(self)
         self._slot = self._shared.keepalive.add(self)
         self._opening = [answer]
+        endpoint = self._shared.endpoints[upgrade.path]
+        self._burst = self._allowance = max(self._shared.frames_per_second, float(endpoint.burst))
         try:
-            self._session = self._shared.endpoints[upgrade.path].open(upgrade, self)
+            self._session = endpoint.open(upgrade, self)
         except Exception:
             log.exception("ws_failed")
             self._send_opening()
@@ -197,10 +201,10 @@ class WebSocketProtocol(asyncio.Protocol):
             self._transport.write_eof()  # only the client's end is waited for, as its close frame would not be seen
 
     def _within_rate(self) -> bool:
-        """A token bucket: a second's worth of frames may come at once."""
-        rate = self._shared.frames_per_second
+        """A token bucket: a burst may come at once, and no more than `frames_per_second` in the long run."""
         now = time.monotonic()
-        self._allowance = min(rate, self._allowance + (now - self._counted_at) * rate)
+        refill = (now - self._counted_at) * self._shared.frames_per_second
+        self._allowance = min(self._burst, self._allowance + refill)
         self._counted_at = now
         if self._allowance < 1:
             return False

@@ -7,9 +7,13 @@ from gateway.auth.tokens import ForeignOrigin, InvalidToken
 from gateway.realtime.connection import Carrier, SessionParts, Upgrade, UpgradeRefusal
 from gateway.realtime.connection_limits import TooManyConnections
 from gateway.realtime.supabase.serializers import DEFAULT_VSN, SERIALIZERS
-from gateway.realtime.supabase.session import SupabaseSession
+from gateway.realtime.supabase.session import MAX_CHANNELS, SupabaseSession
 
 PATH = "/realtime/v1/websocket"
+
+BURST = 3 * MAX_CHANNELS
+"""How many frames may come at once: clients join all their channels as soon as they are connected, and push a fresh
+token to each of them, one right after the other."""
 
 
 class SupabaseEndpoint:
@@ -18,6 +22,8 @@ class SupabaseEndpoint:
     Refusals come before the upgrade is answered. An opened connection makes these clients forget how often they have
     tried: closed at once, they would come back every second, but after a refusal they wait longer each time.
     """
+
+    burst = BURST
 
     def __init__(self, parts: SessionParts) -> None:
         self._parts = parts

@@ -9,6 +9,8 @@ PATH = "/ws"
 class WebSocketEndpoint:
     """Begins a session for each upgrade."""
 
+    burst = 0
+
     def __init__(self, parts: SessionParts) -> None:
         self._parts = parts
 

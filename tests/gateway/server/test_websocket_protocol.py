@@ -98,6 +98,9 @@ class Recording:
 class Entrance:
     session: Recording
 
+    def __init__(self, burst: int = 0) -> None:
+        self.burst = burst
+
     def refusal(self, upgrade: Upgrade) -> UpgradeRefusal | None:
         if upgrade.query == b"refuse":
             return UpgradeRefusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_connections", "Too many connections.")
@@ -115,10 +118,10 @@ class Entrance:
 class Connection:
     """A protocol between a transport and a session that both only remember."""
 
-    def __init__(self, *, rate: float = RATE, max_size: int = 70_000, query: bytes = b"") -> None:
+    def __init__(self, *, rate: float = RATE, burst: int = 0, max_size: int = 70_000, query: bytes = b"") -> None:
         self.transport = Transport()
         self.connections: set[Any] = set()
-        entrance = Entrance()
+        entrance = Entrance(burst)
         shared = WebSockets({"/ws": entrance}, Keepalive(3600.0), max_size, rate, 0.05)
         self.protocol = WebSocketProtocol(shared, self.connections, asyncio.get_running_loop())
         self.protocol.begin(cast("asyncio.Transport", self.transport), Upgrade("/ws", query, Headers(), "x"), ANSWER)
@@ -323,6 +326,22 @@ async def test_every_frame_counts(kind: str) -> None:
     assert connection.sent.endswith(close_frame(CloseCode.TOO_MANY, CloseCode.TOO_MANY.reason))
     assert connection.transport.ended
     assert connection.sent.count(control_frame(Opcode.PONG)) <= 51
+    connection.end()
+
+
+@pytest.mark.parametrize(("burst", "most"), [(0, 50), (49, 50), (300, 300)])
+async def test_a_burst_is_the_endpoints_or_a_seconds_worth(
+    burst: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("gateway.server.websocket_protocol.time.monotonic", lambda: now)
+    connection = Connection(rate=50, burst=burst)
+    await connection.receive(client_frame() * most)
+    now += 0.1
+    await connection.receive(client_frame() * 5)
+    assert len(connection.session.told) == most + 5
+    await connection.receive(client_frame())
+    assert connection.sent == close_frame(CloseCode.TOO_MANY, CloseCode.TOO_MANY.reason)
     connection.end()
 
 

@@ -10,8 +10,9 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.supabase import session as session_module
+from gateway.realtime.supabase.session import MAX_CHANNELS
 from gateway.settings import Settings
-from tests.channels import PATH, binding, channel_client
+from tests.channels import PATH, ChannelClient, binding, channel_client
 from tests.gateway.realtime.supabase.speaking import closed, complete, once, started
 from tests.people import People, Person
 from tests.running import RunningGateway, eventually, running_gateway
@@ -83,10 +84,48 @@ async def test_channels_and_bindings_are_bounded(
             assert reply.payload["response"]["reason"].startswith("ChannelRateLimitReached")
 
 
+async def join_all(client: ChannelClient, token: str) -> None:
+    """Join as many channels as a connection may have, one right after the other, as clients do once they are open."""
+    config = {"config": {"postgres_changes": [binding()]}, "access_token": token}
+    for number in range(MAX_CHANNELS):
+        await client.push(f"realtime:{number}", "phx_join", config)
+    live: set[str] = set()
+    while len(live) < MAX_CHANNELS:
+        message = await client.receive()
+        assert message.event == "postgres_changes" or message.payload["status"] == "ok"
+        if message.event == "system":
+            live.add(message.topic)
+
+
 @once
-async def test_a_flood_is_closed(gateway: RunningGateway) -> None:
-    async with channel_client(gateway.url) as client:
-        for _ in range(gateway.settings.ws_frames_per_second + 20):
+async def test_all_channels_of_a_client_may_join_and_renew_their_token_at_once(
+    gateway: RunningGateway, ada: Person
+) -> None:
+    """Before: closed for the frames beyond a second's worth, at every reconnection anew."""
+    for _ in range(2):
+        async with channel_client(gateway.url) as client:
+            await join_all(client, gateway.token(ada.id))
+            fresh = gateway.token(ada.id)
+            for number in range(MAX_CHANNELS):
+                await client.push(f"realtime:{number}", "access_token", {"access_token": fresh})
+            request_id = await started(gateway, ada)
+            told: set[str] = set()
+            while len(told) < MAX_CHANNELS:
+                message = await client.receive()
+                assert message.event == "postgres_changes"
+                if message.payload["data"]["record"]["id"] == request_id:
+                    told.add(message.topic)
+
+
+@once
+async def test_a_flood_is_closed(settings: Settings) -> None:
+    slow = settings.model_copy(update={"ws_frames_per_second": 1})  # what is counted here is the burst
+    async with running_gateway(slow) as gateway, channel_client(gateway.url) as client:
+        for _ in range(3 * MAX_CHANNELS - 1):
+            await client.push("phoenix", "heartbeat", {})
+            await client.receive()
+        assert await client.silent()
+        for _ in range(100):
             await client.push("phoenix", "heartbeat", {})
         assert await closed(client) == CloseCode.TOO_MANY
 
