@@ -5,7 +5,6 @@ Without I/O: `executions.Executions` lists and fetches.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from gateway.n8n.execution_data import UNFINISHED
@@ -101,12 +100,20 @@ class Search:
                 self.listed[summary.id] = summary  # the last status that was listed counts
         return False
 
-    def missing_numbers(self, most: int) -> list[int]:
-        """Up to `most` numbers that the listing leaves out, and the one after its last."""
-        newest = max(self._numbers, default=self._older)
+    @property
+    def newest(self) -> int:
+        """The highest number that is listed; 0 where nothing is."""
+        return max(self._older, *self._numbers, 0)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the listing leaves out a number below its newest that may have been given since our first POST.
+
+        That execution waits for a worker, or may not be seen with this key, or was deleted: n8n may be told not to
+        keep what ended well. It may be ours, and a 404 at its number says nothing else.
+        """
         oldest = self._older or min(self._numbers, default=0)
-        missing = (number for number in range(oldest + 1, newest + 2) if number not in self._numbers)
-        return list(islice(missing, most))
+        return sum(number > oldest for number in self._numbers) < self.newest - oldest
 
     def candidates(self, workflows: set[str]) -> list[Summary]:
         """What is listed, the likeliest first."""

@@ -43,9 +43,6 @@ PAGE = 250
 MAX_CANDIDATES = 200
 """Most executions whose data is fetched in one search."""
 
-MAX_MISSING = 20
-"""Most numbers that are asked for because the listing leaves them out; where more are missing, it proves nothing."""
-
 MAX_BROKEN = 3
 """So many executions in a row that cannot be read end a search."""
 
@@ -209,18 +206,13 @@ class Executions:
         """Before finding none counts as a proof: what waits for a worker is in no listing, and found by its number."""
         if search.is_answered or not search.is_complete or not self.sees_queued:
             return
-        missing = search.missing_numbers(MAX_MISSING + 1)
-        if len(missing) > MAX_MISSING:
-            search.is_complete = False  # the key sees some workflows only
-        for number in missing if search.is_complete else ():
-            if self._budget.is_spent:
-                search.is_complete = False
-                return
-            execution = await self._get("execution", f"/executions/{number}", {}, search.until)
-            if execution is not None:
-                search.is_complete = False  # it may be ours
-                self.sees_queued = execution.get("status") != "new"
-                return
+        if search.has_gap or self._budget.is_spent:
+            search.is_complete = False
+            return
+        execution = await self._get("execution", f"/executions/{search.newest + 1}", {}, search.until)
+        if execution is not None:
+            search.is_complete = False  # it may be ours
+            self.sees_queued = execution.get("status") != "new"
 
     def _recall(self, summary: Summary) -> Known | None:
         known = self._known.get((summary.id, summary.began_at))

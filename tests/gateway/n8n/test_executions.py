@@ -180,13 +180,13 @@ async def test_an_n8n_that_was_caught_hiding_what_waits_frees_nothing(
 
 
 @pytest.mark.usefixtures("soon_disproved")
-@pytest.mark.parametrize("hidden", ["7", "9"])
-async def test_what_waits_for_a_worker_is_looked_for_by_its_number(
+@pytest.mark.parametrize("hidden", ["7", "8"])
+async def test_what_waits_for_a_worker_is_noticed_by_its_number(
     gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, hidden: str
 ) -> None:
     """Before such an n8n was ever caught: between two that it lists, and behind the last."""
     api.hides_new = True
-    for listed in ("6", "8"):
+    for listed in {"6", "7", "8"} - {hidden}:
         api.put(listed, "completed", "22222222-2222-4222-8222-222222222222")
     api.put(hidden, "new", "33333333-3333-4333-8333-333333333333")
     request_id = await in_doubt(gateway, ada, n8n)
@@ -194,17 +194,36 @@ async def test_what_waits_for_a_worker_is_looked_for_by_its_number(
     assert n8n.times(request_id) == 1
 
 
+LONG_AGO = "2020-01-01T00:00:00.000Z"
+
+
 @pytest.mark.usefixtures("soon_disproved")
-async def test_a_listing_with_many_gaps_proves_nothing(
-    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+@pytest.mark.parametrize(
+    "began", [{"6": None, "9": None, "11": None}, {"6": LONG_AGO, "9": None}, {"1": None, "1000000": None}], ids=list
+)
+async def test_a_number_that_is_missing_below_the_newest_may_be_ours(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi, began: dict[str, str | None]
 ) -> None:
-    """The key sees some of the workflows only: whatever is missing may be ours."""
-    for listed in (1, executions.MAX_MISSING + 2):
-        api.put(str(listed), "completed", "22222222-2222-4222-8222-222222222222")
+    """n8n keeps nothing of what ended well, or its key sees some of the workflows only."""
+    for number, moment in began.items():
+        changes = {"startedAt": moment} if moment else {}
+        api.put(number, "completed", "22222222-2222-4222-8222-222222222222", **changes)
     request_id = await in_doubt(gateway, ada, n8n)
     await eventually(lambda: asyncio.sleep(0, api.listed > 20))
     assert n8n.times(request_id) == 1
-    assert set(api.fetched) <= {"1", str(executions.MAX_MISSING + 2)}
+    assert set(api.fetched) <= set(began), "nothing is asked for that can be no proof"
+
+
+@pytest.mark.usefixtures("soon_disproved")
+async def test_what_was_deleted_before_the_sending_hinders_nothing(
+    gateway: RunningGateway, ada: Person, n8n: ScriptedN8n, api: ExecutionsApi
+) -> None:
+    for number, changes in {"2": {"startedAt": LONG_AGO}, "5": {"startedAt": LONG_AGO}, "6": {}}.items():
+        api.put(number, "completed", "22222222-2222-4222-8222-222222222222", **changes)
+    n8n.answers(scripted_n8n.EMPTY, scripted_n8n.STARTED)
+    request_id = await gateway.submitted(ada.id)
+    await gateway.until(ada.id, request_id, "processing")
+    assert n8n.times(request_id) == 2
 
 
 @pytest.mark.usefixtures("soon_disproved")
