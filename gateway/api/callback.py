@@ -22,6 +22,7 @@ from gateway.api.documents.schemas import FLAG, Schema, content, errors, json_bo
 from gateway.api.errors import ApiError, unauthorized
 from gateway.api.parsing import read_body, require_json
 from gateway.api.responses import json_response
+from gateway.auth.redaction import secrets_of
 from gateway.ids import parse_id
 from gateway.n8n.decoding import Undecodable, decode
 from gateway.n8n.reports import InvalidReport, apply_report, execution_id_of, parse_report, single_report, stripped
@@ -116,7 +117,8 @@ async def _apply(request: Request, state: State) -> Applied:
     request_id = await _request_id(state, fields, may_use_execution=state.callback_secrets.is_global(secret))
     bind_contextvars(request_id=request_id)
     try:
-        report = parse_report(fields, state.settings.allowed_buckets)
+        known = secrets_of(request_id, state.settings, state.callback_secrets)
+        report = parse_report(fields, state.settings.allowed_buckets, known)
     except InvalidReport as error:
         log.warning("callback_refused", **await _fields_of(state, request_id), reason=error.code)
         raise ApiError(400, error.code, str(error)) from error

@@ -6,7 +6,7 @@ prove that n8n did **not** start the workflow? Only then may the request be sent
 """
 
 import re
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import dataclass, replace
 from enum import Enum
 from html import unescape
@@ -80,7 +80,15 @@ _FAILED = ("failed", "fail", "failure", "error", "errored")
 _UNSUCCESSFUL = (False, "false")
 
 
-def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = frozenset(), *, path: str = "") -> Answer:
+def classify(
+    status: int,
+    content_type: str,
+    body: bytes,
+    buckets: Set[str] = frozenset(),
+    secrets: Collection[str] = (),
+    *,
+    path: str = "",
+) -> Answer:
     """What n8n's answer means.
 
     Args:
@@ -88,6 +96,7 @@ def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = fr
         content_type: not trusted: n8n sends JSON as ``text/html`` too.
         body: its content.
         buckets: where pictures may lie; anywhere when empty.
+        secrets: what is left out of its words.
         path: the path that was asked for, decoded; without it no 404 proves that nothing ran.
     """
     text = body[:4096].decode(errors="replace")
@@ -96,12 +105,12 @@ def classify(status: int, content_type: str, body: bytes, buckets: Set[str] = fr
     except Undecodable:
         content = None
     if 200 <= status < 300:
-        return _success(text, content, content_type, buckets)
+        return _success(text, content, content_type, buckets, secrets)
     message = content.get("message") if isinstance(content, dict) else None
     reason = f"n8n answered {status}" + (f": {message}" if isinstance(message, str) and message else "")
-    reason = clean_text(reason, MAX_REASON)
+    reason = clean_text(reason, MAX_REASON, secrets)
     said = likeliest(reports) if (reports := list(reports_in(content))) else {}
-    if status <= 500 and _word(said.get("status")) == "failed" and (report := _failure(said)) is not None:
+    if status <= 500 and _word(said.get("status")) == "failed" and (report := _failure(said, secrets)) is not None:
         # A Respond node's own words, under the status that its author chose.
         return Answer(Verdict.RAN_AND_FAILED, reason, report.execution_id, report)
     return Answer(_refusal(status, text, content, path), reason)
@@ -151,7 +160,7 @@ def _ends(path: str, named: str) -> bool:
     return bool(named) and f"/{path.strip('/')}".endswith(f"/{named}")
 
 
-def _success(text: str, content: object, content_type: str, buckets: Set[str]) -> Answer:
+def _success(text: str, content: object, content_type: str, buckets: Set[str], secrets: Collection[str]) -> Answer:
     if not text.strip("\ufeff \t\r\n"):
         return Answer(Verdict.IN_DOUBT, "n8n answered without a body")
     if content is None:
@@ -165,12 +174,14 @@ def _success(text: str, content: object, content_type: str, buckets: Set[str]) -
         return Answer(Verdict.ACCEPTED, "accepted")
     said = likeliest(reports)
     try:
-        return Answer(Verdict.ACCEPTED, "accepted", execution_id_of(said.get("executionId")), _reported(said, buckets))
+        return Answer(
+            Verdict.ACCEPTED, "accepted", execution_id_of(said.get("executionId")), _reported(said, buckets, secrets)
+        )
     except InvalidReport as error:
         return Answer(Verdict.RAN_AND_FAILED, f"The workflow's answer cannot be used: {error}")
 
 
-def _reported(said: dict[str, object], buckets: Set[str]) -> Completed | Failed | None:
+def _reported(said: dict[str, object], buckets: Set[str], secrets: Collection[str]) -> Completed | Failed | None:
     """What a synchronous workflow's answer reports: the picture, or that there is none.
 
     Raises:
@@ -184,15 +195,17 @@ def _reported(said: dict[str, object], buckets: Set[str]) -> Completed | Failed 
                 return None  # it says nothing; a callback may still come
             raise
         return report if isinstance(report, Completed) else None
-    return _failure(said)
+    return _failure(said, secrets)
 
 
-def _failure(said: dict[str, object]) -> Failed | None:
+def _failure(said: dict[str, object], secrets: Collection[str]) -> Failed | None:
     """The failure that a workflow's own words report, if they do."""
     unsuccessful = _word(said.get("status")) in _FAILED or _word(said.get("success", True)) in _UNSUCCESSFUL
     if not unsuccessful and not said.get("error"):
         return None
-    report = parse_report({**said, "status": "failed", "error": said.get("error") or said.get("message")})
+    report = parse_report(
+        {**said, "status": "failed", "error": said.get("error") or said.get("message")}, secrets=secrets
+    )
     return report if isinstance(report, Failed) else None
 
 

@@ -7,10 +7,11 @@ user can do nothing with that, and what the provider really said stands beside i
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
+from gateway.auth.redaction import text_without
 from gateway.n8n.decoding import Undecodable, decode
 
 MAX_ERROR = 2000
@@ -73,25 +74,28 @@ _STANDING = (
 )
 
 
-def clean_text(text: str, most: int = MAX_ERROR) -> str:
-    """`text` on one line, without control characters and half surrogate pairs, at most `most` characters."""
+def clean_text(text: str, most: int = MAX_ERROR, secrets: Collection[str] = ()) -> str:
+    """`text` on one line, without control characters and half surrogate pairs, at most `most` characters, without
+    the `secrets`."""
+    text = text_without(secrets, text)
     cleaned = "".join(
         character if unicodedata.category(character) not in ("Cc", "Cs") else " " for character in text[: 4 * most]
     )
     return " ".join(cleaned.split())[:most]
 
 
-def explain(error: object) -> tuple[str, str | None]:
-    """What the user reads of `error`, never empty, and what only the operator does, where that says more."""
+def explain(error: object, secrets: Collection[str] = ()) -> tuple[str, str | None]:
+    """What the user reads of `error`, never empty, and what only the operator does, where that says more;
+    both without the `secrets`."""
     text, answer = _main_text(error)
-    text = clean_text(text)
+    text = clean_text(text, secrets=secrets)
     if not text and answer is not None:
-        return _sentence_of_status(int(answer["status"])), clean_text(answer[0])
+        return _sentence_of_status(int(answer["status"])), clean_text(answer[0], secrets=secrets)
     sentence = _sentence_instead_of(text)
     if sentence is None:
         return text or UNKNOWN_ERROR, None
     texts = [text]
-    for other in map(clean_text, _texts(error)):
+    for other in (clean_text(other, secrets=secrets) for other in _texts(error)):
         if other and other not in texts:
             texts.append(other)
     said = next((other for other in texts[1:] if _says_something(other)), None)

@@ -3,7 +3,7 @@
 Everything in it may hold what users typed, or what anyone posted to another workflow.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from typing import Any
 
 from gateway.n8n.error_messages import explain
@@ -13,7 +13,9 @@ UNFINISHED = frozenset({"new", "running", "waiting", "unknown"})
 """The statuses of an execution that may still bring a picture; ``new`` waits for a place or a worker."""
 
 
-def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Failed | None:
+def outcome_of(
+    execution: dict[str, Any], buckets: Set[str], secrets: Collection[str] = ()
+) -> Completed | Failed | None:
     """What a finished execution came to; None if it went well and left no picture: somebody else may still bring it.
 
     A picture counts whatever came after it: perhaps only the callback failed.
@@ -34,7 +36,7 @@ def outcome_of(execution: dict[str, Any], buckets: Set[str]) -> Completed | Fail
     status = execution.get("status")
     reason = result.get("error") or failure
     if reason:
-        message, original = explain(reason)
+        message, original = explain(reason, secrets)
         return Failed(message, None, execution_id, original=original)
     if status == "success":
         return None

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.auth.redaction import secrets_of
 from gateway.http_client import UnusableAnswer, ask, decode, new_client
 from gateway.n8n.api_budget import BYTES_PER_MINUTE, CALLS_PER_MINUTE, ApiBudget
 from gateway.n8n.execution_data import UNFINISHED, has_items, outcome_of, payloads_of
@@ -67,6 +68,7 @@ class Executions:
     """n8n's memory of what it ran."""
 
     def __init__(self, settings: Settings, callback_secrets: CallbackSecrets) -> None:
+        self._settings = settings
         self._callback_secrets = callback_secrets
         base = settings.n8n_api_url.rstrip("/")
         key = settings.n8n_api_key.get_secret_value() if settings.n8n_api_key else ""
@@ -250,7 +252,9 @@ class Executions:
         unfinished = status in UNFINISHED
         if owner is None:
             return Known(summary.status, None, None, is_clear=not unfinished or has_items(execution))
-        finding = Running(summary.id) if unfinished else Ended(summary.id, outcome_of(execution, self._buckets))
+        secrets = secrets_of(owner, self._settings, self._callback_secrets)
+        ended = None if unfinished else outcome_of(execution, self._buckets, secrets)
+        finding = Running(summary.id) if unfinished else Ended(summary.id, ended)
         return Known(status, owner, finding)
 
     async def _get(self, kind: str, path: str, query: dict[str, str], until: float) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@ found in an execution."""
 
 import re
 import unicodedata
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -105,12 +105,13 @@ def stripped(value: object) -> object:
     return value.strip(_AROUND) if isinstance(value, str) else value
 
 
-def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset()) -> Report:
+def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset(), secrets: Collection[str] = ()) -> Report:
     """The report in `body`.
 
     Args:
         body: the fields that n8n sent.
         buckets: where pictures may lie; anywhere when empty.
+        secrets: what is left out of an error.
 
     Numbers may be strings. An unusable `cost` or `progress` is dropped and logged: a picture that was paid for is not
     refused for a bad number. `error` may be anything.
@@ -140,7 +141,7 @@ def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset()) -> Re
             raise InvalidReport("status_required", "status is required: processing, completed or failed.")
         case _:
             raise InvalidReport("unknown_status", "Unknown status: it must be processing, completed or failed.")
-    message, original = explain(body.get("error"))
+    message, original = explain(body.get("error"), secrets)
     return Failed(message, cost, execution_id, unusable, original)
 
 

@@ -10,6 +10,7 @@ import httpx
 import structlog
 
 from gateway.auth.callback_secrets import CallbackSecrets
+from gateway.auth.redaction import secrets_of
 from gateway.http_client import new_client
 from gateway.n8n.answers import Answer, Verdict, classify
 from gateway.settings import Settings
@@ -60,7 +61,7 @@ class Webhook:
             log.exception("dispatch_not_built")
             return Answer(Verdict.REFUSED, f"the POST to n8n cannot be made ({type(error).__name__})")
         try:
-            return await self._send(post)
+            return await self._send(post, secrets_of(request.id, self._settings, self._callback_secrets))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             # A ProxyError says that a proxy made no tunnel. What it answers in n8n's place is an answer, not an error.
             return Answer(Verdict.SEND_AGAIN, f"n8n cannot be reached ({type(error).__name__})")
@@ -70,7 +71,7 @@ class Webhook:
             log.exception("dispatch_task_failed")
             return Answer(Verdict.IN_DOUBT, f"the sending broke ({type(error).__name__})")
 
-    async def _send(self, post: httpx.Request) -> Answer:
+    async def _send(self, post: httpx.Request, known: list[str]) -> Answer:
         # httpx limits each read, not the whole: an answer that drips would hold a place for ever.
         deadline = time.monotonic() + self._settings.n8n_timeout_seconds
         response = await self._client.send(post, stream=True)
@@ -85,7 +86,7 @@ class Webhook:
         finally:
             await response.aclose()
         answer = response.status_code, response.headers.get("content-type", ""), bytes(body)
-        judge = partial(classify, *answer, self._settings.allowed_buckets, path=post.url.path)
+        judge = partial(classify, *answer, self._settings.allowed_buckets, known, path=post.url.path)
         return judge() if len(body) < LARGE_ANSWER else await asyncio.to_thread(judge)
 
     def _payload(self, request: Request) -> dict[str, str]:

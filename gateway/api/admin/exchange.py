@@ -1,21 +1,16 @@
 """What the gateway and n8n have said to each other about a request, without the secrets in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.api.documents.schemas import TEXT, Schema, object_of
+from gateway.auth.redaction import secrets_of, text_without
 from gateway.n8n.webhook import payload_of
 from gateway.state import State
 from storage.administration import Timeline, TimelineEntry
 from storage.lifecycle import Event
 from storage.request import Request
 from storage.times import rfc3339
-
-LEFT_OUT = "[left out]"
-"""Stands where a secret stood."""
-
-MIN_SECRET = 8
-"""Shortest secret that is looked for, in characters: a shorter one is part of anything."""
 
 EXCHANGE: Schema = object_of(
     sent={"type": ["object", "null"], "additionalProperties": TEXT},
@@ -54,26 +49,14 @@ def _report(entry: TimelineEntry) -> dict[str, Any]:
 
 def without_secrets(shown: Any, request: Request, state: State) -> Any:  # noqa: ANN401 - whatever JSON holds
     """`shown` with every secret in its texts left out: n8n's words may quote what it was sent."""
-    settings = state.settings
-    own = [settings.n8n_webhook_secret, settings.n8n_api_key, settings.supabase_service_role_key]
-    secrets = [
-        *(secret.get_secret_value() for secret in own if secret is not None),
-        *state.callback_secrets.that_open(request.id),
-    ]
-    return _without([secret for secret in secrets if len(secret) >= MIN_SECRET], shown)
+    return _without(secrets_of(request.id, state.settings, state.callback_secrets), shown)
 
 
 def _without(secrets: Sequence[str], shown: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     if isinstance(shown, str):
-        return _text_without(secrets, shown)
+        return text_without(secrets, shown)
     if isinstance(shown, dict):
         return {name: _without(secrets, value) for name, value in shown.items()}
     if isinstance(shown, list):
         return [_without(secrets, value) for value in shown]
     return shown
-
-
-def _text_without(secrets: Iterable[str], text: str) -> str:
-    for secret in secrets:
-        text = text.replace(secret, LEFT_OUT)
-    return text

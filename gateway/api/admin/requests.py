@@ -34,6 +34,7 @@ from gateway.api.generate import refused_submission
 from gateway.api.history import LIMIT, limit_of
 from gateway.api.parsing import MAX_TEXT, admin_of, read_json_object, request_id_of, text_field
 from gateway.api.responses import json_response
+from gateway.auth.redaction import secrets_of, text_without
 from gateway.n8n.editor import execution_url
 from gateway.state import State, state_of
 from gateway.telemetry.logging import log_fields
@@ -227,6 +228,7 @@ async def fail(request: Request) -> Response:
     body = await read_json_object(request) if request.headers.get("content-type") else {}
     given = body.get("reason")
     reason = (given is not None and text_field(given, "reason")) or ENDED_BY_ADMIN
+    reason = text_without(secrets_of(request_id, state.settings, state.callback_secrets), reason)
     actor = f"admin:{admin.id}"
     applied = await transitions.fail(state.database, request_id, Event.FAILED_BY_ADMIN, reason, actor=actor)
     if applied.request is None:

@@ -82,8 +82,14 @@ async def test_no_secret_is_shown_whatever_n8n_quotes(gateway: RunningGateway, a
     error = f"POST failed with headers X-Callback-Secret: {token}, {' and '.join(others)}"
     await gateway.callback({"requestId": request_id, "status": "failed", "error": error})
     answer = await answer_about(gateway, request_id)
+    body = await gateway.body(ada.id, request_id)
+    shown = await gateway.http.get(
+        "/api/admin/requests", headers={"Authorization": f"Bearer {gateway.token(ada.id, admin=True)}"}
+    )
     for secret in (token, *others):
         assert secret not in answer.text
+        assert secret not in str(body)
+        assert secret not in shown.text
     assert "POST failed with headers X-Callback-Secret: [left out], [left out] and [left out]" in answer.text
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.n8n.error_messages import explain
+from gateway.n8n.answers import classify
+from gateway.n8n.error_messages import MAX_ERROR, explain
 from gateway.n8n.execution_data import outcome_of
 from gateway.n8n.reports import Failed
 from tests import n8n_recordings
@@ -150,3 +151,15 @@ async def test_operators_find_n8ns_own_words_in_the_timeline(gateway: RunningGat
     answer = await gateway.http.get(f"/api/admin/requests/{request_id}", headers=headers)
     assert answer.status_code == 200
     assert "batching settings" in answer.text
+
+
+@pytest.mark.parametrize("secret", ["s3cret/of+thirty=two", 'a "quoted" \\ secret'])
+def test_no_part_of_a_secret_is_kept(secret: str) -> None:
+    answer = f"400 - {json.dumps(json.dumps({'headers': {'x': secret}}))}"
+    words = (secret, "x" * (MAX_ERROR - 6) + secret, {"message": {"headers": [secret]}}, answer)
+    for error in (*words, {**BATCHING, "description": secret}, {**BATCHING, "cause": answer}):
+        execution = {"id": 1, "status": "error", "data": {"resultData": {"error": error}}}
+        said = classify(500, "", json.dumps({"message": "y" * 280 + secret}).encode(), secrets=[secret])
+        synchronous = classify(200, "", json.dumps({"error": error}).encode(), secrets=[secret])
+        for text in map(str, (explain(error, [secret]), outcome_of(execution, set(), [secret]), synchronous, said)):
+            assert secret[:6] not in text
