@@ -44,6 +44,9 @@ MAX_IGNORED = 1024 * 1024
 CLOSE_SECONDS = 10.0
 """How long a client may take to answer a close and to read what was sent before it."""
 
+MAX_FRAGMENTS = 256
+"""Most fragments of one message that are not its last, empty ones too."""
+
 WRITE_BUFFER = 64 * 1024
 """How many bytes may wait for a client before it counts as one that does not read."""
 
@@ -234,6 +237,8 @@ class WebSocketProtocol(asyncio.Protocol):
         if not frame.final:
             if self._fragments is None:
                 self._fragments = []
+            if len(self._fragments) >= MAX_FRAGMENTS:
+                raise ProtocolViolation(1009, "the message has too many fragments")
             self._fragments.append(frame.payload)
             return
         message = frame.payload

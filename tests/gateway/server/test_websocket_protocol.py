@@ -16,7 +16,7 @@ from gateway.realtime.connection import Carrier, Upgrade, UpgradeRefusal
 from gateway.realtime.frames import Opcode, close_frame, control_frame, text_frame
 from gateway.server import websocket_protocol
 from gateway.server.keepalive import Keepalive
-from gateway.server.websocket_protocol import FRAMES_A_TURN, MAX_IGNORED, WebSocketProtocol, WebSockets
+from gateway.server.websocket_protocol import FRAMES_A_TURN, MAX_FRAGMENTS, MAX_IGNORED, WebSocketProtocol, WebSockets
 from gateway.telemetry.metrics import PROTOCOL_VIOLATIONS
 from tests.gateway.server.client_frames import client_frame
 
@@ -326,6 +326,20 @@ async def test_every_frame_counts(kind: str) -> None:
     assert connection.sent.endswith(close_frame(CloseCode.TOO_MANY, CloseCode.TOO_MANY.reason))
     assert connection.transport.ended
     assert connection.sent.count(control_frame(Opcode.PONG)) <= 51
+    connection.end()
+
+
+@pytest.mark.parametrize("payload", [b"", b"x"])
+async def test_the_fragments_of_a_message_are_bounded(payload: bytes) -> None:
+    """Only their bytes were: of empty ones, as many were kept as came."""
+    connection = Connection()
+    begin = client_frame(Opcode.TEXT, payload, final=False)
+    more = client_frame(Opcode.CONTINUATION, payload, final=False)
+    whole = begin + more * (MAX_FRAGMENTS - 1) + client_frame(Opcode.CONTINUATION, payload)
+    await connection.receive(whole)
+    assert connection.session.told == [payload.decode() * (MAX_FRAGMENTS + 1)]
+    await connection.receive(begin + more * MAX_FRAGMENTS)
+    assert connection.sent == close_frame(CloseCode.TOO_BIG, CloseCode.TOO_BIG.reason)
     connection.end()
 
 
