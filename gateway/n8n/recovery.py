@@ -13,12 +13,13 @@ from structlog.contextvars import bind_contextvars
 
 from gateway.n8n.execution_search import Ended, Finding, Lookup, Running
 from gateway.n8n.executions import Executions, ExecutionsUnavailable
+from gateway.n8n.put_off import ROW_ERRORS, PutOff
 from gateway.n8n.reports import Completed, Failed, apply_report
 from gateway.realtime.announcer import Announcer
 from gateway.telemetry.logging import log_fields, reason_of
 from storage import dispatch, probes, reads, transitions
 from storage.database.base import Database
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, StatementRefused
 from storage.lifecycle import Event, Status
 from storage.probes import Probe
 
@@ -82,6 +83,7 @@ class DeadlineSweeper:
         self._announcer = announcer
         self._deadline_seconds = deadline_seconds
         self._executions = executions
+        self._put_off = PutOff()
         self._attempts = attempts
 
     async def run(self) -> None:
@@ -96,7 +98,7 @@ class DeadlineSweeper:
         while True:
             try:
                 found = await step()
-            except DatabaseUnavailable as error:
+            except (DatabaseUnavailable, StatementRefused) as error:
                 log.warning("sweep_failed", reason=reason_of(error))
                 found = 0
             if full is None or found < full:
@@ -104,9 +106,16 @@ class DeadlineSweeper:
 
     async def sweep(self) -> int:
         """Give up what is overdue and about which nobody can be asked; how many were found."""
-        overdue = await reads.overdue(self._database, BATCH, unsent_only=self._executions is not None)
+        limit = BATCH + len(self._put_off)
+        overdue = self._put_off.others(
+            await reads.overdue(self._database, limit, unsent_only=self._executions is not None)
+        )
         for request_id in overdue:
-            await self._give_up(request_id, NOT_IN_TIME)
+            try:
+                await self._give_up(request_id, NOT_IN_TIME)
+            except ROW_ERRORS as error:
+                log.warning("deadline_not_recorded", request_id=request_id, reason=reason_of(error))
+                self._put_off.add(request_id)
         return len(overdue)
 
     async def _give_up(self, request_id: str, message: str) -> None:

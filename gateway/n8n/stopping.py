@@ -14,13 +14,14 @@ from structlog.contextvars import bind_contextvars
 
 from gateway.n8n.execution_search import Ended, Finding, Lookup, Running
 from gateway.n8n.executions import Executions, ExecutionsUnavailable
+from gateway.n8n.put_off import ROW_ERRORS, PutOff
 from gateway.n8n.reports import Completed, apply_report
 from gateway.realtime.announcer import Announcer
 from gateway.telemetry.logging import log_fields, reason_of
 from storage import cancellations
 from storage.cancellations import Stop
 from storage.database.base import Database
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, StatementRefused
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class Cancellations:
         self._database = database
         self._announcer = announcer
         self._executions = executions
+        self._put_off = PutOff()
 
     async def run(self) -> None:
         """Look until cancelled. What is due never waits for n8n."""
@@ -66,7 +68,7 @@ class Cancellations:
         while True:
             try:
                 found = await look()
-            except DatabaseUnavailable as error:
+            except (DatabaseUnavailable, StatementRefused) as error:
                 log.warning("cancellations_failed", reason=reason_of(error))
                 found = 0
             if found < full:
@@ -74,10 +76,15 @@ class Cancellations:
 
     async def cancel_due(self) -> int:
         """Cancel what was submitted with a `Cancel-After` that has passed; how many were found."""
-        due = await cancellations.due(self._database, BATCH)
+        due = self._put_off.others(await cancellations.due(self._database, BATCH + len(self._put_off)))
         for request_id in due:
-            applied = await cancellations.cancel(self._database, request_id, actor=ACTOR)
-            self._announcer.announce_change(applied, actor=ACTOR)
+            try:
+                applied = await cancellations.cancel(self._database, request_id, actor=ACTOR)
+            except ROW_ERRORS as error:
+                log.warning("cancellation_not_recorded", request_id=request_id, reason=reason_of(error))
+                self._put_off.add(request_id)
+            else:
+                self._announcer.announce_change(applied, actor=ACTOR)
         return len(due)
 
     async def stop(self) -> int:

@@ -112,6 +112,9 @@ async def test_reconciling_comes_to_an_end(
     later = "'31.01.2026 12:00'" if backend == "sqlite" else "CAST('infinity' AS timestamptz)"
     trigger = "SELECT 1" if backend == "sqlite" else "ALTER TABLE ai_image_requests DISABLE TRIGGER USER"
     await gateway.state.database.all(trigger)
-    await gateway.state.database.all(f"UPDATE ai_image_requests SET updated_at = {later} WHERE id = :id", id=odd)
+    try:
+        await gateway.state.database.all(f"UPDATE ai_image_requests SET updated_at = {later} WHERE id = :id", id=odd)
+    finally:
+        await gateway.state.database.all(trigger.replace("DISABLE", "ENABLE"))
     async with gateway.watching(ada.id), asyncio.timeout(SECONDS):
         await gateway.state.hub.reconcile()
