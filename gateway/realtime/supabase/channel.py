@@ -281,8 +281,12 @@ class Channel(Subscriber):
         if self._asked is None:
             return
         answer = messages.Response(self.bindings.answer_to(self._asked))
-        self._send("phx_reply", messages.Reply("ok", answer), ref=self._ref)
-        self._asked = None
+        try:
+            self._send("phx_reply", messages.Reply("ok", answer), ref=self._ref)
+        except RecursionError:  # bindings are echoed, and what can just be decoded may be too deep to be encoded
+            self._refuse(JoinRefused(messages.NOT_A_JOIN, for_ever=True))
+        else:
+            self._asked = None
 
     def _refuse(self, refused: JoinRefused) -> None:
         """Answer that the join is refused, or that what was granted is over; and be gone."""

@@ -1,8 +1,11 @@
 """What is not offered is refused in Realtime's own form, so that clients do not come back for it."""
 
+import json
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from gateway.realtime.close_codes import CloseCode
 from tests.channels import binding, channel_client
@@ -84,6 +87,31 @@ async def test_a_join_that_is_none_is_refused(gateway: RunningGateway, payload: 
         assert (await client.receive()).payload["status"] == "error"
         assert (await client.receive()).event == "phx_close"
         assert await client.silent()
+
+
+@once
+async def test_a_binding_that_is_nested_too_deep_is_refused(
+    gateway: RunningGateway, vsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Deeper, the frame is broken. Between the two, it could be decoded and not be encoded again."""
+    answers: list[str] = []
+    for depth in (2, *range(850, 1050, 2)):
+        text = json.dumps({"config": {"postgres_changes": [binding() | {"x": "NESTED"}]}})
+        payload = text.replace('"NESTED"', "[" * depth + "]" * depth)
+        frame = f'["1","1","realtime:x","phx_join",{payload}]'
+        if vsn != "2.0.0":
+            frame = f'{{"topic":"realtime:x","event":"phx_join","payload":{payload},"ref":"1","join_ref":"1"}}'
+        async with connect(
+            f"{gateway.url}/realtime/v1/websocket?vsn={vsn}".replace("http", "ws"), proxy=None
+        ) as socket:
+            await socket.send(frame)
+            try:
+                answers.append("refused" if "InvalidJoinPayload" in str(await socket.recv()) else "granted")
+            except ConnectionClosed as closed:
+                answers.append(str(closed.rcvd.code if closed.rcvd else None))
+    assert answers == sorted(answers, key=["granted", "refused", "4400"].index)
+    assert {"granted", "refused", "4400"} == set(answers)
+    assert "ws_failed" not in caplog.text
 
 
 @once
