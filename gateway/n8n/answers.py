@@ -14,7 +14,16 @@ from urllib.parse import unquote
 
 from gateway.n8n.decoding import Undecodable, decode, likeliest, reports_in
 from gateway.n8n.error_messages import UNKNOWN_ERROR, clean_text
-from gateway.n8n.reports import Completed, Failed, InvalidReport, execution_id_of, parse_report, stripped
+from gateway.n8n.reports import (
+    FAILED,
+    Completed,
+    Failed,
+    InvalidReport,
+    execution_id_of,
+    parse_report,
+    says_failed,
+    word_of,
+)
 from gateway.n8n.turned_away import turned_away
 
 MAX_REASON = 300
@@ -76,9 +85,6 @@ _EXPRESS_UNROUTED = re.compile(
 _N8N_UNREGISTERED = re.compile(r'The requested webhook "(?:POST )?(.+)" is not registered\.')
 _N8N_WRONG_METHOD = "This webhook is not registered for"
 
-_FAILED = ("failed", "fail", "failure", "error", "errored")
-_UNSUCCESSFUL = (False, "false")
-
 
 def classify(
     status: int,
@@ -110,7 +116,7 @@ def classify(
     reason = f"n8n answered {status}" + (f": {message}" if isinstance(message, str) and message else "")
     reason = clean_text(reason, MAX_REASON, secrets)
     said = likeliest(reports) if (reports := list(reports_in(content))) else {}
-    if status <= 500 and _word(said.get("status")) == "failed" and (report := _failure(said, secrets)) is not None:
+    if status <= 500 and word_of(said.get("status")) == "failed" and (report := _failure(said, secrets)) is not None:
         # A Respond node's own words, under the status that its author chose.
         return Answer(Verdict.RAN_AND_FAILED, reason, report.execution_id, report)
     return Answer(_refusal(status, text, content, path), reason)
@@ -187,7 +193,7 @@ def _reported(said: dict[str, object], buckets: Set[str], secrets: Collection[st
     Raises:
         InvalidReport: it reports a picture that cannot be shown.
     """
-    if said.get("Key") and said.get("Id"):
+    if said.get("Key") and said.get("Id") and word_of(said.get("status")) not in FAILED:
         try:
             report = parse_report({**said, "status": "completed"}, buckets)
         except InvalidReport as error:
@@ -200,15 +206,7 @@ def _reported(said: dict[str, object], buckets: Set[str], secrets: Collection[st
 
 def _failure(said: dict[str, object], secrets: Collection[str]) -> Failed | None:
     """The failure that a workflow's own words report, if they do."""
-    unsuccessful = _word(said.get("status")) in _FAILED or _word(said.get("success", True)) in _UNSUCCESSFUL
-    if not unsuccessful and not said.get("error"):
+    if not says_failed(said) and not said.get("error"):
         return None
-    report = parse_report(
-        {**said, "status": "failed", "error": said.get("error") or said.get("message")}, secrets=secrets
-    )
+    report = parse_report({**said, "status": "failed"}, secrets=secrets)
     return report if isinstance(report, Failed) else None
-
-
-def _word(value: object) -> object:
-    value = stripped(value)
-    return value.lower() if isinstance(value, str) else value

@@ -24,6 +24,11 @@ log = structlog.get_logger(__name__)
 MAX_KEY = 1024
 """Longest Key or Id, in characters (the longest object name that S3 takes)."""
 
+FAILED = ("failed", "fail", "failure", "error", "errored")
+"""What a status says of a failure, in the words of different authors."""
+
+_UNSUCCESSFUL = (False, "false")
+
 MAX_EXECUTION_ID = 255
 """Longest executionId, in characters: in any script it fits into an entry of its index (2,704 bytes)."""
 
@@ -119,13 +124,12 @@ def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset(), secre
     Raises:
         InvalidReport: what it should mean cannot be told.
     """
-    status = stripped(body.get("status"))
     key, storage_id = stripped(body.get("Key")), stripped(body.get("Id"))
     execution_id = execution_id_of(body.get("executionId"))
     cost, progress = cost_of(body.get("cost")), progress_of(body.get("progress"))
     numbers = {"cost": cost, "progress": progress}
     unusable = tuple(name for name, used in numbers.items() if used is None and body.get(name) is not None)
-    match status.lower() if isinstance(status, str) else status:
+    match _kind(body, has_picture=_usable(key) and _usable(storage_id)):
         case "completed":
             if not _usable(key) or not _usable(storage_id):
                 raise InvalidReport("key_and_id_required", "A completed callback needs Key and Id as non-empty text.")
@@ -133,16 +137,43 @@ def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset(), secre
             return Completed(str(key), str(storage_id), cost, execution_id, unusable)
         case "processing":
             return Progress(progress, execution_id, unusable)
-        case "failed":
-            pass
-        case None | "" if body.get("error") is not None:
-            pass
-        case None | "":
-            raise InvalidReport("status_required", "status is required: processing, completed or failed.")
-        case _:
-            raise InvalidReport("unknown_status", "Unknown status: it must be processing, completed or failed.")
-    message, original = explain(body.get("error"), secrets)
+    message, original = explain(_error_in(body), secrets)
     return Failed(message, cost, execution_id, unusable, original)
+
+
+def word_of(value: object) -> object:
+    """A word that n8n sent, without white space and in small letters."""
+    value = stripped(value)
+    return value.lower() if isinstance(value, str) else value
+
+
+def says_failed(body: Mapping[str, Any]) -> bool:
+    """Whether the status, or what stands for one, says that it went wrong."""
+    return word_of(body.get("status")) in FAILED or word_of(body.get("success", True)) in _UNSUCCESSFUL
+
+
+def _kind(body: Mapping[str, Any], *, has_picture: bool) -> str:
+    """What the report is: the status says so, or else what it brings."""
+    status = word_of(body.get("status"))
+    if status in ("completed", "processing"):
+        return str(status)
+    if status in FAILED or (not status and body.get("error") is not None):
+        return "failed"
+    if has_picture:
+        return "completed"
+    if says_failed(body):
+        return "failed"
+    if status in (None, ""):
+        raise InvalidReport("status_required", "status is required: processing, completed or failed.")
+    raise InvalidReport("unknown_status", "Unknown status: it must be processing, completed or failed.")
+
+
+def _error_in(body: Mapping[str, Any]) -> object:
+    """What is said of a failure: many flows have the words in `message`, beside an `error` that is only true."""
+    error = body.get("error")
+    if error is None or isinstance(error, bool) or error == "":
+        return body.get("message")
+    return error
 
 
 def _check_key(key: str, buckets: Set[str]) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.n8n.answers import classify
+from gateway.n8n.reports import Completed, Failed
 from gateway.settings import Settings
 from storage import dispatch, reads
 from storage.database.base import Database
@@ -204,6 +205,40 @@ async def test_an_error_is_cleaned_and_never_refused(
     answer = await gateway.callback({"requestId": request_id, "status": "failed", "error": error})
     assert answer.json() == {"success": True}
     assert (await gateway.body(ada.id, request_id))["errorMessage"] == shown
+
+
+PICTURE = {"Key": "ai-images/a.png", "Id": "object-1"}
+
+UNWORDED: list[tuple[dict[str, Any], str, str | None]] = [
+    (PICTURE, "completed", None),
+    (PICTURE | {"status": "success"}, "completed", None),
+    (PICTURE | {"status": "failed", "error": "Out of paint"}, "failed", "Out of paint"),
+    (PICTURE | {"error": "Out of paint"}, "failed", "Out of paint"),
+    ({"status": "error", "error": "Out of paint"}, "failed", "Out of paint"),
+    ({"success": False, "message": "Out of paint"}, "failed", "Out of paint"),
+    ({"status": "failed", "message": "Out of paint"}, "failed", "Out of paint"),
+    ({"status": "failed", "error": True, "message": "Out of paint"}, "failed", "Out of paint"),
+    ({"status": "failed", "error": True}, "failed", "Unknown error"),
+]
+
+
+@parsing_only
+@pytest.mark.parametrize(("report", "status", "shown"), UNWORDED)
+async def test_what_is_meant_is_understood_in_an_authors_own_words(
+    gateway: RunningGateway, ada: Person, report: dict[str, Any], status: str, shown: str | None
+) -> None:
+    request_id = await gateway.submitted(ada.id)
+    assert (await gateway.callback({"requestId": request_id, **report})).json() == {"success": True}
+    body = await gateway.body(ada.id, request_id)
+    assert (body["status"], body["errorMessage"]) == (status, shown)
+
+
+@pytest.mark.parametrize(("report", "status", "shown"), [case for case in UNWORDED if case[0] != UNWORDED[3][0]])
+def test_an_answer_is_read_as_a_callback_is(report: dict[str, Any], status: str, shown: str | None) -> None:
+    """But for a picture beside an error, without a status: as an answer, it is there to be seen."""
+    read = classify(200, "application/json", json.dumps(report).encode()).report
+    assert isinstance(read, Completed if status == "completed" else Failed)
+    assert getattr(read, "message", None) == shown
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
