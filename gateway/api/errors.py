@@ -61,6 +61,9 @@ def answer_to(request: Request, error: Exception) -> Response:
     return _answer(ApiError(500, "internal_error", "Something went wrong on our side. Please try again."))
 
 
+MAX_LOGGED = 200
+"""Most characters of a path in a log line: a head may have 64 KiB."""
+
 _HTTP_CODES = {404: ("not_found", "Not found"), 405: ("method_not_allowed", "Method not allowed")}
 
 
@@ -71,4 +74,5 @@ def _answer(error: ApiError) -> Response:
 def _path_of(request: Request) -> str:
     """The path, without what opens a picture."""
     token = request.path_params.get("token")
-    return request.url.path.replace(token, "…") if token else request.url.path
+    path = request.url.path.replace(token, "…") if token else request.url.path
+    return path[:MAX_LOGGED]

@@ -3,6 +3,7 @@
 import re
 
 import msgspec
+import structlog
 from async_lru import alru_cache
 from jwt.utils import base64url_decode, base64url_encode
 from starlette.requests import Request
@@ -25,19 +26,23 @@ from gateway.api.documents.schemas import (
     parameter,
     ref,
 )
-from gateway.api.errors import ApiError
+from gateway.api.errors import ApiError, unavailable
 from gateway.api.parsing import number_parameter, user_of
 from gateway.api.responses import json_response
 from gateway.auth.verified_tokens import User
 from gateway.ids import parse_id
 from gateway.state import State, state_of
+from gateway.telemetry.logging import reason_of
 from storage import costs, directory, listing
 from storage.database.base import Database
+from storage.errors import StatementRefused
 from storage.lifecycle import Status
 from storage.listing import START, Position
 from storage.quota import WINDOW, remaining_quota
 from storage.request import encode_body
 from storage.times import rfc3339
+
+log = structlog.get_logger(__name__)
 
 PAGE = 20
 MAX_PAGE = 100
@@ -98,7 +103,11 @@ async def assets(request: Request) -> Response:
     user = await user_of(request)
     state = state_of(request)
     limit, after = _page_asked_for(request)
-    page = await listing.assets_of(state.database, user.id, after, limit)
+    try:
+        page = await listing.assets_of(state.database, user.id, after, limit)
+    except StatementRefused as error:  # the app's own table, which may lack a column, or close itself to us
+        log.error("library_not_readable", reason=reason_of(error))
+        raise unavailable() from error
     content = [
         {
             "id": asset.id,

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.api.errors import ApiError, not_found, unauthorized, unavailable
+from gateway.api.errors import MAX_LOGGED, ApiError, not_found, unauthorized, unavailable
 from gateway.auth.signing_keys import KeysUnavailable
 from gateway.auth.tokens import ForeignOrigin, InvalidToken
 from gateway.auth.verified_tokens import User
@@ -40,7 +40,7 @@ async def user_of(request: Request) -> User:
     try:
         user = await state_of(request).authenticator.user_of_request(request.method, request.headers)
     except InvalidToken as error:
-        log.info("unauthorized", path=request.url.path, reason=str(error))
+        log.info("unauthorized", path=request.url.path[:MAX_LOGGED], reason=str(error))
         raise unauthorized() from error
     except KeysUnavailable as error:
         raise unavailable() from error

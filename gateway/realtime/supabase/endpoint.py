@@ -15,6 +15,9 @@ BURST = 3 * MAX_CHANNELS
 """How many frames may come at once: clients join all their channels as soon as they are connected, and push a fresh
 token to each of them, one right after the other."""
 
+MAX_QUERY, MAX_PARAMETERS = 4096, 32
+"""How much of a query is looked at, in bytes and parameters: nobody has said yet who is asking."""
+
 
 class SupabaseEndpoint:
     """Begins a session for each upgrade.
@@ -64,5 +67,6 @@ class SupabaseEndpoint:
 
 
 def _parameters(query: bytes) -> dict[str, str]:
-    """The first value of each parameter that has one."""
-    return {name: values[0] for name, values in parse_qs(query.decode("latin-1")).items()}
+    """The first value of each parameter that has one, as far as a client may need."""
+    few = "&".join(query[:MAX_QUERY].decode("latin-1").split("&")[:MAX_PARAMETERS])
+    return {name: values[0] for name, values in parse_qs(few).items()}

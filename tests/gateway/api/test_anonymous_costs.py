@@ -169,3 +169,9 @@ async def test_an_upgrade_of_nobody_is_cheap(gateway: RunningGateway, path: byte
     base = min([await exchange(gateway, healthz) for _ in range(3)])
     calls = min([await exchange(gateway, request) for _ in range(3)])
     assert calls <= MOST_CALLS_OF_AN_UPGRADE * base, f"{calls} calls, {base} for /healthz"
+
+
+async def test_a_long_path_makes_no_long_line(gateway: RunningGateway, caplog: pytest.LogCaptureFixture) -> None:
+    answer = await gateway.http.get("/api/ai-status/" + "%FF" * 20_000, headers={"Authorization": "Bearer x"})
+    assert answer.status_code in (401, 404)
+    assert max(len(record.getMessage()) for record in caplog.records) < 2000

@@ -169,3 +169,14 @@ async def test_lists_say_whether_pictures_have_small_variants(gateway: RunningGa
     assert (await gateway.http.get(path, headers=gateway.bearer(ada.id))).json()["thumbnails"] is False
     gateway.state.settings = gateway.state.settings.model_copy(update={"storage_thumbnails": True})
     assert (await gateway.http.get(path, headers=gateway.bearer(ada.id))).json()["thumbnails"] is True
+
+
+async def test_a_library_that_cannot_be_read_is_no_fault_of_ours(gateway: RunningGateway, ada: Person) -> None:
+    database, headers = gateway.state.database, {"Authorization": f"Bearer {gateway.token(ada.id)}"}
+    await database.all("ALTER TABLE assets RENAME COLUMN format TO kind")
+    try:
+        answer = await gateway.http.get("/api/assets", headers=headers)
+    finally:
+        await database.all("ALTER TABLE assets RENAME COLUMN kind TO format")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert (await gateway.http.get("/api/assets", headers=headers)).status_code == 200
