@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from structlog.contextvars import bind_contextvars
 
+from gateway.api.body_budget import BodyBudget
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import FLAG, Schema, content, errors, json_body
 from gateway.api.errors import ApiError, unauthorized
@@ -89,7 +90,10 @@ async def callback(request: Request) -> Response:
     try:
         applied = await _apply(request, state)
     except ApiError as error:
-        _count_refusal(state, error)
+        if error.status == 503:
+            metrics.CALLBACKS.labels("unavailable").inc()
+        else:
+            _count_refusal(state, error)
         raise
     except DatabaseUnavailable:
         metrics.CALLBACKS.labels("unavailable").inc()
@@ -157,20 +161,22 @@ async def _authorized_fields(request: Request, state: State, secret: str) -> dic
     """The report's fields, once the secret has proved good for them.
 
     Raises:
-        ApiError: 401 without a good secret, whatever else is wrong; 400, 408, 413 or 415 with one.
+        ApiError: 401 without a good secret, whatever else is wrong; 400, 408, 413 or 415 with one; 503 while too much
+            of others' bodies is held.
     """
     content = bytearray()
+    is_global = state.callback_secrets.is_global(secret)
     try:
-        body = await read_body(request, MAX_BODY, content)
+        body = await read_body(request, MAX_BODY, content, None if is_global else _unproven)
         require_json(request)
         fields = await _fields_in(body)
     except ApiError as error:
-        if state.callback_secrets.is_global(secret) or _opens_something_in(content, state, secret):
+        if error.status == 503 or is_global or _opens_something_in(content, state, secret):
             log.warning("callback_unreadable", reason=error.code)
             raise
         log.warning("callback_unauthorized", reason=error.code)
         raise unauthorized() from error
-    if not state.callback_secrets.is_global(secret):
+    if not is_global:
         named = _named(fields)
         request_id = parse_id(named) if isinstance(named, str) else None
         if request_id is None or not state.callback_secrets.opens(secret, request_id):
@@ -191,6 +197,9 @@ async def _fields_in(content: bytes) -> dict[str, Any]:
 def _read(content: bytes) -> dict[str, Any]:
     return single_report(decode(content))
 
+
+_unproven = BodyBudget()
+"""Of this process: a body names the request whose secret it may come with, so it is read first."""
 
 _ID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.api.body_budget import BodyBudget
 from gateway.api.errors import MAX_LOGGED, ApiError, not_found, unauthorized, unavailable
 from gateway.auth.signing_keys import KeysUnavailable
 from gateway.auth.tokens import ForeignOrigin, InvalidToken
@@ -92,7 +93,9 @@ def require_json(request: Request) -> None:
         raise ApiError(415, "unsupported_media_type", "The Content-Type must be application/json.")
 
 
-async def read_body(request: Request, most: int = MAX_BODY, into: bytearray | None = None) -> bytes:
+async def read_body(
+    request: Request, most: int = MAX_BODY, into: bytearray | None = None, budget: BodyBudget | None = None
+) -> bytes:
     """The body, of at most `most` bytes.
 
     Args:
@@ -100,25 +103,36 @@ async def read_body(request: Request, most: int = MAX_BODY, into: bytearray | No
         most: the bound in bytes.
         into: filled as the body arrives, for who wants to see what came before a refusal; then a length that is
             declared too large is no reason not to read.
+        budget: counts the body while it arrives.
 
     Raises:
-        ApiError: 413 over `most`, 408 when it does not arrive in time, 400 when it ends early.
+        ApiError: 413 over `most`, 408 when it does not arrive in time, 400 when it ends early, 503 without room in the
+            budget.
     """
     too_large = ApiError(413, "body_too_large", f"The body is larger than {most // 1024} KiB.")
     length = request.headers.get("content-length", "0")
     if into is None and length.isdecimal() and int(length) > most:
         raise too_large
     body = bytearray() if into is None else into
+    counted = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:
                     raise too_large
+                if budget is not None:
+                    held = budget.hold(len(body), counted)
+                    if held is None:
+                        raise unavailable()
+                    counted = held
     except TimeoutError as error:
         raise ApiError(408, "request_timeout", "The body did not arrive in time.") from error
     except ClientDisconnect as error:
         raise ApiError(400, "invalid_json", "The body ended early.") from error
+    finally:
+        if budget is not None:
+            budget.release(counted)
     return bytes(body)
 
 

@@ -13,14 +13,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
+from gateway.api import body_budget, callback
 from gateway.auth.callback_secrets import CallbackSecrets
 from gateway.n8n.answers import classify
 from gateway.n8n.reports import Completed, Failed
 from gateway.settings import Settings
 from storage import dispatch, reads
 from storage.database.base import Database
+from tests.gateway.server.raw import peer
 from tests.people import Person, parsing_only
-from tests.running import RunningGateway, running_gateway
+from tests.running import RunningGateway, eventually, running_gateway
 from tests.scripted_n8n import Received, ScriptedN8n
 
 COMPLETED = {"status": "completed", "Key": "ai-images/a.png", "Id": "object-a"}
@@ -639,3 +641,33 @@ async def test_secrets_and_bodies_never_reach_the_log(
         "nobody-should-log",
     ):
         assert secret not in logged
+
+
+async def test_few_bytes_of_unproven_bodies_are_held(
+    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small reports never wait for them, nor does whoever has the global secret; what ends makes room."""
+    monkeypatch.setattr(body_budget, "MAX_HELD", 1_000_000)
+    request_id = await gateway.submitted(ada.id)
+    token = gateway.state.callback_secrets.token_for(request_id)
+    head = (
+        b"POST /api/ai-callback HTTP/1.1\r\nHost: x\r\nX-Callback-Secret: %b\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 700000\r\n\r\n"
+    )
+    report = {"requestId": request_id, "status": "processing", "progress": 7}
+    large = report | {"what n8n adds": "x" * 699_000}
+    async with peer(gateway.url) as first:
+        await first.say(head % b"x" + b" " * 690_000)
+        await eventually(lambda: asyncio.sleep(0, callback._unproven.held > 600_000))
+        refused = await gateway.callback(large, token)
+        assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (
+            503,
+            "unavailable",
+            "2",
+        )
+        assert (await gateway.callback(large)).json() == {"success": True}
+        assert (await gateway.callback(report | {"progress": 8}, token)).json() == {"success": True}
+        await first.say(b" " * 10_000)
+        assert (await first.hear_until(b"unauthorized")).startswith(b"HTTP/1.1 401 ")
+    await eventually(lambda: asyncio.sleep(0, callback._unproven.held == 0))
+    assert (await gateway.callback(large | {"progress": 9}, token)).json() == {"success": True}
