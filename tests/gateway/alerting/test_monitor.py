@@ -80,7 +80,7 @@ async def test_callback_failures_are_counted_and_notified_together(
     unknown = {"requestId": "99999999-9999-4999-8999-999999999999", "status": "failed"}
     assert (await gateway.callback(unknown)).status_code == 404
     assert (await gateway.callback({**done, "Id": "2"})).status_code == 409
-    assert (await gateway.callback({**done, "status": "done"})).status_code == 400
+    assert (await gateway.callback({"requestId": request_id, "status": "done"})).status_code == 400
     await observe_and_notify(process)
     expected = sorted(str(incident) for incident in Incident if incident is not Incident.DISPATCH_FAILED)
     assert receiver.notified() == [(name, "firing") for name in expected]
