@@ -210,8 +210,7 @@ class Hub:
             except Exception:  # one that is broken must cost the others nothing
                 log.exception("delivery_failed", transport=subscriber.transport, request_id=update.request_id)
         if delivered and update.at:
-            late = time.time() - update.at
-            _LATENCY.observe(max(0.0, late))
+            _LATENCY.observe(max(0.0, time.time() - update.at))
 
     def record_delivery(self, subscriber: Subscriber, update: Update) -> None:
         """The update's bytes have been handed to the subscriber's connection, later than it came or as a snapshot."""
