@@ -5,24 +5,26 @@ new ones come in, and the hundredth page costs what the first does.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from storage.database.base import Database
+from storage.database.base import Database, Row
 from storage.lifecycle import Status
 from storage.queries import lists
 from storage.request import Request
+from storage.times import AFTER_ALL, EARLIEST, place
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a page begins: after the row of this time and id."""
 
-    created_at: datetime
+    created_at: datetime | str
+    """The text where SQLite has one that is no RFC 3339 (`times.place`)."""
     id: str
 
 
-START = Position(datetime(9999, 1, 1, tzinfo=UTC), "ffffffff-ffff-ffff-ffff-ffffffffffff")
+START = Position(AFTER_ALL, "ffffffff-ffff-ffff-ffff-ffffffffffff")
 """Before everything."""
 
 
@@ -38,10 +40,12 @@ class Page(Generic[T]):
     """Where the next page begins; None at the end."""
 
 
-def page_of(requests: list[Request], limit: int) -> Page[Request]:
-    """The page of `requests`, which were read with `limit`: a full page may have another one after it."""
-    last = requests[-1] if len(requests) == limit else None
-    return Page(requests, None if last is None else Position(last.created_at, last.id))
+def _next(rows: list[Row], limit: int) -> Position | None:
+    """Where the page after `rows`, which were read with `limit`, begins: a full page may have another one after it."""
+    if len(rows) < limit:
+        return None
+    last = Position(place(rows[-1]["created_at"]), str(rows[-1]["id"]))
+    return None if last.created_at == EARLIEST else last  # before it there is nothing that has a name of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ async def requests_of(
         rows = await database.all(lists.LIST_OF_USER, **values)
     else:
         rows = await database.all(lists.LIST_OF_USER_BY_STATUS, status=str(status), **values)
-    return page_of([Request.from_row(row) for row in rows], limit)
+    return Page([Request.from_row(row) for row in rows], _next(rows, limit))
 
 
 async def assets_of(database: Database, user_id: str, after: Position, limit: int) -> Page[Asset]:
@@ -82,7 +86,7 @@ async def assets_of(database: Database, user_id: str, after: Position, limit: in
         for asset_id, request in made
         if (row := assets.get(asset_id)) is not None
     ]
-    return Page(kept, page_of([request for _, request in made], limit).next)
+    return Page(kept, _next(rows, limit))
 
 
 async def typical_seconds(database: Database, window_seconds: float, sample: int) -> float | None:

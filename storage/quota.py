@@ -29,7 +29,7 @@ class QuotaWindow:
         """What is left of `quota`, and the seconds until it grows by one."""
         if self.oldest is None:
             return quota, 0
-        left = self.oldest + WINDOW - self.now
+        left = min(self.oldest, self.now) + WINDOW - self.now  # it may be dated later
         return quota - self.used, max(1, math.ceil(left.total_seconds()))
 
     def add(self) -> None:

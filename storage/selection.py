@@ -11,7 +11,7 @@ from storage.database.base import Database, Row
 from storage.queries import selecting
 from storage.queries.rows import OPEN
 from storage.request import Request
-from storage.times import instant, instant_or_none
+from storage.times import instant_or_none, place
 
 
 class Sort(StrEnum):
@@ -42,7 +42,8 @@ class Place:
 
     key: int | None
     """Milliseconds, or billionths of an amount; None where the row has none, or time alone counts."""
-    created_at: datetime
+    created_at: datetime | str
+    """The text where SQLite has one that is no RFC 3339 (`times.place`)."""
     id: str
 
 
@@ -134,7 +135,7 @@ def _page(rows: list[Row], previous: Place | None, following: Place | None) -> P
 
 def _place(row: Row, order: Order) -> Place:
     key = row["sort_key"] if order.sort in selecting.KEYS else None
-    return Place(None if key is None else int(key), instant(row["created_at"]), str(row["id"]))
+    return Place(None if key is None else int(key), place(row["created_at"]), str(row["id"]))
 
 
 def _names(filters: dict[str, object]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 
 from storage.amounts import amount_of
@@ -117,5 +116,5 @@ async def queue(database: Database, stuck_seconds: float) -> Queue:
     return Queue(waiting, sending, processing, stuck, max(0.0, waited))
 
 
-def _seconds(now: datetime | str, then: datetime | str) -> float:
+def _seconds(now: object, then: object) -> float:
     return (instant(now) - instant(then)).total_seconds()

@@ -1,7 +1,6 @@
 """What a user has: `GET /api/ai-requests`, `GET /api/assets` and `GET /api/usage`."""
 
 import re
-from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -11,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.cursors import place_in, text_of
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import (
     COUNT,
@@ -233,7 +233,7 @@ def _cursor_of(position: Position | None) -> str | None:
     """`position` as clients carry it: opaque, and good for nothing else."""
     if position is None:
         return None
-    text = f"{position.created_at.astimezone(UTC).isoformat()} {position.id}"
+    text = f"{text_of(position.created_at)} {position.id}"
     return base64url_encode(text.encode()).decode()
 
 
@@ -243,8 +243,8 @@ def _position(cursor: str) -> Position:
         raise wrong
     try:
         text = base64url_decode(cursor).decode()
-        created_at, _, request_id = text.partition(" ")
-        moment = datetime.fromisoformat(created_at).astimezone(UTC)
+        created_at, _, request_id = text.rpartition(" ")
+        moment = place_in(created_at)
     except (ValueError, OverflowError) as error:
         raise wrong from error
     parsed = parse_id(request_id)

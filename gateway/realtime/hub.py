@@ -296,9 +296,10 @@ class Hub:
                 if request.version > offered[request.id]:
                     self.deliver(Update.of(request, self._urls, arrived - (now - request.updated_at).total_seconds()))
             await self._follow_back(page, offered)
-            if len(page) < PAGE:
+            last = (page[-1].updated_at, page[-1].id) if len(page) == PAGE else (since, after_id)
+            if last <= (since, after_id):  # it may also stand for a time that the database has in another place
                 return
-            since, after_id = page[-1].updated_at, page[-1].id
+            since, after_id = last
 
     # -- a database that was set back ---------------------------------------------------------------------------------
 

@@ -50,21 +50,23 @@ WORDS = (
     Word(
         "HOUR_OF({})",
         "the hour of a time, in UTC",
-        "date_trunc('hour', {} AT TIME ZONE 'UTC')",
+        "date_trunc('hour', least({}, '9999-12-31Z') AT TIME ZONE 'UTC')",
         "substr({}, 1, 13)",
         "costs.hour_of",
     ),
     Word(
         "SECONDS({})",
-        "seconds from `created_at` to that time",
-        "extract(epoch FROM ({} - created_at))",
+        "seconds from `created_at` to that time; null where one of them is no time or infinite",
+        """CASE WHEN isfinite({}) AND isfinite(created_at)
+        THEN extract(epoch FROM {}) - extract(epoch FROM created_at) END""",
         "((julianday({}) - julianday(created_at)) * 86400)",
         "float",
     ),
     Word(
         "DURATION({})",
         "whole milliseconds from `created_at` to that time: what pages are ordered by must be the same when read again",
-        "round(extract(epoch FROM ({} - created_at)) * 1000)",
+        """CASE WHEN isfinite({}) AND isfinite(created_at)
+        THEN round((extract(epoch FROM {}) - extract(epoch FROM created_at)) * 1000) END""",
         "CAST(round((julianday({}) - julianday(created_at)) * 86400000) AS integer)",
         "int",
     ),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import asyncpg
@@ -15,6 +16,7 @@ from storage.database.error_kinds import MOVED, ErrorKind, ends_connection, kind
 from storage.database.postgres_url import CONNECT_SECONDS, read_url
 from storage.database.timeouts import STATEMENT_SECONDS
 from storage.errors import DatabaseUnavailable, RowGone, StatementRefused
+from storage.times import AFTER_ALL, EARLIEST, LATEST, instant
 
 T = TypeVar("T")
 
@@ -36,6 +38,31 @@ _SERVER = "SELECT system_identifier AS place FROM pg_control_system()"
 """Made by initdb; a standby that is promoted keeps it."""
 
 _DATABASE = "SELECT oid AS place FROM pg_database WHERE datname = current_database()"
+
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""PostgreSQL counts its times from here, in microseconds."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_EARLIEST, _LATEST = ((moment - _EPOCH) // _MICROSECOND for moment in (EARLIEST, LATEST))
+_INFINITY = (2**63 - 1,)
+
+
+def _to_wire(moment: datetime | str) -> tuple[int]:
+    if isinstance(moment, str):  # a place among the times of another database
+        moment = instant(moment)
+    return _INFINITY if moment == AFTER_ALL else ((moment - _EPOCH) // _MICROSECOND,)
+
+
+def _from_wire(wire: tuple[int]) -> datetime:
+    return _EPOCH + timedelta(0, 0, min(max(wire[0], _EARLIEST), _LATEST))
+
+
+async def _read_any_time(connection: asyncpg.Connection) -> None:
+    # asyncpg's own codec raises for years that Python does not know, when the server has committed, and with the row is
+    # lost whatever was read or changed beside it. As the connection's, this one holds for every column of every query.
+    for name in ("timestamptz", "timestamp"):  # the app's own tables may have either
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=_to_wire, decoder=_from_wire, format="tuple")
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
@@ -122,7 +149,11 @@ class PostgresDatabase(Database):
 
     async def _connect(self) -> None:
         self._pool = await asyncpg.create_pool(
-            command_timeout=STATEMENT_SECONDS, reset=_reset, **self._url.connection, **self._url.sizes
+            command_timeout=STATEMENT_SECONDS,
+            init=_read_any_time,
+            reset=_reset,
+            **self._url.connection,
+            **self._url.sizes,
         )
 
     async def _disconnect(self) -> None:

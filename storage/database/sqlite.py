@@ -24,7 +24,7 @@ from storage.database.dialect import to_sqlite
 from storage.database.error_kinds import ErrorKind, kind_of_sqlite
 from storage.database.turns import Turns
 from storage.errors import DatabaseBusy, RowGone, StatementRefused
-from storage.times import rfc3339
+from storage.times import AFTER_ALL, rfc3339
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def _bindable(value: object) -> object:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
-        return rfc3339(value)
+        return "~" if value == AFTER_ALL else rfc3339(value)  # after all letters too
     if isinstance(value, list):
         return json.dumps(value)
     return value

@@ -10,7 +10,7 @@ WHERE created_at > AFTER(:minus_window) GROUP BY HOUR_OF(created_at), status"""
 
 DURATIONS = """
 SELECT round(CAST(SECONDS(completed_at) AS numeric), 1) AS seconds, count(*) AS requests FROM ai_image_requests
-WHERE status = 'completed' AND created_at > AFTER(:minus_window)
+WHERE status = 'completed' AND created_at > AFTER(:minus_window) AND SECONDS(completed_at) >= 0
 GROUP BY round(CAST(SECONDS(completed_at) AS numeric), 1)"""
 """Every duration to a tenth of a second, and how often it came: enough for the mean and every percentile."""
 

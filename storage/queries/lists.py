@@ -27,5 +27,6 @@ WHERE user_id = :user_id AND CAST(id AS text) = ANY(:ids)"""
 
 RECENT_SECONDS = """
 SELECT SECONDS(completed_at) AS seconds FROM ai_image_requests
-WHERE status = 'completed' AND completed_at > AFTER(:minus_window) ORDER BY completed_at DESC LIMIT :limit"""
+WHERE status = 'completed' AND completed_at > AFTER(:minus_window) AND SECONDS(completed_at) >= 0
+ORDER BY completed_at DESC LIMIT :limit"""
 """How long the last completions took."""

@@ -10,7 +10,7 @@ from gateway.ids import parse_id
 from gateway.state import State
 from storage import directory, selection
 from storage.lifecycle import Status
-from storage.times import instant
+from storage.times import parse
 
 _SEARCH = (
     "Text in product, brand, error, request id, execution id, the user's id or e-mail address, the organization's id "
@@ -91,6 +91,6 @@ async def filters_of(asked: Mapping[str, str], state: State) -> dict[str, object
 
 def _moment(text: str, name: str) -> datetime:
     try:
-        return instant(text).astimezone(UTC)
+        return parse(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ApiError(400, "invalid_parameter", f"{name} must be a time such as 2026-01-31T12:00:00Z.") from error

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from jwt.utils import base64url_decode, base64url_encode
 
+from gateway.api.cursors import place_in, text_of
 from gateway.api.documents.schemas import TEXT, Schema, parameter
 from gateway.api.errors import ApiError
 from gateway.ids import parse_id
@@ -46,7 +46,7 @@ def cursor_of(place: Place | None, order: Order) -> str | None:
     if place is None:
         return None
     key = "" if place.key is None else place.key
-    text = f"{_name(order)} {key} {place.created_at.astimezone(UTC).isoformat()} {place.id}"
+    text = f"{_name(order)} {key} {text_of(place.created_at)} {place.id}"
     return base64url_encode(text.encode()).decode()
 
 
@@ -64,8 +64,9 @@ def place_of(asked: Mapping[str, str], name: str, order: Order) -> Place | None:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", cursor):
         raise wrong
     try:
-        named, key, moment, request_id = base64url_decode(cursor).decode().split(" ")
-        created_at = datetime.fromisoformat(moment).astimezone(UTC)
+        named, key, rest = base64url_decode(cursor).decode().split(" ", 2)
+        moment, _, request_id = rest.rpartition(" ")
+        created_at = place_in(moment)
     except (ValueError, OverflowError) as error:
         raise wrong from error
     parsed = parse_id(request_id)
