@@ -4,7 +4,7 @@ import json
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -50,8 +50,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             product=row["product"],
             brand=row["brand"],
             status=Status(row["status"]),
-            version=row["version"],
-            progress=row["progress"],
+            version=_whole(row["version"], 1),
+            progress=_whole(row["progress"], None),
             storage_key=row["storage_key"],
             storage_id=row["storage_id"],
             error_message=row["error_message"],
@@ -63,7 +63,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             n8n_execution_id=row["n8n_execution_id"],
             metadata=_metadata(row["request_metadata"]),
             retry_of=None if row["retry_of"] is None else str(row["retry_of"]),
-            dispatch_attempts=row["dispatch_attempts"],
+            dispatch_attempts=_whole(row["dispatch_attempts"], 0),
             picture_token=str(row["picture_token"]),
         )
 
@@ -119,6 +119,14 @@ def body_of(request: Request, urls: PublicUrls) -> Body:
 def encode_body(request: Request, urls: PublicUrls) -> bytes:
     """The Body of `request` as JSON bytes: encoded once, carried by every transport unchanged."""
     return _encoder.encode(body_of(request, urls))
+
+
+I = TypeVar("I", int, int | None)  # noqa: E741
+
+
+def _whole(value: object, otherwise: I) -> int | I:
+    """The whole number in a column. SQLite keeps whatever other tools write there."""
+    return value if type(value) is int else otherwise
 
 
 def _metadata(text: object) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import aiosqlite
@@ -44,6 +44,18 @@ def is_sqlite(url: str) -> bool:
 def path_of(url: str) -> Path:
     """The file that `url` names: ``sqlite:///relative`` or ``sqlite:////absolute``."""
     return Path(unquote(urlsplit(url).path.removeprefix("/")))
+
+
+def _text(content: bytes) -> str:
+    # Other tools write a column's text too, and half a character must not be everyone's loss.
+    return content.decode(errors="replace")
+
+
+class _Row(sqlite3.Row):
+    def __new__(cls, cursor: sqlite3.Cursor, values: tuple[object, ...]) -> Self:
+        # No column is one of bytes: what other tools have left there is a text.
+        texts = [_text(value) if isinstance(value, bytes) else value for value in values]
+        return super().__new__(cls, cursor, tuple(texts))
 
 
 def _bindable(value: object) -> object:
@@ -156,7 +168,8 @@ class SqliteDatabase(Database):
                 connection = await pool.connection().__aenter__()
                 self._connections.append(connection)
                 raw: aiosqlite.Connection = connection.raw_connection
-                raw.row_factory = aiosqlite.Row
+                raw.row_factory = _Row
+                raw.text_factory = _text
                 await raw.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII alone
                 for pragma in _PRAGMAS:
                     await raw.execute_fetchall(pragma)

@@ -15,7 +15,7 @@ NEXT_VERSION = f"CASE WHEN version < {MOST} THEN version + 1 ELSE 1 END"
 """The version of a change. After the greatest one they start anew: a picture that was paid for must not be refused for
 it. Whoever is ahead of the database is sent the row as it is."""
 
-NEXT_ATTEMPT = f"CASE WHEN dispatch_attempts < {MOST} THEN dispatch_attempts + 1 ELSE dispatch_attempts END"
+NEXT_ATTEMPT = f"CASE WHEN dispatch_attempts < {MOST} THEN dispatch_attempts + 1 ELSE {MOST} END"
 """The count of attempts with one more: one row must not hold up what is claimed with it."""
 
 OPEN = f"status IN ('{Status.PENDING}', '{Status.PROCESSING}')"
