@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from storage.changes import change_row
 from storage.database.base import Database, Transaction
 from storage.queries import life
 from storage.request import Request
@@ -18,10 +19,9 @@ async def record(tx: Transaction, request: Request, kind: str, actor: str, detai
 async def change(
     database: Database, update: str, kind: str, actor: str, detail: Mapping[str, object], **values: object
 ) -> Request | None:
-    """Run the guarded `update` and write its event, in one round trip; None when the guard did not hold."""
+    """Run the guarded `update` of the row ``id`` and write its event; None when the guard did not hold."""
     steps = {"changed": update, "event": life.INSERT_EVENT_OF_CHANGE}
-    row = await database.chain(steps, **values, **event_values(kind, actor, detail))
-    return None if row is None else Request.from_row(row)
+    return await change_row(database, steps, **values, **event_values(kind, actor, detail))
 
 
 def event_values(kind: str, actor: str, detail: Mapping[str, object]) -> dict[str, object]:

@@ -86,7 +86,7 @@ async def submit(
         UserGone, NoOrganization, OrganizationRequired, NotAMember, IdempotencyConflict, RateLimited, BudgetSpent:
             nothing was written.
     """
-    intake = _Intake(quota, deadline_seconds, pricing)
+    intake = _Intake(database, quota, deadline_seconds, pricing)
     try:
         result = await database.together(intake, submission)
     except DatabaseUnavailable:
@@ -193,12 +193,13 @@ class _Found:
 class _Intake:
     """Takes submissions in, all on the same terms."""
 
+    database: Database
     quota: int
     deadline_seconds: float
     pricing: Pricing
 
-    async def __call__(self, tx: Transaction, submissions: Sequence[Submission]) -> list[Submitted | Refusal | None]:
-        return await self.take(tx, submissions, wait=False)
+    async def __call__(self, submissions: Sequence[Submission]) -> list[Submitted | Refusal | None]:
+        return await self.database.transaction(lambda tx: self.take(tx, submissions, wait=False))
 
     async def take(
         self, tx: Transaction, submissions: Sequence[Submission], *, wait: bool

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from storage.changes import change_row
 from storage.database.base import Database
 from storage.database.turns import urgent
 from storage.errors import StatementBroken, StatementRefused
@@ -104,16 +105,16 @@ async def complete(
     event = life.INSERT_EVENT_OF_CHANGE
     try:
         steps = {"asset": life.INSERT_ASSET, "changed": life.COMPLETE, "event": event}
-        row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
+        request = await change_row(database, steps, **values, **event_values(Event.COMPLETED, actor, detail))
     except (StatementRefused, StatementBroken) as refused:
         values |= {"reason": reason_of(refused), "pause": pause_after(1)}
         detail["assetRefused"] = reason_of(refused)
         # Whatever code the library's trigger chose. If it was not the library, this ends the same way; and if the
         # change had been made and only the word of it was lost, nothing is owed, as it is not made again.
         steps = {"changed": life.COMPLETE_OWING, "owed": owing.OWE, "event": event}
-        row = await database.chain(steps, **values, **event_values(Event.COMPLETED, actor, detail))
-    if row is not None:
-        return Applied(Outcome.CHANGED, Request.from_row(row))
+        request = await change_row(database, steps, **values, **event_values(Event.COMPLETED, actor, detail))
+    if request is not None:
+        return Applied(Outcome.CHANGED, request)
     current = await _current(database, request_id, execution_id)
     if current is None:
         return Applied(Outcome.UNKNOWN, None)

@@ -118,17 +118,30 @@ class Database(ABC):
 
     async def chain(self, steps: Mapping[str, str], **values: object) -> Row | None:
         """`Transaction.chain` for one set of values, in a transaction of its own: one round trip."""
-        return await self._shielded(self._turn(lambda: self._chain(steps, values)))
+        rows = await self.chain_each(steps, [values])
+        return rows[0] if rows else None
 
-    async def together(self, work: Callable[[Transaction, Sequence[I]], Awaitable[Sequence[R]]], item: I) -> R:
-        """Run `work` for `item`, in one transaction with whatever else waits for the same `work`: a hashable value."""
+    async def chain_each(self, steps: Mapping[str, str], each: Sequence[Values], *, patient: bool = True) -> list[Row]:
+        """`Transaction.chain` in a transaction of its own: one round trip.
+
+        With `patient`, what others stood in the way of is tried again.
+        """
+        pauses = timeouts.PAUSES_SECONDS if patient else ()
+        return await self._shielded(self._turn(lambda: self._chain_each(steps, each), pauses))
+
+    async def together(self, work: Callable[[Sequence[I]], Awaitable[Sequence[R]]], item: I) -> R:
+        """The result of `work` for `item`, and whatever else comes for an equal `work` while that is busy.
+
+        `work` is a hashable value, of which there are few: each is remembered.
+        """
         batches: Batches[I, R] | None = self._batches.get(work)
         if batches is None:
-            batches = Batches(lambda items: self.transaction(lambda tx: work(tx, items)))
-            self._batches[work] = batches
+            batches = self._batches[work] = Batches(work, lambda batch: self._keep(asyncio.create_task(batch)))
         return await batches.add(item)
 
     async def _shielded(self, unit: Coroutine[Any, Any, T]) -> T:
+        if asyncio.current_task() in self._units:  # work of `together`, which nobody cancels
+            return await unit
         return await asyncio.shield(self._keep(asyncio.create_task(unit)))
 
     def _keep(self, task: "asyncio.Task[T]") -> "asyncio.Task[T]":
@@ -142,9 +155,9 @@ class Database(ABC):
         if not task.cancelled():
             task.exception()  # seen here, so that a unit whose caller has gone is not reported as unhandled
 
-    async def _turn(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _turn(self, work: Callable[[], Awaitable[T]], pauses: Sequence[float] = timeouts.PAUSES_SECONDS) -> T:
         end = asyncio.get_running_loop().time() + timeouts.ACQUIRE_SECONDS
-        for pause in (*timeouts.PAUSES_SECONDS, None):
+        for pause in (*pauses, None):
             await self._turns.acquire()
             try:
                 return await work()
@@ -214,7 +227,7 @@ class Database(ABC):
     async def _each(self, sql: str, name: str, each: list[str], values: Values) -> dict[str, list[Row]]: ...
 
     @abstractmethod
-    async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None: ...
+    async def _chain_each(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]: ...
 
 
 def _sentence(error: Exception) -> str:

@@ -109,6 +109,12 @@ WORDS = (
         "json_object",
         "json.loads",
     ),
+    Word(
+        "IMPATIENT()",
+        "from here on the transaction waits for nobody's lock longer than a moment",
+        "set_config('lock_timeout', '100ms', true)",
+        "''",
+    ),
     Word("FOR UPDATE SKIP LOCKED", "lock the rows; leave out what is locked", "FOR UPDATE SKIP LOCKED", ""),
     Word("FOR UPDATE", "lock the rows; wait for who holds them", "FOR UPDATE", ""),
 )

@@ -80,13 +80,7 @@ class _PostgresTransaction(Transaction):
         return await _fetch(self._connection, sql, values)
 
     async def many(self, sql: str, each: Sequence[Values]) -> list[Row]:
-        if not each:
-            return []
-        statement, names = to_postgres(sql)
-        rows: list[Row] = await self._connection.fetchmany(
-            statement, [[values[name] for name in names] for values in each]
-        )
-        return rows
+        return await _fetch_many(self._connection, sql, each) if each else []
 
     async def chain(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
         return await self.many(chained(tuple(steps.items())), each)
@@ -101,6 +95,13 @@ class _PostgresTransaction(Transaction):
 async def _fetch(connection: asyncpg.Connection, sql: str, values: Values) -> list[Row]:
     statement, names = to_postgres(sql)
     rows: list[Row] = await connection.fetch(statement, *[values[name] for name in names])
+    return rows
+
+
+async def _fetch_many(connection: asyncpg.Connection, sql: str, each: Sequence[Values]) -> list[Row]:
+    # Pipelined up to one Sync, so that outside of a transaction it is one: all of it, or none.
+    statement, names = to_postgres(sql)
+    rows: list[Row] = await connection.fetchmany(statement, [[values[name] for name in names] for values in each])
     return rows
 
 
@@ -246,9 +247,9 @@ class PostgresDatabase(Database):
             found.setdefault(row["each_value"], []).append(row)
         return found
 
-    async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None:
-        rows = await self._read(chained(tuple(steps.items())), values)
-        return rows[0] if rows else None
+    async def _chain_each(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
+        sql = chained(tuple(steps.items()))
+        return await self._use(lambda connection: _fetch_many(connection, sql, each))
 
 
 def _is_open(connection: asyncpg.pool.PoolConnectionProxy) -> bool:

@@ -209,6 +209,5 @@ class SqliteDatabase(Database):
         found = {value: await self._read(sql, {**values, name: value}) for value in each}
         return {value: rows for value, rows in found.items() if rows}
 
-    async def _chain(self, steps: Mapping[str, str], values: Values) -> Row | None:
-        rows = await self._in_transaction(lambda tx: tx.chain(steps, [values]))
-        return rows[0] if rows else None
+    async def _chain_each(self, steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
+        return await self._in_transaction(lambda tx: tx.chain(steps, each))

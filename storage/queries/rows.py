@@ -1,5 +1,7 @@
 """What statements about requests share: the columns that make a `Request`, and guards from the table of states."""
 
+from collections.abc import Iterable
+
 from storage.lifecycle import Event, Status, sources
 
 COLUMNS = """
@@ -25,3 +27,16 @@ OPEN = f"status IN ('{Status.PENDING}', '{Status.PROCESSING}')"
 def guard(event: Event) -> str:
     """The condition that `event` may change the row, from `lifecycle.TRANSITIONS`."""
     return "status IN (" + ", ".join(f"'{status}'" for status in sources(event)) + ")"
+
+
+_FREE = "SELECT id, IMPATIENT() AS lock_timeout FROM ai_image_requests WHERE id = :id FOR UPDATE SKIP LOCKED"
+
+
+def if_free(steps: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """A chain that changes the row ``:id``, as one that does nothing where somebody else holds that row.
+
+    Those that share a transaction must not wait for one of them, nor meet another such transaction in a deadlock.
+    """
+    return {"free": _FREE} | {
+        name: sql.replace("WHERE id = :id", "WHERE id = (SELECT id FROM free)") for name, sql in steps
+    }

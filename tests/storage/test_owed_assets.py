@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
 from storage import owed_assets, reads, transitions
 from storage.database import postgres as postgres_database
-from storage.database.base import Database, Row, Transaction
+from storage.database.base import Database, Row, Transaction, Values
 from storage.database.open import open_database
 from storage.errors import DatabaseUnavailable, StatementRefused
 from storage.lifecycle import Status
@@ -202,7 +202,7 @@ async def test_a_database_that_is_away_is_not_the_library(
         raise DatabaseUnavailable("no connection")
 
     with monkeypatch.context() as patched:
-        patched.setattr(database, "_chain", away)
+        patched.setattr(database, "_chain_each", away)
         with pytest.raises(DatabaseUnavailable, match="no connection"):
             await complete(database, request_id)
     assert len(tried) == 1
@@ -214,16 +214,16 @@ async def test_a_completion_whose_word_is_lost_owes_nothing(
 ) -> None:
     """It was made, asset and all, and the connection broke before that was known."""
     request_id = await new_request(database, users_table)
-    chain = database._chain
+    chain = database._chain_each
     lost = [True]
 
-    async def losing(steps: Mapping[str, str], values: Mapping[str, object]) -> Row | None:
-        row = await chain(steps, values)
+    async def losing(steps: Mapping[str, str], each: Sequence[Values]) -> list[Row]:
+        rows = await chain(steps, each)
         if lost.pop() if lost else False:
             raise ConnectionResetError("in the commit")
-        return row
+        return rows
 
-    monkeypatch.setattr(database, "_chain", losing)
+    monkeypatch.setattr(database, "_chain_each", losing)
     applied = await complete(database, request_id)
     assert applied.outcome is Outcome.DUPLICATE
     assert applied.request is not None

@@ -503,7 +503,7 @@ async def test_without_its_database_the_gateway_asks_n8n_to_come_again(
 
     before = await gateway.body(ada.id, request_id), await kinds(database, request_id)
     with monkeypatch.context() as patch:
-        for way in ("_in_transaction", "_read", "_write", "_chain"):
+        for way in ("_in_transaction", "_read", "_write", "_chain_each"):
             patch.setattr(database, way, gone)
         for body in [*report, {"executionId": "4711", **COMPLETED}]:
             answer = await gateway.callback(body)
@@ -527,14 +527,14 @@ async def test_a_database_lost_in_the_commit_makes_no_second_asset(
     database = gateway.state.database
     request_id = await gateway.submitted(ada.id)
     await gateway.until(ada.id, request_id, "processing")
-    committed = database._chain
+    committed = database._chain_each
 
     async def lost_in_the_commit(steps: Any, values: Any) -> NoReturn:
         await committed(steps, values)
         raise OSError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_chain", lost_in_the_commit)
+        patch.setattr(database, "_chain_each", lost_in_the_commit)
         answer = await gateway.callback({"requestId": request_id, **COMPLETED})
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     answer = await gateway.callback({"requestId": request_id, **COMPLETED})

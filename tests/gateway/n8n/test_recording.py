@@ -46,7 +46,7 @@ class Breaking:
         self.failing = 0
         self.way = ""
         self.failed = 0
-        self.only: tuple[str, ...] = ("_in_transaction", "_write", "_chain")
+        self.only: tuple[str, ...] = ("_in_transaction", "_write", "_chain_each")
         for name in self.only:
             monkeypatch.setattr(database, name, self._breaking(name, getattr(database, name)))
 
@@ -233,7 +233,7 @@ def breaking_mark(
     end_lease, failed = dispatch.release, asyncio.Event()
 
     async def releasing(*arguments: Any) -> None:
-        if not failed.is_set() and stand.breaking.only == ("_chain",):
+        if not failed.is_set() and stand.breaking.only == ("_chain_each",):
             assert stand.breaking.failed == 1, "the mark"
             stand.breaking.only, stand.breaking.way, stand.breaking.failing = ("_write",), release, failing
         try:
@@ -244,7 +244,7 @@ def breaking_mark(
 
     monkeypatch.setattr(dispatch, "release", releasing)
     # Of a single request the mark is the first chain.
-    stand.breaking.only, stand.breaking.way, stand.breaking.failing = ("_chain",), mark, 1
+    stand.breaking.only, stand.breaking.way, stand.breaking.failing = ("_chain_each",), mark, 1
     return failed
 
 

@@ -123,7 +123,7 @@ class Queries:
         self.n = 0
         self._inside = ContextVar("inside", default=False)
         """Whether a database makes what was counted already out of smaller parts."""
-        for name in ("_read", "_write", "_each", "_chain"):
+        for name in ("_read", "_write", "_each", "_chain_each"):
             monkeypatch.setattr(database, name, self._counting(getattr(database, name)))
         in_transaction = database._in_transaction
 

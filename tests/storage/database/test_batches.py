@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from storage.database import batches as module
 from storage.database import timeouts
-from storage.database.batches import MOST, Batches
+from storage.database.batches import HALVED_FROM, MOST, MOST_SINGLE, Batches
 from storage.errors import DatabaseUnavailable
+from tests.running import SECONDS
 
 
 class Doubling:
@@ -44,12 +46,54 @@ async def test_what_comes_meanwhile_is_done_together() -> None:
     assert await doubling.batches.add(4) == 8
 
 
-async def test_a_batch_is_bounded() -> None:
+@pytest.mark.parametrize(
+    ("together", "sizes"),
+    [(HALVED_FROM // 2, [16]), (HALVED_FROM, [16, 16]), (HALVED_FROM + 8, [20, 16, 4]), (2 * MOST + 2, [100, 51])],
+)
+async def test_a_batch_is_bounded(together: int, sizes: list[int]) -> None:
     doubling = Doubling()
     doubling.go_on.set()
-    numbers = list(range(MOST + 1))
+    numbers = list(range(together))
     assert await asyncio.gather(*map(doubling.batches.add, numbers)) == [2 * number for number in numbers]
-    assert [len(batch) for batch in doubling.done] == [MOST, 1]
+    assert [len(batch) for batch in doubling.done][: len(sizes)] == sizes
+
+
+async def test_the_next_batch_begins_before_the_last_one_is_answered() -> None:
+    """So that the database works while the answers are made."""
+    doubling = Doubling()
+    happened: list[str] = []
+
+    async def run(numbers: Sequence[int]) -> list[int]:
+        happened.append(f"runs {[*numbers]}")
+        return await doubling.run(numbers)
+
+    async def add(number: int) -> None:
+        await batches.add(number)
+        happened.append(f"answered {number}")
+
+    batches = Batches(run)
+    tasks = [asyncio.create_task(add(1))]
+    while not doubling.done:
+        await asyncio.sleep(0)
+    tasks.append(asyncio.create_task(add(2)))
+    await asyncio.sleep(0)
+    doubling.go_on.set()
+    await asyncio.gather(*tasks)
+    assert happened.index("runs [2]") < happened.index("answered 1")
+
+
+async def test_behind_a_slow_one_the_others_go_singly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.01)
+    doubling = Doubling()
+    tasks = await doubling.begun(range(2))
+    tasks += [asyncio.create_task(doubling.batches.add(number)) for number in range(2, 40)]
+    async with asyncio.timeout(SECONDS):
+        while len(doubling.done) < MOST_SINGLE:
+            await asyncio.sleep(0.01)
+    assert doubling.done == [[0, 1], *([number] for number in range(2, 1 + MOST_SINGLE))]
+    doubling.go_on.set()
+    assert await asyncio.gather(*tasks) == [2 * number for number in range(40)]
+    assert max(map(len, doubling.done[-2:])) > 1, "together again, once they are quick"
 
 
 async def test_who_goes_away_takes_nothing_back() -> None:
