@@ -132,10 +132,23 @@ def _whole(value: object, otherwise: I) -> int | I:
 def _metadata(text: object) -> dict[str, Any]:
     """The object in `request_metadata`; other tools write there too, so anything else counts as none."""
     try:
-        metadata = json.loads(text) if isinstance(text, str | bytes) else text
-    except (ValueError, RecursionError):
+        metadata = _decode(text) if isinstance(text, str | bytes) else text
+    except ValueError:
+        metadata = _decoded_slowly(text)
+    except RecursionError:
         return {}
     return metadata if isinstance(metadata, dict) else {}
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def _decoded_slowly(text: object) -> object:
+    # A number that no float holds is good JSON, for PostgreSQL too.
+    try:
+        return json.loads(text) if isinstance(text, str | bytes) else None
+    except (ValueError, RecursionError):
+        return None
 
 
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}\Z")

@@ -9,9 +9,11 @@ that cannot be read is still searched for the request that the secret may open: 
 
 import asyncio
 import re
+from functools import cache, partial
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -98,13 +100,18 @@ async def callback(request: Request) -> Response:
     except DatabaseUnavailable:
         metrics.CALLBACKS.labels("unavailable").inc()
         raise
-    metrics.CALLBACKS.labels(applied.outcome.value).inc()
+    _counter(applied.outcome).inc()
     match applied.outcome:
         case Outcome.DUPLICATE:
             return json_response({"success": True, "duplicate": True})
         case Outcome.IGNORED:
             return json_response({"success": True, "ignored": True})
     return json_response({"success": True})
+
+
+@cache
+def _counter(outcome: Outcome) -> Counter:
+    return metrics.CALLBACKS.labels(outcome.value)
 
 
 async def _apply(request: Request, state: State) -> Applied:
@@ -121,8 +128,8 @@ async def _apply(request: Request, state: State) -> Applied:
     request_id = await _request_id(state, fields, may_use_execution=state.callback_secrets.is_global(secret))
     bind_contextvars(request_id=request_id)
     try:
-        known = secrets_of(request_id, state.settings, state.callback_secrets)
-        report = parse_report(fields, state.settings.allowed_buckets, known)
+        secrets = partial(secrets_of, request_id, state.settings, state.callback_secrets)
+        report = parse_report(fields, state.settings.allowed_buckets, secrets)
     except InvalidReport as error:
         log.warning("callback_refused", **await _fields_of(state, request_id), reason=error.code)
         raise ApiError(400, error.code, str(error)) from error

@@ -208,5 +208,5 @@ def _failure(said: dict[str, object], secrets: Collection[str]) -> Failed | None
     """The failure that a workflow's own words report, if they do."""
     if not says_failed(said) and not said.get("error"):
         return None
-    report = parse_report({**said, "status": "failed"}, secrets=secrets)
+    report = parse_report({**said, "status": "failed"}, secrets=lambda: secrets)
     return report if isinstance(report, Failed) else None

@@ -3,14 +3,14 @@ found in an execution."""
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import structlog
 
-from gateway.n8n.decoding import likeliest, reports_in
+from gateway.n8n.decoding import FIELDS, likeliest, reports_in
 from gateway.n8n.error_messages import explain
 from gateway.realtime.announcer import Announcer
 from gateway.telemetry.logging import log_fields
@@ -83,12 +83,17 @@ class Failed:
 Report = Progress | Completed | Failed
 
 
+_FIELDS = frozenset(FIELDS)
+
+
 def single_report(content: object) -> dict[str, Any]:
     """The report that a callback's decoded body holds.
 
     Raises:
         InvalidReport: it holds none, or those of several requests.
     """
+    if isinstance(content, dict) and content.keys() <= _FIELDS and "requestId" in content:
+        return {name: value for name, value in content.items() if value is not None}  # as the README's workflow has it
     reports = list(reports_in(content))
     if not reports:
         raise InvalidReport("invalid_json", "The body must be a JSON object.")
@@ -110,13 +115,15 @@ def stripped(value: object) -> object:
     return value.strip(_AROUND) if isinstance(value, str) else value
 
 
-def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset(), secrets: Collection[str] = ()) -> Report:
+def parse_report(
+    body: Mapping[str, Any], buckets: Set[str] = frozenset(), secrets: Callable[[], Collection[str]] = tuple
+) -> Report:
     """The report in `body`.
 
     Args:
         body: the fields that n8n sent.
         buckets: where pictures may lie; anywhere when empty.
-        secrets: what is left out of an error.
+        secrets: what is left out of an error, for who asks.
 
     Numbers may be strings. An unusable `cost` or `progress` is dropped and logged: a picture that was paid for is not
     refused for a bad number. `error` may be anything.
@@ -137,7 +144,7 @@ def parse_report(body: Mapping[str, Any], buckets: Set[str] = frozenset(), secre
             return Completed(str(key), str(storage_id), cost, execution_id, unusable)
         case "processing":
             return Progress(progress, execution_id, unusable)
-    message, original = explain(_error_in(body), secrets)
+    message, original = explain(_error_in(body), secrets())
     return Failed(message, cost, execution_id, unusable, original)
 
 
@@ -203,6 +210,8 @@ def execution_id_of(value: object) -> str | None:
 
 def progress_of(value: object) -> int | None:
     """A progress of 0..100, rounded down; None when there is none or it is unusable."""
+    if type(value) is int:
+        return value if 0 <= value <= 100 else None
     number = _number(value)
     if number is not None and 0 <= number <= 100:
         return int(number)

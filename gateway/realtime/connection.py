@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Protocol
 
 from starlette.datastructures import Headers
-from starlette.types import Scope
 
 from gateway.auth.tokens import Authenticator
 from gateway.realtime.connection_limits import ConnectionLimits
@@ -103,14 +102,3 @@ class SessionParts:
     hub: Hub
     subscriptions: Subscriptions
     limits: ConnectionLimits
-
-
-ABORT = "gateway.abort"
-"""The extension of an ASGI scope that drops its connection: a function without arguments."""
-
-
-def abort(scope: Scope) -> None:
-    """Drop the connection behind `scope`, whatever is unsent: a peer that no longer reads answers no polite close."""
-    drop = scope.get("extensions", {}).get(ABORT)
-    if drop is not None:
-        drop()

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.realtime.connection import abort
 from gateway.realtime.subscriber import Inbox
 from gateway.realtime.update import Update
+from gateway.scope_extensions import abort
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,8 @@ always a timer:
 Bodies are the application's to wait for (`gateway.api.parsing`).
 
 An application can only ask for a polite close, and a peer that no longer reads never answers it: its buffers would stay
-for ever. So `ABORT` is put into the scope's extensions, a function that drops the connection at once.
+for ever. So the scope's extensions have a function that drops the connection at once, and one that tells a body which
+has come already.
 
 An upgrade to a WebSocket at one of our paths leaves HTTP here: no ASGI task, queue or scope stays behind an idle
 client. An upgrade to anything else is ignored, as RFC 9110 (section 7.8) allows: the request is served as it is.
@@ -32,7 +33,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
 
-from gateway.realtime.connection import ABORT, Upgrade
+from gateway.realtime.connection import Upgrade
+from gateway.scope_extensions import ABORT, RECEIVED_BODY
+from gateway.server.joined_response import JoinedResponse
 from gateway.server.last_answer import last_answer
 from gateway.server.open_connections import OpenConnections
 from gateway.server.upgrade import UpgradeRefused, accepting, refused_by_transport
@@ -209,7 +212,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: Any = self.scope
-        scope["extensions"] = {ABORT: self.transport.abort}
+        scope["extensions"] = {ABORT: self.transport.abort, RECEIVED_BODY: self._received_body}
         self._between_requests = False
         self._pieces = 0
 
@@ -230,6 +233,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._ignoring_upgrade = not self._upgrading
             return  # the parser stops behind the head
         super().on_headers_complete()
+        JoinedResponse(self.cycle)
         if not self.pipeline:
             self._answering = self.cycle
         self.headers = []  # for trailers, which nobody asked for; the scope has the others
@@ -242,6 +246,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._pieces > MAX_PIECES:
             raise _Refused(_INVALID)
         super().on_body(body)
+
+    def _received_body(self) -> bytes | None:
+        """The body of the request that is being answered, if all of it is here."""
+        cycle = self._answering
+        return None if cycle is None or cycle.more_body or cycle.disconnected else bytes(cycle.body)
 
     def on_message_complete(self) -> None:
         if self._upgrading or self._ignoring_upgrade:
@@ -257,6 +266,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             )
 
     def on_response_complete(self) -> None:
+        if self._answering is not None:
+            self._answering.transport = self.transport  # each held the other
         self._answering = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self.transport.is_closing():

@@ -112,6 +112,7 @@ def configure_logging(*, production: bool, level: int = logging.INFO) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
+    _leave_out_what_no_line_says()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(processors))
     root = logging.getLogger()
@@ -119,6 +120,14 @@ def configure_logging(*, production: bool, level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in WARNINGS_ONLY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _leave_out_what_no_line_says() -> None:
+    """Let records be made without the caller, thread, process and task (logging's "Optimization" in Python's docs)."""
+    logging._srcfile = None  # the documented way
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
 
 
 def log_fields(request: Request) -> dict[str, str | None]:

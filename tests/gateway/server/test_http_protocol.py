@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
+from gateway.scope_extensions import received_body
 from gateway.server import http_protocol
 from gateway.server.http_protocol import MAX_HEAD, MAX_HEADERS, MAX_PIPELINED
+from gateway.server.joined_response import MOST
 from gateway.server.keepalive import Keepalive
 from gateway.server.listener import bind
 from gateway.server.open_connections import OpenConnections
@@ -64,6 +66,17 @@ async def small_application(
     async def echo(request: Request) -> PlainTextResponse:
         return PlainTextResponse(b"got " + await request.body())
 
+    async def received(request: Request) -> PlainTextResponse:
+        body = received_body(request.scope)
+        return PlainTextResponse(b"still coming" if body is None else b"has come: " + body)
+
+    async def late(request: Request) -> StreamingResponse:
+        async def content() -> AsyncIterator[bytes]:
+            await go_on.wait()
+            yield b"late"
+
+        return StreamingResponse(content())
+
     async def wait(request: Request) -> PlainTextResponse:
         await go_on.wait()
         return PlainTextResponse("waited")
@@ -84,6 +97,8 @@ async def small_application(
         Route("/", echo, methods=["GET", "POST"]),
         Route("/wait", wait, methods=["GET", "POST"]),
         Route("/large", large),
+        Route("/late", late),
+        Route("/received", received, methods=["POST"]),
     ]
     listener = bind("127.0.0.1", 0)
     config = server_config(Starlette(routes=routes, lifespan=lifespan), Settings.load({"forwarded_allow_ips": proxies}))
@@ -282,6 +297,72 @@ async def test_pipelined_requests_are_answered_in_order(served: Served) -> None:
     async with served.peer() as connection:
         await connection.say(b"".join(posts) + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert bodies(await connection.hear()) == [b"got %d" % number for number in range(9)] + [b"got "]
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is written to sockets, by anybody in this process."""
+    written: list[bytes] = []
+    write = asyncio.selector_events._SelectorSocketTransport.write  # type: ignore[attr-defined]
+
+    def recorded(transport: object, data: bytes) -> None:
+        written.append(bytes(data))
+        write(transport, data)
+
+    monkeypatch.setattr(asyncio.selector_events._SelectorSocketTransport, "write", recorded)  # type: ignore[attr-defined]
+    return written
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+async def test_head_and_body_are_one_write(served: Served, writes: list[bytes], expect: bytes) -> None:
+    async with served.peer() as connection:
+        await connection.say(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n" + expect + b"\r\n")
+        if expect:
+            assert await connection.hear_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await connection.say(b"body")
+        await connection.hear_until(b"got body")
+    heads = [data for data in writes if data.startswith(b"HTTP/1.1 200")]
+    assert len(heads) == 1
+    assert heads[0].endswith(b"\r\n\r\ngot body")
+
+
+async def test_a_large_body_is_not_copied_behind_its_head(served: Served, writes: list[bytes]) -> None:
+    body = b"x" * MOST
+    async with served.peer() as connection:
+        await connection.say(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await connection.hear_until(b"got " + body)
+    assert b"got " + body in writes
+
+
+async def test_a_head_without_a_body_is_written(served: Served) -> None:
+    async with served.peer() as connection:
+        await connection.say(GET.replace(b"GET", b"HEAD"))
+        assert b"content-length: 4" in await connection.hear_until(b"\r\n\r\n")
+        await connection.say(GET)
+        assert (await connection.hear_until(b"got ")).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_it(served: Served) -> None:
+    async with served.peer() as connection:
+        await connection.say(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in await connection.hear_until(b"\r\n\r\n")
+        assert not served.go_on.is_set()
+        served.go_on.set()
+        assert await connection.hear_until(b"0\r\n\r\n") == b"4\r\nlate\r\n0\r\n\r\n"
+
+
+async def test_a_body_that_has_come_is_told_to_whom_it_belongs(served: Served) -> None:
+    """Also where several requests come at once."""
+    post = b"POST /received HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+    async with served.peer() as connection:
+        await connection.say(post % (3, b"one") + post % (3, b"two") + post % (0, b""))
+        for body in (b"one", b"two", b""):
+            assert (await connection.hear_until(b"has come: " + body)).startswith(b"HTTP/1.1 200 OK")
+        await connection.say(post % (5, b"half"))
+        await connection.hear_until(b"still coming")
 
 
 # -- times: whatever is waited for that is not the application --------------------------------------------------------

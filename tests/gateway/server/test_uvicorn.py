@@ -47,4 +47,5 @@ async def test_the_attributes_that_we_read_are_there() -> None:
         "flow",
     }
     assert wanted <= set(vars(protocol))
-    assert {"response_started", "response_complete"} <= set(RequestResponseCycle.__init__.__code__.co_names)
+    read = {"response_started", "response_complete", "chunked_encoding", "disconnected", "more_body", "body"}
+    assert read | {"scope", "transport"} <= set(RequestResponseCycle.__init__.__code__.co_names)
