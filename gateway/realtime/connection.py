@@ -6,7 +6,7 @@ its `Carrier`. Neither starts a task for the other, so an idle client costs its 
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.datastructures import Headers
 
@@ -20,8 +20,7 @@ DRAIN_PATIENCE_SECONDS = 0.5
 """How long after its moment a client that was asked to leave may take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(NamedTuple):
     """A request to become a WebSocket, already found to be one (RFC 6455, section 4.2.1)."""
 
     path: str

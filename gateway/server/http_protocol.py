@@ -22,23 +22,26 @@ client. An upgrade to anything else is ignored, as RFC 9110 (section 7.8) allows
 """
 
 import asyncio
+from collections import deque
 from itertools import chain
 from typing import Any, NamedTuple
 
 import httptools
 import structlog
 from starlette.datastructures import Headers
+from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
+from uvicorn.server import ServerState
 
 from gateway.realtime.connection import Upgrade
 from gateway.scope_extensions import ABORT, RECEIVED_BODY
 from gateway.server.joined_response import JoinedResponse
 from gateway.server.last_answer import last_answer
 from gateway.server.open_connections import OpenConnections
-from gateway.server.upgrade import UpgradeRefused, accepting, refused_by_transport
+from gateway.server.upgrade import UpgradeHeaders, UpgradeRefused, accepting, refused_by_transport
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
 
 log = structlog.get_logger(__name__)
@@ -103,6 +106,20 @@ def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
     return (host.removeprefix("::ffff:") if "." in host else host), int(found[1])
 
 
+Loop = asyncio.AbstractEventLoop | None
+
+PER_CONNECTION = ("parser", "pipeline")
+"""What uvicorn makes anew for each connection; everything else that it sets is the server's."""
+
+_SHARED = "gateway_shared"
+
+
+def _new_parser(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+    return parser
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP with bounds on sizes, and on every wait for the client."""
 
@@ -124,18 +141,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # -- the connection -----------------------------------------------------------------------------------------------
 
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Loop = None
+    ) -> None:
+        # uvicorn looks loggers and settings up for each connection, though they are the server's.
+        shared: dict[str, Any] | None = vars(server_state).get(_SHARED)
+        if shared is None:
+            super().__init__(config, server_state, app_state, _loop)
+            shared = {name: value for name, value in vars(self).items() if name not in PER_CONNECTION}
+            vars(server_state)[_SHARED] = shared
+        vars(self).update(shared)
+        self.parser = _new_parser(self)
+        self.pipeline = deque()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # uvicorn's own, without the two socket objects that it makes to ask for two addresses.
+        # uvicorn's own, without the socket objects that it makes to ask for the addresses. Only a scope tells ours.
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
-        self.server, self.client = _address(transport, "sockname"), _address(transport, "peername")
+        self.client = _address(transport, "peername")
         self.scheme = "https" if is_ssl(transport) else "http"
         self._limit(HEAD_SECONDS)
         open_connections: OpenConnections | None = self.app_state.get("open_connections")
         if open_connections is not None:
             host = self.client[0] if self.client else ""
-            if not open_connections.take(host, is_proxy=self._is_trusted(host)):
+            if not open_connections.take(host, is_proxy=self._is_from_proxy()):
                 self._refuse(_FULL)
                 return
             self._counted_host = host
@@ -219,7 +249,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= MAX_HEADERS:
             raise _Refused(_TOO_LARGE)
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._unlimit()  # from here the application is waited for
@@ -232,6 +265,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._upgrading = "websockets" in self.app_state and self._get_upgrade() == b"websocket"
             self._ignoring_upgrade = not self._upgrading
             return  # the parser stops behind the head
+        if self.server is None:
+            self.server = _address(self.transport, "sockname")
+        self.scope["server"] = self.server
         super().on_headers_complete()
         JoinedResponse(self.cycle)
         if not self.pipeline:
@@ -306,7 +342,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(_INVALID)  # the answer to an earlier request would end up among the frames
             return
         websockets: WebSockets = self.app_state["websockets"]
-        headers = Headers(raw=self.headers)
+        headers = UpgradeHeaders(self.headers)
         try:
             target = httptools.parse_url(self.url)
             path = (target.path or b"").decode("ascii").removeprefix(self.root_path)
@@ -332,13 +368,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _client_host(self, headers: Headers) -> str:
         """The client's address, behind the proxies that are trusted, as uvicorn finds it for HTTP."""
         host = self.client[0] if self.client else ""
-        if isinstance(self.app, ProxyHeadersMiddleware) and host in self.app.trusted_hosts:
+        if isinstance(self.app, ProxyHeadersMiddleware) and "x-forwarded-for" in headers and self._is_from_proxy():
             forwarded = ", ".join(headers.getlist("x-forwarded-for"))
             if forwarded:
                 host = self.app.trusted_hosts.get_trusted_client_address(forwarded)[0] or host
         return host
 
-    def _is_trusted(self, host: str) -> bool:
+    def _is_from_proxy(self) -> bool:
+        """Whether the connection is a trusted proxy's."""
+        host = self.client[0] if self.client else ""
         return isinstance(self.app, ProxyHeadersMiddleware) and host in self.app.trusted_hosts
 
     def _serve_without_upgrade(self, rest: bytes) -> None:
@@ -352,8 +390,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if name not in _HOP_BY_HOP:
                 lines.append(b"%b: %b" % (name, value))
         self._ignoring_upgrade = False
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser = _new_parser(self)
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     # -- timers -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """The opening handshake of a WebSocket (RFC 6455, section 4.2)."""
 
-import base64
 import binascii
 from collections.abc import Collection
 
@@ -17,6 +16,26 @@ class UpgradeRefused(Exception):
     def __init__(self, status: bytes, code: str, error: str, *headers: bytes) -> None:
         super().__init__(error)
         self.answer = last_answer(status, code, error, *headers)
+
+
+class UpgradeHeaders(Headers):
+    """Headers that are asked for many times: each name is decoded once, and found without a search."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(raw=raw)
+        self._first: dict[str, str] = {}
+        for name, value in raw:
+            self._first.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+
+    def __getitem__(self, key: str) -> str:
+        return self._first[key.lower()]
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        """The header's first value."""
+        return self._first.get(key.lower(), default)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._first
 
 
 def accepting(method: str, path: str, headers: Headers, paths: Collection[str]) -> bytes:
@@ -55,6 +74,6 @@ def refused_by_transport(refusal: UpgradeRefusal) -> UpgradeRefused:
 
 def _is_nonce(key: str) -> bool:
     try:
-        return len(base64.b64decode(key, validate=True)) == 16
+        return len(binascii.a2b_base64(key, strict_mode=True)) == 16
     except (binascii.Error, ValueError):
         return False

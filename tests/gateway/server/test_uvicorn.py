@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.server.http_protocol import BoundedHttpProtocol
+from gateway.server.http_protocol import PER_CONNECTION, BoundedHttpProtocol
 from gateway.server.server import GatewayServer, server_config
 from gateway.settings import Settings
 
@@ -35,7 +35,9 @@ async def test_the_attributes_that_we_read_are_there() -> None:
     assert server._captured_signals == []
     assert {"should_exit", "force_exit", "started"} <= set(vars(server))
     config.load()
-    protocol = HttpToolsProtocol(config, server.server_state, {}, asyncio.get_running_loop())
+    protocol, other = (HttpToolsProtocol(config, server.server_state, {}, asyncio.get_running_loop()) for _ in range(2))
+    changing = {name for name, value in vars(protocol).items() if value is not vars(other)[name]}
+    assert changing - {"app_state"} == set(PER_CONNECTION)
     wanted = {
         "app_state",
         "connections",
