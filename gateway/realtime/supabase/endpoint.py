@@ -7,13 +7,9 @@ from gateway.auth.tokens import ForeignOrigin, InvalidToken
 from gateway.realtime.connection import Carrier, SessionParts, Upgrade, UpgradeRefusal
 from gateway.realtime.connection_limits import TooManyConnections
 from gateway.realtime.supabase.serializers import DEFAULT_VSN, SERIALIZERS
-from gateway.realtime.supabase.session import MAX_CHANNELS, SupabaseSession
+from gateway.realtime.supabase.session import BURST, SupabaseSession
 
 PATH = "/realtime/v1/websocket"
-
-BURST = 3 * MAX_CHANNELS
-"""How many frames may come at once: clients join all their channels as soon as they are connected, and push a fresh
-token to each of them, one right after the other."""
 
 MAX_QUERY, MAX_PARAMETERS = 4096, 32
 """How much of a query is looked at, in bytes and parameters: nobody has said yet who is asking."""

@@ -23,8 +23,15 @@ MAX_CHANNELS = 100
 MAX_TOPIC = 1024
 """Longest topic, in characters."""
 
-MAX_PUSHES = 64
+BURST = 3 * MAX_CHANNELS
+"""How many frames may come at once: clients join all their channels as soon as they are connected, and push a fresh
+token to each of them, one right after the other."""
+
+MAX_PUSHES = BURST
 """Most pushes that wait for a client which does not read; one that sends more is closed."""
+
+MAX_PUSHED = 1024 * 1024
+"""Most characters of them together."""
 
 TOKENLESS_JOINS = 2
 """How often a join without a token is granted in the hope of one, for each topic of a connection."""
@@ -49,6 +56,7 @@ class SupabaseSession:
         "_credential",
         "_host",
         "_leaving",
+        "_pushed",
         "_pushes",
         "_tokenless",
         "_users",
@@ -76,7 +84,9 @@ class SupabaseSession:
         self._users: Counter[str] = Counter()
         self._tokenless: Counter[str] = Counter()
         self._binding_ids = itertools.count(1)
-        self._pushes: deque[Push] | None = None  # most clients never make one wait
+        self._pushes: deque[tuple[Push, int]] | None = None  # with their lengths; most clients never make one wait
+        self._pushed = 0
+        """How many characters wait."""
         self._leaving: asyncio.TimerHandle | None = None
         self._closing = False
         parts.limits.acquire_address(host)
@@ -96,10 +106,11 @@ class SupabaseSession:
             return
         if self._pushes is None:
             self._pushes = deque()
-        if len(self._pushes) >= MAX_PUSHES:
+        self._pushed += len(text)
+        if len(self._pushes) >= MAX_PUSHES or self._pushed > MAX_PUSHED:
             self._close(CloseCode.TOO_MANY)
             return
-        self._pushes.append(push)
+        self._pushes.append((push, len(text)))
 
     def on_binary(self) -> None:
         """Only broadcasts are binary."""
@@ -111,7 +122,9 @@ class SupabaseSession:
 
     def on_writable(self) -> None:
         while self._pushes and self._carrier.writable and not self._closing:
-            self._on_push(self._pushes.popleft())
+            push, length = self._pushes.popleft()
+            self._pushed -= length
+            self._on_push(push)
         for channel in list(self._channels.values()):
             channel.resume()
 

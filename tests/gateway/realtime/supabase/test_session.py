@@ -241,6 +241,28 @@ async def test_who_pushes_and_pushes_without_reading_is_closed(world: World) -> 
     assert world.carrier.closed == CloseCode.TOO_MANY
 
 
+async def test_all_channels_may_be_joined_without_reading(world: World) -> None:
+    """And their tokens renewed: what comes at once may also wait."""
+    world.carrier.writable = False
+    for number in range(session_module.MAX_CHANNELS):
+        world.push("phx_join", {"config": {}}, topic=f"realtime:{number}", ref=str(number))
+        world.push("access_token", {"access_token": KEY}, topic=f"realtime:{number}", ref=f"t{number}")
+    assert world.carrier.closed is None
+    world.carrier.writable = True
+    world.session.on_writable()
+    assert len(world.carrier.take()) >= session_module.MAX_CHANNELS
+
+
+async def test_what_waits_is_bounded_in_characters(world: World) -> None:
+    world.carrier.writable = False
+    text = "x" * 100_000
+    for number in range(session_module.MAX_PUSHED // len(text)):
+        world.push("heartbeat", {"text": text}, topic="phoenix", ref=str(number))
+    assert world.carrier.closed is None
+    world.push("heartbeat", {"text": text}, topic="phoenix", ref="last")
+    assert world.carrier.closed == CloseCode.TOO_MANY
+
+
 async def test_a_leave_during_the_join_ends_it(world: World) -> None:
     world.rows = [request(1)]
     world.reading.clear()
