@@ -22,9 +22,8 @@ async def change_row(database: Database, steps: Mapping[str, str], **values: obj
         StatementRefused: it was not, and never will be.
     """
     together = _Together(database, tuple(steps.items()))
-    row = await database.together(together, values)
-    if row is ALONE:
-        row = await database.chain(steps, **values)
+    made = await database.together(together, values)
+    row = await database.chain(steps, **values) if made == ALONE else made
     return None if row is None else Request.from_row(row)
 
 
@@ -37,8 +36,10 @@ class _Together:
     database: Database
     steps: tuple[tuple[str, str], ...]
 
-    async def __call__(self, each: Sequence[Values]) -> Sequence[Row | Literal["alone"] | None]:
-        first_of = {values["id"]: index for index, values in reversed([*enumerate(each)])}
+    async def __call__(self, each: Sequence[Values]) -> list[Row | Literal["alone"]]:
+        first_of: dict[object, int] = {}
+        for index, values in enumerate(each):
+            first_of.setdefault(values["id"], index)
         try:
             rows = await self.database.chain_each(
                 if_free(self.steps), [each[index] for index in first_of.values()], patient=False

@@ -130,6 +130,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _answering: RequestResponseCycle | None = None
     """The request that the application is at work on, or was last; `cycle` is the one that came last."""
     _counted_host: str | None = None
+    _serves = False
+    """Whether it has had a request; most become a WebSocket at once."""
     _refused = False
     _ignoring_upgrade = False
     _upgrading = False
@@ -155,10 +157,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.pipeline = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # uvicorn's own, without the socket objects that it makes to ask for the addresses. Only a scope tells ours.
+        # uvicorn's own, without the socket objects that it makes to ask for the addresses, and what only requests need.
         self.connections.add(self)
         self.transport = transport
-        self.flow = FlowControl(transport)
         self.client = _address(transport, "peername")
         self.scheme = "https" if is_ssl(transport) else "http"
         self._limit(HEAD_SECONDS)
@@ -201,12 +202,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.abort()  # a close would wait for a client that never read the last answer
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        if self._serves:  # before any request there is only an answer that ends the connection
+            super().pause_writing()
         if self._write_timer is None:
             self._write_timer = self.loop.call_later(WRITE_SECONDS, self._stalled)
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        if self._serves:
+            super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
@@ -265,7 +268,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._upgrading = "websockets" in self.app_state and self._get_upgrade() == b"websocket"
             self._ignoring_upgrade = not self._upgrading
             return  # the parser stops behind the head
-        if self.server is None:
+        if not self._serves:
+            self._serves = True
+            self.flow = FlowControl(self.transport)
             self.server = _address(self.transport, "sockname")
         self.scope["server"] = self.server
         super().on_headers_complete()

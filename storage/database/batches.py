@@ -77,10 +77,11 @@ class Batches(Generic[I, R]):
             loop.call_at(patience, self._go_singly),
             loop.call_later(timeouts.ACQUIRE_SECONDS, self._refuse, "the database did not answer in time"),
         )
-        results: Sequence[R] = ()
+        results: list[tuple[asyncio.Future[R], R]] = []
         failure: Exception | None = None
         try:
-            results = await self._run([item for item, _ in batch])
+            done = await self._run([item for item, _ in batch])
+            results = list(zip([future for _, future in batch], done, strict=True))
         except Exception as error:  # noqa: BLE001 - each caller gets it
             failure = error
             if isinstance(error, DatabaseUnavailable):
@@ -95,7 +96,7 @@ class Batches(Generic[I, R]):
         if failure is not None:
             _fail(batch, failure)
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for future, result in results:
             if not future.done():
                 future.set_result(result)
 

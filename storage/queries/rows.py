@@ -1,6 +1,7 @@
 """What statements about requests share: the columns that make a `Request`, and guards from the table of states."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import lru_cache
 
 from storage.lifecycle import Event, Status, sources
 
@@ -32,7 +33,8 @@ def guard(event: Event) -> str:
 _FREE = "SELECT id, IMPATIENT() AS lock_timeout FROM ai_image_requests WHERE id = :id FOR UPDATE SKIP LOCKED"
 
 
-def if_free(steps: Iterable[tuple[str, str]]) -> dict[str, str]:
+@lru_cache(maxsize=64)
+def if_free(steps: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     """A chain that changes the row ``:id``, as one that does nothing where somebody else holds that row.
 
     Those that share a transaction must not wait for one of them, nor meet another such transaction in a deadlock.

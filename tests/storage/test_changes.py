@@ -239,7 +239,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_step_that_names_the_row_asks_whether_it_is_free(name: str) -> None:
-    steps = if_free([("changed", CHANGES[name])])
+    steps = if_free((("changed", CHANGES[name]),))
     assert list(steps) == ["free", "changed"]
     assert "SKIP LOCKED" in steps["free"]
     assert ":id" not in steps["changed"]

@@ -255,6 +255,9 @@ class WebSocketSession(Subscriber):
         if self._user is None and self._task is None:
             self._on_first(command)
             return
+        if not self._commands and self._task is None and self._carrier.writable:
+            self._answer(command)
+            return
         if self._commands is None:
             self._commands = deque()
         if len(self._commands) >= MAX_COMMANDS:
