@@ -43,10 +43,11 @@ async def test_the_list_is_one_glance_away(page: Page, demo: str, size: Viewport
     assert width <= size["width"], "nothing runs off the side"
 
 
-async def test_the_opening_asks_for_everything_once(page: Page, demo: str) -> None:
+async def test_the_opening_asks_for_everything_once(page: Page, own_demo: str) -> None:
+    """Where nothing changes meanwhile: a picture that comes late is news, and asked for."""
     asked: list[str] = []
     page.on("request", lambda request: asked.append(urlsplit(request.url).path))
-    await open_dashboard(page, demo)
+    await open_dashboard(page, own_demo)
     await page.evaluate("fetch('/healthz')")  # what would be asked again, now that it is live, has been asked by then
     assert sorted(path for path in asked if path.startswith("/api/")) == ["/api/admin/requests", "/api/admin/stats"]
     assert len({path for path in asked if path.startswith("/static/")}) <= 21
