@@ -71,8 +71,11 @@ class Batches(Generic[I, R]):
         self._starting -= 1
         size = 1 if self._slow else min(MOST, max(HALVED_FROM, len(self._waiting)) // 2)
         batch, self._waiting = self._waiting[:size], self._waiting[size:]
+        if not batch:  # others have taken them, as they were quicker than was thought
+            self._running -= 1
+            return
         loop = asyncio.get_running_loop()
-        patience = loop.time() + SLOW_SECONDS * max(1, len(batch))
+        patience = loop.time() + SLOW_SECONDS * len(batch)
         timers = (
             loop.call_at(patience, self._go_singly),
             loop.call_later(timeouts.ACQUIRE_SECONDS, self._refuse, "the database did not answer in time"),

@@ -406,7 +406,7 @@ async def test_hostile_names_are_text_in_every_look(page: Page, demo: str) -> No
         assert await page.locator("#detail").evaluate("(detail) => detail.scrollWidth <= detail.clientWidth")
         if request_id != ids[-1]:
             await page.get_by_role("button", name="Close").click()
-    await expect(event(page, "Taken by n8n")).to_be_visible()
+    await expect(event(page, "Being sent to n8n")).to_be_visible()
     await page.get_by_role("button", name="Mark as failed…").click()
     await looks_right(page)
     assert dialogs == []

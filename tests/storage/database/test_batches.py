@@ -91,9 +91,13 @@ async def test_behind_a_slow_one_the_others_go_singly(monkeypatch: pytest.Monkey
         while len(doubling.done) < MOST_SINGLE:
             await asyncio.sleep(0.01)
     assert doubling.done == [[0, 1], *([number] for number in range(2, 1 + MOST_SINGLE))]
+    monkeypatch.setattr(module, "SLOW_SECONDS", 3600.0)
     doubling.go_on.set()
     assert await asyncio.gather(*tasks) == [2 * number for number in range(40)]
-    assert max(map(len, doubling.done[-2:])) > 1, "together again, once they are quick"
+    sizes = [len(batch) for batch in doubling.done]
+    assert max(sizes[MOST_SINGLE:]) > 1, "together again, once they are quick"
+    assert min(sizes) == 1, "none is begun for nothing"
+    assert sum(sizes) == 40
 
 
 async def test_who_goes_away_takes_nothing_back() -> None:
