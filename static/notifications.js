@@ -12,6 +12,10 @@ const TOLD_KEY = "gateway-notified";
 const LOOKED_AT = "gateway looked at";
 const TELLING = "gateway telling";
 
+/** Held for a while by the tab that tells of a request, before its id: what one tab stores, others may read late. */
+const TOLD = "gateway told ";
+const TOLD_MILLISECONDS = 60_000;
+
 /** How many requests are remembered as told: more than can end at about the same time. */
 const TOLD_COUNT = 100;
 
@@ -78,8 +82,11 @@ async function tell({ requestId, product, brand }, title, onChoose) {
   const isOurs = await navigator.locks.request(TELLING, async () => {
     const { held = [] } = await navigator.locks.query();
     const told = (kept(TOLD_KEY) ?? "").split(" ");
-    if (told.includes(requestId) || held.some(({ name }) => name === LOOKED_AT)) return false;
+    if (told.includes(requestId) || held.some(({ name }) => name === LOOKED_AT || name === TOLD + requestId)) {
+      return false;
+    }
     keep(TOLD_KEY, [...told, requestId].slice(-TOLD_COUNT).join(" "));
+    await holdForAWhile(TOLD + requestId);
     return true;
   });
   if (!isOurs) return;
@@ -88,6 +95,19 @@ async function tell({ requestId, product, brand }, title, onChoose) {
     window.focus();
     notification.close();
     onChoose(requestId);
+  });
+}
+
+/**
+ * Take a lock; it is let go by itself.
+ * @param {string} name
+ */
+function holdForAWhile(name) {
+  return new Promise((taken) => {
+    void navigator.locks.request(name, () => {
+      taken(undefined);
+      return new Promise((resolve) => setTimeout(resolve, TOLD_MILLISECONDS));
+    });
   });
 }
 

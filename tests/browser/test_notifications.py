@@ -40,14 +40,9 @@ async def recorded(context: BrowserContext, *, allowed: bool = True) -> None:
 
 
 async def told(*pages: Page) -> list[list[str]]:
-    """What all of the pages have told, without the trial.
-
-    A tag counts once: a notification takes the place of one with its tag, whichever tab showed that (Notifications API,
-    section 2.6), and a tab may learn a moment late what another has written into the storage that they share.
-    """
-    lists = [await page.evaluate("told.map(({ title, body, tag }) => [title, body, tag])") for page in pages]
-    by_tag = {tag: [title, body] for found in lists for title, body, tag in found}
-    return [one for one in by_tag.values() if one != TRIAL]
+    """What all of the pages have told, without the trial."""
+    lists = [await page.evaluate("told.map(({ title, body }) => [title, body])") for page in pages]
+    return [one for found in lists for one in found if one != TRIAL]
 
 
 async def send_to_background(page: Page, *, away: bool = True) -> None:
