@@ -131,24 +131,21 @@ def _whole(value: object, otherwise: I) -> int | I:
 
 def _metadata(text: object) -> dict[str, Any]:
     """The object in `request_metadata`; other tools write there too, so anything else counts as none."""
-    try:
-        metadata = _decode(text) if isinstance(text, str | bytes) else text
-    except ValueError:
-        metadata = _decoded_slowly(text)
-    except RecursionError:
-        return {}
+    metadata = _decoded(text) if isinstance(text, str | bytes) else text
     return metadata if isinstance(metadata, dict) else {}
 
 
 _decode = msgspec.json.Decoder().decode
 
 
-def _decoded_slowly(text: object) -> object:
-    # A number that no float holds is good JSON, for PostgreSQL too.
-    try:
-        return json.loads(text) if isinstance(text, str | bytes) else None
-    except (ValueError, RecursionError):
-        return None
+def _decoded(text: str | bytes) -> object:
+    for decode in (_decode, json.loads):  # the slow one takes numbers that no float holds, as PostgreSQL does
+        try:
+            decoded: object = decode(text)
+        except (ValueError, RecursionError):
+            continue
+        return decoded
+    return None
 
 
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}\Z")

@@ -161,17 +161,23 @@ async def test_a_transaction_that_is_lost_is_lost_for_all(
 async def test_nobody_waits_for_a_row_that_somebody_holds(
     database: Database, other: Database, requests: list[str], change: Callable[[Database, str], Any]
 ) -> None:
+    lock = "SELECT id FROM ai_image_requests WHERE id = :id FOR UPDATE"
+    await only_the_first_waits(other, lock, requests, lambda one: change(database, one))
+
+
+async def only_the_first_waits(other: Database, lock: str, requests: list[str], change: Callable[[str], Any]) -> None:
+    """While another process holds the first one's `lock`, the others are changed; then it is, too."""
     held, release = asyncio.Event(), asyncio.Event()
 
     async def hold(tx: Transaction) -> None:
-        await tx.all("SELECT id FROM ai_image_requests WHERE id = :id FOR UPDATE", id=requests[0])
+        await tx.all(lock, id=requests[0])
         held.set()
         await release.wait()
 
     holding = asyncio.create_task(other.transaction(hold))
     await held.wait()
-    first = asyncio.create_task(change(database, requests[0]))
-    applied = await all_of(*(change(database, one) for one in requests[1:]))
+    first = asyncio.create_task(change(requests[0]))
+    applied = await all_of(*(change(one) for one in requests[1:]))
     assert {one.outcome for one in applied} == {Outcome.CHANGED}
     assert not first.done()
     release.set()
@@ -191,22 +197,7 @@ async def test_nobody_waits_for_what_an_asset_refers_to(
     database: Database, other: Database, requests: list[str], lock: str
 ) -> None:
     """Whoever deletes a user or an organization holds it; the others go on."""
-    held, release = asyncio.Event(), asyncio.Event()
-
-    async def hold(tx: Transaction) -> None:
-        await tx.all(f"{lock} FOR UPDATE OF it", id=requests[0])
-        held.set()
-        await release.wait()
-
-    holding = asyncio.create_task(other.transaction(hold))
-    await held.wait()
-    first = asyncio.create_task(complete(database, requests[0]))
-    applied = await all_of(*(complete(database, one) for one in requests[1:]))
-    assert {one.outcome for one in applied} == {Outcome.CHANGED}
-    assert not first.done()
-    release.set()
-    assert (await first).outcome is Outcome.CHANGED
-    await holding
+    await only_the_first_waits(other, f"{lock} FOR UPDATE OF it", requests, lambda one: complete(database, one))
     assert len(await database.all("SELECT id FROM assets")) == MANY
 
 
