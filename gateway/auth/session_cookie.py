@@ -19,7 +19,10 @@ MAX_SESSIONS = 4
 """Most sessions that are looked at."""
 
 MAX_PARTS = 20
-"""Most parts of one session; Supabase's have 3,180 bytes."""
+"""Most parts of one session."""
+
+MAX_LENGTH = MAX_PARTS * 3180
+"""Longest session that is looked at, in characters: Supabase's parts have at most 3,180."""
 
 _SESSION = re.compile(r"(sb-.+-auth-token)(?:\.(\d{1,2}))?\Z")
 
@@ -58,7 +61,7 @@ def session_tokens(headers: Headers, preferred: str) -> list[SessionToken]:
         SessionToken(token, name == preferred): None
         for name in names
         for session in _readings(sessions[name])
-        if (token := _access_token(session)) is not None
+        if len(session) <= MAX_LENGTH and (token := _access_token(session)) is not None
     }
     return list(found)
 

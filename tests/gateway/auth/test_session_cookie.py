@@ -113,6 +113,13 @@ def test_many_parts_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < looked_at < len(parts)
 
 
+@pytest.mark.parametrize("form", ["base64", "json"])
+def test_a_session_is_as_long_as_its_parts_can_be(form: str) -> None:
+    session = written("the.access.token", form, 0).ljust(session_cookie.MAX_LENGTH, "A")
+    assert tokens(f"{NAME}={session}") == ["the.access.token"]
+    assert tokens(f"{NAME}={session}A") == []
+
+
 @pytest.mark.parametrize("start", ["", "base64-"])
 @pytest.mark.parametrize("character", ["[", "{", '"', "A", "9", "%"])
 def test_a_long_cookie_costs_little(start: str, character: str) -> None:
