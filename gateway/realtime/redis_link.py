@@ -17,6 +17,10 @@ from redis.exceptions import RedisError
 MAX_UNREAD = 1024 * 1024
 """Most bytes that wait for a server which does not read."""
 
+PORTION = 16 * 1024
+"""How many bytes the parser is fed at once. It moves all that is left forward for every KiB that it has parsed, so that
+what it does for a message grows with what came together with it."""
+
 Reply = bytes | int | list[bytes | int | None] | hiredis.ReplyError | None
 
 
@@ -98,9 +102,10 @@ class _Replies(asyncio.Protocol):
             return
         parser, on_reply = self._parser, self._on_reply
         try:
-            parser.feed(data)
-            while (reply := parser.gets()) is not False:
-                on_reply(reply)
+            for start in range(0, len(data), PORTION):
+                parser.feed(data[start : start + PORTION])
+                while (reply := parser.gets()) is not False:
+                    on_reply(reply)
         except hiredis.ProtocolError as error:
             self.lost.set_exception(LinkLost(type(error).__name__))
         except Exception as error:  # noqa: BLE001 - raised where the connection is waited for

@@ -6,9 +6,11 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hiredis
 import pytest
 from redis.asyncio import Redis
 
+from gateway.realtime import redis_link
 from gateway.realtime.redis_link import LinkLost, RedisLink, Reply, packed
 from gateway.settings.redis_url import new_pool
 from tests.running import eventually
@@ -45,6 +47,25 @@ async def test_replies_come_in_their_order_however_many_arrive_together(valkey: 
     assert replies[:1000] == [b"%d" % n for n in range(1000)]
     assert replies[1000] == large
     assert isinstance(replies[1001], Exception)
+
+
+async def test_what_comes_together_is_parsed_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser moves what is left for every KiB that it has parsed: all at once, 500 messages took 2 µs each, not a
+    quarter of one."""
+    fed: list[int] = []
+    replies: list[Reply] = []
+
+    class Reader(hiredis.Reader):
+        def feed(self, data: bytes) -> None:  # type: ignore[override]
+            fed.append(len(data))
+            super().feed(data)
+
+    monkeypatch.setattr(hiredis, "Reader", Reader)
+    taking = redis_link._Replies(replies.append)
+    messages = [b"%d" % n * 100 for n in range(10_000)]
+    taking.data_received(b"".join(b"$%d\r\n%b\r\n" % (len(message), message) for message in messages))
+    assert replies == messages
+    assert max(fed) == redis_link.PORTION
 
 
 async def test_a_connection_that_the_server_ends_is_lost() -> None:
