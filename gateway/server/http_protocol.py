@@ -244,8 +244,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        scope: Any = self.scope
-        scope["extensions"] = {ABORT: self.transport.abort, RECEIVED_BODY: self._received_body}
         self._between_requests = False
         self._pieces = 0
 
@@ -272,7 +270,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._serves = True
             self.flow = FlowControl(self.transport)
             self.server = _address(self.transport, "sockname")
-        self.scope["server"] = self.server
+        scope: Any = self.scope
+        scope["server"] = self.server
+        # Not for upgrades: it leads back here, and only the collector would free what a connection leaves behind.
+        scope["extensions"] = {ABORT: self.transport.abort, RECEIVED_BODY: self._received_body}
         super().on_headers_complete()
         JoinedResponse(self.cycle)
         if not self.pipeline:
