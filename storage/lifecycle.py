@@ -28,13 +28,9 @@ class Status(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
-    @property
-    def is_final(self) -> bool:
+    def __init__(self, value: str) -> None:
+        self.is_final = value in ("completed", "failed")
         """Whether nothing more is expected (a failure may still turn into a completion)."""
-        return self in _FINAL
-
-
-_FINAL = (Status.COMPLETED, Status.FAILED)
 
 
 class Event(StrEnum):

@@ -4,6 +4,7 @@ The reader does no I/O. It is fed bytes and returns one frame at a time, so that
 ones and control frames too, and stop between two.
 """
 
+import struct
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -47,7 +48,17 @@ class Frame(NamedTuple):
 
 def text_frame(payload: bytes) -> bytes:
     """An unfragmented text frame of a server: `payload`, which must be UTF-8, behind its header."""
-    return _header(_WHOLE_TEXT, len(payload)) + payload
+    length = len(payload)
+    if length < 126:
+        return _header(_WHOLE_TEXT, length) + payload
+    if length < 65536:
+        return _header_16(_WHOLE_TEXT, 126, length) + payload
+    return _header_64(_WHOLE_TEXT, 127, length) + payload
+
+
+_header = struct.Struct(">BB").pack
+_header_16 = struct.Struct(">BBH").pack
+_header_64 = struct.Struct(">BBQ").pack
 
 
 def control_frame(opcode: Opcode, payload: bytes = b"") -> bytes:
@@ -59,14 +70,6 @@ def close_frame(code: int, reason: str = "") -> bytes:
     """A close frame that says why (section 5.5.1); a reason that is too long is cut between two characters."""
     cut = reason.encode()[: MAX_CONTROL - 2].decode(errors="ignore").encode()
     return control_frame(Opcode.CLOSE, code.to_bytes(2, "big") + cut)
-
-
-def _header(first: int, length: int) -> bytes:
-    if length < 126:
-        return bytes((first, length))
-    if length < 65536:
-        return bytes((first, 126)) + length.to_bytes(2, "big")
-    return bytes((first, 127)) + length.to_bytes(8, "big")
 
 
 class FrameReader:

@@ -15,14 +15,14 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from gateway.realtime.broadcasts import SLICE, Broadcasts
 from gateway.realtime.bus import ALL, Bus, user_topic
-from gateway.realtime.offered import Offered
+from gateway.realtime.known_requests import KnownRequest, KnownRequests
 from gateway.realtime.receipts import Receipts
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
@@ -94,7 +94,7 @@ class Hub:
         self._gap = asyncio.Event()
         self._since: datetime | None = None
         self.receipts = Receipts()
-        self._offered = Offered(OVERLAP.total_seconds() + 2 * reconcile_seconds)
+        self._known = KnownRequests()
         self._broadcasts = Broadcasts(self._deliver_to)
         self._drain_until: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -185,14 +185,17 @@ class Hub:
 
     def mark_verified(self, update: Update) -> None:
         """The update has been read from the database: what the bus says of its request is believed."""
-        self._verification.mark_verified(update.request_id, update.user_id)
+        self._known.add(update.request_id, update.user_id)
 
     # -- what the bus says --------------------------------------------------------------------------------------------
 
     def on_update(self, update: Update) -> None:
         """A message has come, which only a bus of this process's own need not prove."""
-        if self._bus.shared:
-            self._verification.receive(update)
+        known = self._known.get(update.request_id)
+        if known is not None and known.user_id == update.user_id:
+            self._offer(update, known)
+        elif self._bus.shared:
+            self._verification.read_soon(update)
         else:
             self.deliver(update)
 
@@ -203,30 +206,39 @@ class Hub:
     # -- delivering ---------------------------------------------------------------------------------------------------
 
     def deliver(self, update: Update) -> None:
-        """Offer the update to those who have subscribed to its request."""
-        topics = self._topics
-        for subscribers in (topics.get(user_topic(update.user_id)), topics.get(ALL)):
-            if subscribers is None:
-                continue
-            if len(subscribers) <= SLICE:
-                self._deliver_to(update, tuple(subscribers))
-            else:
-                self._broadcasts.start(update, list(subscribers))
-        self._offered.add(update.request_id, update.version)
+        """Offer the update, which is true, to those who have subscribed to its request."""
+        self._offer(update, self._known.add(update.request_id, update.user_id))
+
+    def _offer(self, update: Update, known: KnownRequest) -> None:
+        # An older version simply takes a newer one's place: then a reconcile offers once more.
+        known.offered = update.version
+        if not known.subscribers:
+            known.subscribers = self._topics.get(user_topic(update.user_id), ())
+        if known.subscribers:
+            self._spread(update, known.subscribers)
+        if ALL in self._topics:
+            self._spread(update, self._topics[ALL])
+
+    def _spread(self, update: Update, subscribers: Collection[Subscriber]) -> None:
+        if len(subscribers) <= SLICE:
+            self._deliver_to(update, [*subscribers])
+        else:
+            self._broadcasts.start(update, list(subscribers))
 
     def _deliver_to(self, update: Update, subscribers: Sequence[Subscriber]) -> None:
-        final, delivered = update.is_final, False
+        delivered = False
         for subscriber in subscribers:
             try:
                 if subscriber.wants(update) and subscriber.offer(update):
                     delivered = True
                     _DELIVERED[subscriber.transport].n += 1
-                    if final:
+                    if update.status.is_final:
                         self._record_receipt(subscriber, update)
             except Exception:  # one that is broken must cost the others nothing
                 log.exception("delivery_failed", transport=subscriber.transport, request_id=update.request_id)
         if delivered and update.at:
-            _LATENCY.observe(max(0.0, time.time() - update.at))
+            seconds = time.time() - update.at
+            _LATENCY.observe(seconds if seconds > 0 else 0.0)
 
     def record_delivery(self, subscriber: Subscriber, update: Update) -> None:
         """The update's bytes have been handed to the subscriber's connection, later than it came or as a snapshot."""
@@ -270,7 +282,7 @@ class Hub:
                 async with asyncio.timeout(self._reconcile_seconds):
                     await self._gap.wait()
             if self._gap.is_set():
-                self._offered.forget()  # take nothing for granted: each subscriber knows what it has seen
+                self._known.set_all_back()  # take nothing for granted: each subscriber knows what it has seen
             self._gap.clear()
             try:
                 await self.reconcile()
@@ -290,7 +302,6 @@ class Hub:
         Raises:
             DatabaseUnavailable: the next call reads from the same point again.
         """
-        self._offered.age()
         now = await reads.now(self._database)
         since = (self._since or now) - OVERLAP
         if ALL in self._topics:
@@ -306,9 +317,9 @@ class Hub:
         after_id = _LOWEST_ID
         while True:
             page = await reads.changed_since(self._database, since, after_id, user_ids, PAGE)
-            offered = {request.id: self._offered.newest(request.id) for request in page}
+            offered = {request.id: self._known.offered(request.id) for request in page}
             for request in page:
-                self._verification.mark_verified(request.id, request.user_id)
+                self._known.add(request.id, request.user_id)
                 if request.version > offered[request.id]:
                     self.deliver(Update.of(request, self._urls, arrived - (now - request.updated_at).total_seconds()))
             await self._follow_back(page, offered)
@@ -342,7 +353,7 @@ class Hub:
             return
         for update in (await self.read_for_certain(ahead)).values():
             if update.version < offered[update.request_id]:
-                self._offered.set_back(update.request_id)
+                self._known.set_back(update.request_id)
             for subscriber, newest in ahead[update.request_id]:
                 if update.version < newest == subscriber.newest(update.request_id):
                     self.set_back(subscriber, update.request_id)
@@ -361,4 +372,4 @@ class Hub:
         """The database holds less of the request, for certain, than the subscriber has: what comes next is newer."""
         log.warning("version_set_back", request_id=request_id, seen=subscriber.newest(request_id))
         subscriber.set_back(request_id)
-        self._offered.set_back(request_id)
+        self._known.set_back(request_id)

@@ -247,14 +247,16 @@ class RedisBus(Bus):
         kind, channel = reply[0], reply[1]
         assert isinstance(channel, bytes), "what pub/sub pushes names its channel"  # noqa: S101
         if kind == b"message":
-            if channel == self._canary:
+            if content := reply[2]:
+                self._receive_update(content)
+            elif channel == self._canary:
                 self._canary_at = time.monotonic()
                 self._canary_deadline = self._canary_at + CANARY_TIMEOUT_SECONDS
                 self._live.set()
             elif channel == self._all_wanted:
                 self._publisher.want_all()
             else:
-                self._receive_update(reply[2])
+                metrics.BUS_UNREADABLE.inc()
         elif kind == b"subscribe":
             left = self._unconfirmed.get(channel, 0) - 1
             if left > 0:

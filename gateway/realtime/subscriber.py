@@ -64,22 +64,21 @@ class Subscriber(ABC):
 
     def offer(self, update: Update) -> bool:
         """Deliver the update, or hold it, unless something at least as new has been seen; whether it was delivered."""
-        request_id, seen = update.request_id, self._seen
-        last = seen.get(request_id, 0)
-        if update.version <= last:
+        request_id, version, seen = update.request_id, update.version, self._seen
+        if version <= seen.get(request_id, 0):
             return False
         if self.accepting:
             if self._pending is None and len(seen) < IN_ORDER:  # as `mark_seen`, on the way of every delivery
-                seen[request_id] = update.version
+                seen[request_id] = version
             else:
-                self.mark_seen(request_id, update.version)
+                self.mark_seen(request_id, version)
             self.deliver(update)
             return True
         if self._pending is None:
             self._pending = {}
         held = self._pending.get(request_id)
         if held is not None:
-            if update.version <= held.version:
+            if version <= held.version:
                 return False
             _COALESCED.n += 1
         self._pending[request_id] = update

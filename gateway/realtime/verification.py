@@ -1,8 +1,8 @@
 """Between the bus and the hub: a request is shown only if this database has it.
 
 The bus may be shared with others, and what it says is a hint. So the first message about a request that this process
-has not read is answered by a read of the row, many in one query; from then on the bus is believed, as far as versions
-rise.
+has not read is answered by a read of the row, many in one query; from then on the hub believes the bus, as far as
+versions rise.
 """
 
 import asyncio
@@ -22,9 +22,6 @@ from storage.public_urls import PublicUrls
 
 log = structlog.get_logger(__name__)
 
-MAX_VERIFIED = 100_000
-"""Most requests that are remembered as the database's own; past it the one verified first is read again."""
-
 MAX_WAITING = 10_000
 """Most requests that wait to be read; past it the oldest is dropped: the next reconcile brings it."""
 
@@ -33,36 +30,24 @@ BATCH = 500
 
 
 class Verification:
-    """Hands on what the bus says of requests that have been read, and reads the others first.
+    """Reads the requests of which the bus speaks for the first time.
 
     Args:
         database: where requests are.
         urls: how their pictures are shown.
-        deliver: takes what is true.
+        deliver: takes what the database has.
     """
 
     def __init__(self, database: Database, urls: PublicUrls, deliver: Callable[[Update], None]) -> None:
         self._database = database
         self._urls = urls
         self._deliver = deliver
-        self._verified: dict[str, str] = {}
-        """The owner of each request that has been read."""
         self._waiting: dict[str, float] = {}
         """Requests to be read, and when the oldest change that was heard of them was made."""
         self._reading: asyncio.Task[None] | None = None
 
-    def mark_verified(self, request_id: str, user_id: str) -> None:
-        """The request has been read from the database, and is that user's."""
-        if request_id not in self._verified:
-            self._verified[request_id] = user_id
-            if len(self._verified) > MAX_VERIFIED:
-                del self._verified[next(iter(self._verified))]
-
-    def receive(self, update: Update) -> None:
-        """Take what the bus says."""
-        if self._verified.get(update.request_id) == update.user_id:
-            self._deliver(update)
-            return
+    def read_soon(self, update: Update) -> None:
+        """Read the request that the bus speaks of, and hand on what the database has."""
         if parse_id(update.request_id) != update.request_id:
             metrics.BUS_UNREADABLE.inc()
             return
@@ -78,7 +63,6 @@ class Verification:
                 batch = {request_id: self._waiting.pop(request_id) for request_id in list(islice(self._waiting, BATCH))}
                 found = await reads.read_all(self._database, list(batch))
                 for request in found.values():
-                    self.mark_verified(request.id, request.user_id)
                     self._deliver(Update.of(request, self._urls, batch[request.id]))
                 if len(found) < len(batch):
                     log.warning("bus_unknown_requests", requests=len(batch) - len(found))

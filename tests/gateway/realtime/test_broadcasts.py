@@ -1,4 +1,4 @@
-"""Deliveries to very many, the memory of what was offered, and leaving once."""
+"""Deliveries to very many, and leaving once."""
 
 import asyncio
 from typing import cast
@@ -8,7 +8,6 @@ import msgspec
 from gateway.realtime.broadcasts import SLICE
 from gateway.realtime.bus import InProcessBus
 from gateway.realtime.hub import Hub
-from gateway.realtime.offered import Offered
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
 from storage.database.base import Database
@@ -65,29 +64,6 @@ async def test_an_administrator_is_asked_to_leave_once() -> None:
     hub.join_all(client)
     hub.drain(10)
     assert len(client.asked_to_leave) == 1
-
-
-def test_what_was_offered_is_remembered_for_as_long_as_a_reconcile_reads_back() -> None:
-    offered = Offered(3600)
-    offered.add("a", 2)
-    offered.add("a", 3)
-    assert offered.newest("a") == 3
-    assert offered.newest("a") < 4
-    assert offered.newest("b") < 1
-    offered._began_at -= 3601
-    offered.age()
-    offered.add("b", 1)
-    assert offered.newest("a") == 3, "the older half is still there"
-    offered._began_at -= 3601
-    offered.age()
-    offered.add("b", 2)
-    assert offered.newest("a") < 3
-    assert offered.newest("b") == 2
-    offered.add("c", 1)
-    offered.set_back("b")
-    assert (offered.newest("b"), offered.newest("c")) == (0, 1)
-    offered.forget()
-    assert offered.newest("c") == 0
 
 
 class Broken(Client):

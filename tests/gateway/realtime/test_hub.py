@@ -76,6 +76,24 @@ async def test_who_listens_to_everything_leaves_everything(hub: Hub, bus: BusDou
     assert bus.ignored[-1] == "all"
 
 
+async def test_who_comes_back_is_found_again(hub: Hub) -> None:
+    """Subscribers are remembered with the request, and change: the last one leaves, another one comes."""
+    for version in range(1, 5):
+        hub.join(client := Client("ada"))
+        hub.deliver(update("a", version))
+        hub.leave(client)
+        hub.deliver(update("a", version))
+        assert client.versions == [("a", version)]
+    hub.join(first := Client("ada"))
+    hub.deliver(update("a", 5))
+    hub.join(second := Client("ada"))
+    hub.deliver(update("a", 6))
+    hub.leave(first)
+    hub.deliver(update("a", 7))
+    assert first.versions == [("a", 5), ("a", 6)]
+    assert second.versions == [("a", 6), ("a", 7)]
+
+
 async def test_listening_waits_for_the_bus_and_for_no_longer(hub: Hub, bus: BusDouble) -> None:
     client = Client()
     bus.confirming = False

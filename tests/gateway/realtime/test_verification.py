@@ -177,11 +177,11 @@ async def test_the_first_word_about_a_request_is_read_from_the_database(
     async with speaking(gateway, redis_url) as bus:
         request_id = await gateway.submitted(ada.id)
         body = await gateway.until(ada.id, request_id, "processing")
-        gateway.state.hub._verification._verified.clear()
+        gateway.state.hub._known.clear()
         async with gateway.watching(ada.id) as websocket:
             await send(websocket, type="subscribe", scope="mine")
             await receive(websocket)
-            gateway.state.hub._verification._verified.clear()
+            gateway.state.hub._known.clear()
             await gateway.callback({"requestId": request_id, "status": "processing", "progress": 20})
             assert (await receive(websocket))["request"]["progress"] == 20
             bus.publish(Update(request_id, ada.id, body["version"], Status.PROCESSING, msgspec.Raw(b"{}")))
@@ -189,18 +189,12 @@ async def test_the_first_word_about_a_request_is_read_from_the_database(
             assert (await receive(websocket))["request"]["progress"] == 30
 
 
-async def test_what_waits_and_what_is_verified_is_bounded(
-    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verification, "MAX_VERIFIED", 3)
+async def test_what_waits_is_bounded(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "MAX_WAITING", 2)
     delivered: list[Update] = []
     checked = Verification(gateway.state.database, PublicUrls("http://a", "http://b"), delivered.append)
-    for number in range(5):
-        checked.mark_verified(str(number), "u")
-    assert list(checked._verified) == ["2", "3", "4"]
     for _ in range(5):
-        checked.receive(Update(str(uuid.uuid4()), "u", 1, Status.PENDING, msgspec.Raw(b"{}")))
+        checked.read_soon(Update(str(uuid.uuid4()), "u", 1, Status.PENDING, msgspec.Raw(b"{}")))
     assert len(checked._waiting) == 2
 
     async def idle() -> bool:
