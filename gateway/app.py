@@ -38,14 +38,17 @@ from gateway.realtime.announcer import Announcer
 from gateway.realtime.bus import Bus, InProcessBus
 from gateway.realtime.connection import SessionParts
 from gateway.realtime.connection_limits import ConnectionLimits
+from gateway.realtime.event_stream import HEARTBEAT_SECONDS
 from gateway.realtime.hub import Hub
 from gateway.realtime.redis_bus import RedisBus, prefix_of
 from gateway.realtime.request_reader import RequestReader
 from gateway.realtime.subscriptions import Subscriptions
 from gateway.realtime.supabase import endpoint as supabase
 from gateway.realtime.websocket import endpoint as websocket
+from gateway.server.keepalive import Keepalive
 from gateway.server.open_connections import OpenConnections
 from gateway.server.reachable import reachable
+from gateway.server.stream_protocol import Streams
 from gateway.server.websocket_protocol import WebSockets
 from gateway.settings import Settings, origin_of
 from gateway.signed_urls import SignedUrls
@@ -240,6 +243,7 @@ def _application(
             yield {
                 "gateway": state,
                 "websockets": websockets,
+                "streams": Streams(Keepalive(HEARTBEAT_SECONDS), settings.ws_stall_seconds),
                 "open_connections": state.http_connections,
                 "drain": state.drain,
                 "hub": state.hub,

@@ -2,18 +2,12 @@
 
 from starlette.types import Scope
 
-ABORT = "gateway.abort"
-"""Drops the connection: a function without arguments."""
+HAND_OVER = "gateway.hand_over"
+"""Takes a response whose head has been sent out of ASGI: a function of a `StreamSession`, that returns what carries it
+from now on (`gateway.realtime.connection`). It raises `ConnectionError` when the client has gone."""
 
 RECEIVED_BODY = "gateway.received_body"
 """Tells the body, if all of it has come: a function without arguments, that returns bytes or None."""
-
-
-def abort(scope: Scope) -> None:
-    """Drop the connection behind `scope`, whatever is unsent: a peer that no longer reads answers no polite close."""
-    drop = scope.get("extensions", {}).get(ABORT)
-    if drop is not None:
-        drop()
 
 
 def received_body(scope: Scope) -> bytes | None:

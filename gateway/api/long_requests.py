@@ -16,23 +16,37 @@ from gateway.tasks import stop_all
 T = TypeVar("T")
 
 
+def host_of(request: Request) -> str:
+    """The address that the connection counts for."""
+    return request.client.host if request.client else ""
+
+
 @contextlib.contextmanager
-def admitted(request: Request, state: State, user: User) -> Iterator[None]:
-    """Count the connection against the limits of its user and its address.
+def telling_when_full() -> Iterator[None]:
+    """Answer a `TooManyConnections` of the block.
 
     Raises:
         ApiError: 429, or 503 when the whole process is full.
     """
-    host = request.client.host if request.client else ""
     try:
-        with state.limits.holding(host, user.id):
-            yield
+        yield
     except TooManyConnections as error:
         if error.kind == "process":
             overloaded = "The service is overloaded. Try again later."
             raise ApiError(503, "overloaded", overloaded, {"Retry-After": "5"}) from error
         sentence = "Too many open connections. Close some, or try again later."
         raise ApiError(429, "too_many_connections", sentence, {"Retry-After": "5"}) from error
+
+
+@contextlib.contextmanager
+def admitted(request: Request, state: State, user: User) -> Iterator[None]:
+    """Count the connection against the limits of its user and its address.
+
+    Raises:
+        ApiError: as `telling_when_full`.
+    """
+    with telling_when_full(), state.limits.holding(host_of(request), user.id):
+        yield
 
 
 class ClientLeft(Exception):

@@ -12,13 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.api.documents.operations import operation
 from gateway.api.documents.schemas import REQUEST_ID, TEXT, USER, Schema, content, errors, parameter, ref
 from gateway.api.errors import not_found
-from gateway.api.long_requests import ClientLeft, admitted, while_connected
+from gateway.api.long_requests import ClientLeft, admitted, host_of, telling_when_full, while_connected
 from gateway.api.parsing import number_parameter, request_id_of, user_of
 from gateway.api.preconditions import matches
 from gateway.api.responses import json_response
-from gateway.realtime.event_stream import EventStream
+from gateway.realtime.event_stream import EventStream, EventStreamResponse
 from gateway.realtime.long_poll import TRANSPORT, wait_for_newer
-from gateway.realtime.subscriber import Inbox
 from gateway.realtime.update import MAX_VERSION
 from gateway.state import state_of
 
@@ -97,24 +96,19 @@ async def events(request: Request) -> ASGIApp:
     request_id = request_id_of(request)
     last_id = request.headers.get("last-event-id", "")
     seen = int(last_id) if re.fullmatch(r"[0-9]{1,10}", last_id) else 0
-    inbox = Inbox(user.id, "events")
-    async with contextlib.AsyncExitStack() as registration:
-        registration.enter_context(admitted(request, state, user))
-        registration.enter_context(state.hub.joined(inbox))
-        found = await state.subscriptions.add_ids(inbox, [request_id])
+    stream = EventStream(user.id, host_of(request), state.hub, state.limits)
+    with contextlib.ExitStack() as leaving:
+        with telling_when_full():
+            stream.join()
+        leaving.callback(stream.on_closed)
+        found = await state.subscriptions.add_ids(stream, [request_id])
         if not found:
             raise not_found()
         update = found[0]
         if update.is_final and update.version == seen:
             return Response(status_code=204)
-        return EventStream(
-            inbox,
-            registration.pop_all(),
-            first=update if update.version != seen else None,
-            expires_at=user.expires_at,
-            stall_seconds=state.settings.ws_stall_seconds,
-            record_delivery=lambda update: state.hub.record_delivery(inbox, update),
-        )
+        leaving.pop_all()
+    return EventStreamResponse(stream, update if update.version != seen else None, user.expires_at)
 
 
 _EVENT: Schema = {

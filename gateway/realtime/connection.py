@@ -1,7 +1,8 @@
-"""Where a transport over WebSockets meets the server that carries it: two narrow interfaces, and no I/O.
+"""Where a transport meets the server that carries it: narrow interfaces, and no I/O.
 
 The server speaks HTTP and frames, and calls a `Session` for each text message; the session says what goes out through
-its `Carrier`. Neither starts a task for the other, so an idle client costs its state and nothing else.
+its `Carrier`. Neither starts a task for the other, so an idle client costs its state and nothing else. An event stream
+is the half of it: nothing comes in (`StreamSession`, `StreamCarrier`).
 """
 
 from dataclasses import dataclass
@@ -56,14 +57,8 @@ class Carrier(Protocol):
         """Whether the client reads what is sent; when that changes to true, the session is told."""
 
 
-class Session(Protocol):
-    """One client of a transport."""
-
-    def on_text(self, text: str) -> None:
-        """A whole message has come."""
-
-    def on_binary(self) -> None:
-        """A message has come that is no text."""
+class PushSession(Protocol):
+    """One client of a transport that pushes."""
 
     def on_paused(self) -> None:
         """The client does not read: nothing more is to be written."""
@@ -76,6 +71,37 @@ class Session(Protocol):
 
     def restart(self) -> None:
         """The process ends now: close."""
+
+
+class Session(PushSession, Protocol):
+    """One client of a transport over WebSockets."""
+
+    def on_text(self, text: str) -> None:
+        """A whole message has come."""
+
+    def on_binary(self) -> None:
+        """A message has come that is no text."""
+
+
+class StreamCarrier(Protocol):
+    """What carries a response that goes on for as long as there is something to say."""
+
+    def write(self, content: bytes) -> None:
+        """Send a part of the body, which is not empty; never waits. After the end, nothing is sent."""
+
+    def finish(self) -> None:
+        """End the body, and drop the connection if the client does not read the end in time."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client reads what is sent; when that changes to true, the session is told."""
+
+
+class StreamSession(PushSession, Protocol):
+    """One client of such a response."""
+
+    def on_silence(self) -> None:
+        """Something should be said, so that no proxy takes the connection for dead."""
 
 
 class Endpoint(Protocol):

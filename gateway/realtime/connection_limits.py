@@ -76,9 +76,8 @@ class ConnectionLimits:
         """Undo `acquire_user`."""
         _release(self._users, user_id)
 
-    @contextlib.contextmanager
-    def holding(self, host: str, user_id: str) -> Iterator[None]:
-        """Count one connection of the user from `host` during the block.
+    def acquire(self, host: str, user_id: str) -> None:
+        """Count one connection of the user from `host`, until `release`.
 
         Raises:
             TooManyConnections: nothing was counted.
@@ -89,11 +88,24 @@ class ConnectionLimits:
         except TooManyConnections:
             self.release_address(host)
             raise
+
+    def release(self, host: str, user_id: str) -> None:
+        """Undo `acquire`."""
+        self.release_user(user_id)
+        self.release_address(host)
+
+    @contextlib.contextmanager
+    def holding(self, host: str, user_id: str) -> Iterator[None]:
+        """Count one connection of the user from `host` during the block.
+
+        Raises:
+            TooManyConnections: nothing was counted.
+        """
+        self.acquire(host, user_id)
         try:
             yield
         finally:
-            self.release_user(user_id)
-            self.release_address(host)
+            self.release(host, user_id)
 
 
 def network_of(host: str) -> str:

@@ -1,21 +1,23 @@
 """The Server-Sent Events transport (WHATWG HTML, section 9.2): one request's updates as a stream.
 
 The event's id is the version, so a client that comes back with Last-Event-ID gets only what is newer.
+
+ASGI takes the request and sends the head. Then the stream leaves it, as WebSockets do: it is a state machine without
+I/O, and an idle client costs no task.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 
-import structlog
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from gateway.realtime.subscriber import Inbox
+from gateway.realtime.connection import StreamCarrier
+from gateway.realtime.connection_limits import ConnectionLimits
+from gateway.realtime.hub import Hub
+from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
-from gateway.scope_extensions import abort
-
-log = structlog.get_logger(__name__)
+from gateway.scope_extensions import HAND_OVER
 
 HEARTBEAT_SECONDS = 15.0
 """Longest silence; proxies close what is silent for longer."""
@@ -27,91 +29,140 @@ _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"private, no-cache, no-transform"),  # who compresses it holds it back to its end
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
+    (b"connection", b"close"),  # nothing else is served on it
 ]
 
 
-class EventStream:
-    """The response that streams what comes to `inbox`, to a final status or the end of the token.
+class EventStream(Subscriber):
+    """One client of a stream, to a final status or the end of its token. It is `accepting` while the client reads."""
 
-    Args:
-        inbox: joined to the hub for as long as `registration` is open.
-        registration: closed at the stream's end.
-        first: the request as it was read after that, if the client has not seen it yet.
-        expires_at: when the token ends, in Unix seconds.
-        stall_seconds: how long one write may block before the connection is dropped.
-        record_delivery: told of each update that has been written.
-    """
+    __slots__ = ("_carrier", "_host", "_hub", "_joined", "_leave_in", "_limits", "_preface", "_timer")
 
-    def __init__(
-        self,
-        inbox: Inbox,
-        registration: contextlib.AsyncExitStack,
-        *,
-        first: Update | None,
-        expires_at: float,
-        stall_seconds: float,
-        record_delivery: Callable[[Update], None] = lambda update: None,
-    ) -> None:
-        self._inbox = inbox
-        self._registration = registration
+    def __init__(self, user_id: str, host: str, hub: Hub, limits: ConnectionLimits) -> None:
+        super().__init__(user_id, "events")
+        self._host = host
+        self._hub = hub
+        self._limits = limits
+        self._joined = False
+        self._carrier: StreamCarrier | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """Ends it with the token."""
+        self._leave_in: float | None = None
+        """The seconds after which a client that was asked to leave comes back."""
+        self._preface = b"retry: %d\n" % RETRY_MILLISECONDS
+
+    def join(self) -> None:
+        """Count it, and hold what comes, until `on_closed`.
+
+        Raises:
+            TooManyConnections: nothing was done.
+        """
+        self._limits.acquire(self._host, self.user_id)
+        self._joined = True
+        self._hub.join(self)
+
+    def begin(self, carrier: StreamCarrier, first: Update | None, expires_at: float) -> None:
+        """Go on without ASGI.
+
+        Args:
+            carrier: takes what is sent.
+            first: the request as it was read after joining, if the client has not seen it yet.
+            expires_at: when the token ends, in Unix seconds.
+        """
+        self._carrier = carrier
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, expires_at - time.time()), self.restart)
+        if first is not None:
+            self.deliver(first)
+            self._hub.record_delivery(self, first)
+        if self._leave_in is not None:
+            self.leave_within(self._leave_in)
+        self._resume()
+
+    def deliver(self, update: Update) -> None:
+        # In a block of its own, strict clients would take the preface for an empty event.
+        self._write(self._preface + update.rendered("event", _event))
+        self._preface = b""
+        if update.is_final:
+            self.restart()
+
+    def leave_within(self, seconds: float) -> None:
+        """The client comes back at its own moment, by its own means."""
+        self._leave_in = seconds
+        if self._carrier is not None:
+            self._write(b"retry: %d\n" % int(seconds * 1000))  # no empty line: see `deliver`
+            self.restart()
+
+    # -- what comes from the server -----------------------------------------------------------------------------------
+
+    def on_silence(self) -> None:
+        self._write(b":\n\n")
+
+    def on_paused(self) -> None:
+        self.accepting = False
+
+    def on_writable(self) -> None:
+        self._resume()
+
+    def on_closed(self) -> None:
+        self.accepting = False
+        self._stop_timer()
+        if self._joined:
+            self._joined = False
+            self._hub.leave(self)
+            self._limits.release(self._host, self.user_id)
+
+    def restart(self) -> None:
+        self._stop_timer()
+        if self._carrier is not None:
+            self._carrier.finish()
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        """Go on with what was held, as far as the client reads."""
+        assert self._carrier is not None, "resumed after it has begun"  # noqa: S101
+        self.accepting = self._carrier.writable
+        if self.accepting and self._pending:
+            for update in self.take_pending():
+                self.deliver(update)
+                self._hub.record_delivery(self, update)
+                if not self._carrier.writable:
+                    break
+
+    def _write(self, content: bytes) -> None:
+        assert self._carrier is not None, "written to after it has begun"  # noqa: S101
+        self._carrier.write(content)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class EventStreamResponse:
+    """Sends the head, and hands the rest over to `stream`, which has joined; the others are `EventStream.begin`'s."""
+
+    def __init__(self, stream: EventStream, first: Update | None, expires_at: float) -> None:
+        self._stream = stream
         self._first = first
         self._expires_at = expires_at
-        self._stall_seconds = stall_seconds
-        self._record_delivery = record_delivery
-        self._gone = False
-        self._preface = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._registration, asyncio.TaskGroup() as group:
-            listener = group.create_task(self._listen(receive))
-            try:
-                await self._stream(send)
-            except TimeoutError:
-                log.warning("event_stream_stalled")
-                abort(scope)
-            finally:
-                listener.cancel()
+        """Answer.
 
-    async def _listen(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._gone = True
-        self._inbox.wake()
-
-    async def _stream(self, send: Send) -> None:
-        await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        self._preface = b"retry: %d\n" % RETRY_MILLISECONDS
-        final = False
-        if self._first is not None:
-            await self._write_update(send, self._first)
-            final = self._first.is_final
-        while not final and not self._gone and time.time() < self._expires_at:
-            try:
-                async with asyncio.timeout(min(HEARTBEAT_SECONDS, max(0.0, self._expires_at - time.time()))):
-                    await self._inbox.ready()
-            except TimeoutError:
-                await self._write(send, b":\n\n")
-            while not final and (update := self._inbox.take()) is not None:
-                await self._write_update(send, update)
-                final = update.is_final
-            if self._inbox.leave_in is not None:
-                # The client comes back at its own moment, by its own means. No empty line: see `_write_update`.
-                await self._write(send, f"retry: {int(self._inbox.leave_in * 1000)}\n".encode())
-                break
-        await self._write(send, b"", more=False)
-
-    async def _write_update(self, send: Send, update: Update) -> None:
-        # In a block of its own, strict clients would take it for an empty event.
-        await self._write(send, self._preface + update.rendered("event", _event))
-        self._preface = b""
-        self._record_delivery(update)
-
-    async def _write(self, send: Send, content: bytes, *, more: bool = True) -> None:
-        await self._send(send, {"type": "http.response.body", "body": content, "more_body": more})
-
-    async def _send(self, send: Send, message: Message) -> None:
-        async with asyncio.timeout(self._stall_seconds):
-            await send(message)
+        Raises:
+            RuntimeError: the server is not ours.
+        """
+        with contextlib.ExitStack() as leaving:
+            leaving.callback(self._stream.on_closed)
+            hand_over = scope.get("extensions", {}).get(HAND_OVER)
+            if hand_over is None:
+                raise RuntimeError("event streams need the server of `gateway serve`")
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            with contextlib.suppress(ConnectionError):  # the client has gone
+                carrier = hand_over(self._stream)
+                leaving.pop_all()
+                self._stream.begin(carrier, self._first, self._expires_at)
 
 
 def _event(update: Update) -> bytes:

@@ -13,12 +13,9 @@ always a timer:
 
 Bodies are the application's to wait for (`gateway.api.parsing`).
 
-An application can only ask for a polite close, and a peer that no longer reads never answers it: its buffers would stay
-for ever. So the scope's extensions have a function that drops the connection at once, and one that tells a body which
-has come already.
-
-An upgrade to a WebSocket at one of our paths leaves HTTP here: no ASGI task, queue or scope stays behind an idle
-client. An upgrade to anything else is ignored, as RFC 9110 (section 7.8) allows: the request is served as it is.
+An upgrade to a WebSocket at one of our paths, and an event stream after its head, leave HTTP here: no ASGI task, queue
+or scope stays behind an idle client. An upgrade to anything else is ignored, as RFC 9110 (section 7.8) allows: the
+request is served as it is.
 """
 
 import asyncio
@@ -36,11 +33,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import ServerState
 
-from gateway.realtime.connection import Upgrade
-from gateway.scope_extensions import ABORT, RECEIVED_BODY
+from gateway.realtime.connection import StreamCarrier, StreamSession, Upgrade
+from gateway.scope_extensions import HAND_OVER, RECEIVED_BODY
 from gateway.server.joined_response import JoinedResponse
 from gateway.server.last_answer import last_answer
 from gateway.server.open_connections import OpenConnections
+from gateway.server.stream_protocol import StreamProtocol
 from gateway.server.upgrade import UpgradeHeaders, UpgradeRefused, accepting, refused_by_transport
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
 
@@ -273,7 +271,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         scope: Any = self.scope
         scope["server"] = self.server
         # Not for upgrades: it leads back here, and only the collector would free what a connection leaves behind.
-        scope["extensions"] = {ABORT: self.transport.abort, RECEIVED_BODY: self._received_body}
+        scope["extensions"] = {HAND_OVER: self._hand_over, RECEIVED_BODY: self._received_body}
         super().on_headers_complete()
         JoinedResponse(self.cycle)
         if not self.pipeline:
@@ -398,6 +396,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._ignoring_upgrade = False
         self.parser = _new_parser(self)
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    # -- streams ------------------------------------------------------------------------------------------------------
+
+    def _hand_over(self, session: StreamSession) -> StreamCarrier:
+        """Take the response whose head has been sent out of ASGI: nothing of its request stays behind it.
+
+        Raises:
+            ConnectionError: the client has gone, and nobody would tell the session.
+        """
+        cycle = self._answering
+        if cycle is None or cycle.disconnected or self.transport.is_closing():
+            raise ConnectionError("the client has gone")
+        cycle.disconnected = True  # uvicorn misses no end of the response then
+        self._leave_http()
+        self.flow.resume_reading()
+        self.connections.discard(self)
+        protocol = StreamProtocol(self.app_state["streams"], self.connections, self.loop)
+        self.transport.set_protocol(protocol)
+        protocol.begin(self.transport, session)
+        self.parser = None  # type: ignore[assignment]
+        self._forget_request()
+        return protocol
+
+    def _forget_request(self) -> None:
+        """Part from what leads back here: only the collector would free it."""
+        if self._answering is not None:
+            self._answering.transport = self.transport  # each held the other
+        self.cycle = self._answering = self.scope = None  # type: ignore[assignment]
+        self.pipeline.clear()
 
     # -- timers -------------------------------------------------------------------------------------------------------
 

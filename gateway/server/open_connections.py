@@ -1,7 +1,7 @@
 """How many HTTP connections an address and the whole process may hold, from the moment they are accepted.
 
-A connection that becomes a WebSocket leaves this count and enters that of the realtime connections
-(`gateway.realtime.connection_limits`), where users are told apart too. Event streams and long polls count in both.
+A connection that becomes a WebSocket or an event stream leaves this count, and is in that of the realtime connections
+(`gateway.realtime.connection_limits`), where users are told apart too. Long polls count in both.
 """
 
 from collections import Counter

@@ -12,7 +12,6 @@ It has callbacks and no task. What a client may cost is bounded here, whatever t
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +29,7 @@ from gateway.realtime.frames import (
     control_frame,
 )
 from gateway.server.keepalive import Keepalive
+from gateway.server.push_protocol import PushProtocol
 from gateway.settings import Settings
 from gateway.telemetry.metrics import PROTOCOL_VIOLATIONS
 
@@ -41,14 +41,8 @@ FRAMES_A_TURN = 16
 MAX_IGNORED = 1024 * 1024
 """How many bytes a client may send after it has broken the protocol: some were on their way when it was told."""
 
-CLOSE_SECONDS = 10.0
-"""How long a client may take to answer a close and to read what was sent before it."""
-
 MAX_FRAGMENTS = 256
 """Most fragments of one message that are not its last, empty ones too."""
-
-WRITE_BUFFER = 64 * 1024
-"""How many bytes may wait for a client before it counts as one that does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,42 +68,31 @@ class WebSockets:
         )
 
 
-class WebSocketProtocol(asyncio.Protocol):
+class WebSocketProtocol(PushProtocol[WebSockets, Session]):
     """One connection, from the answered upgrade to its end."""
 
     __slots__ = (
         "_alive",
         "_allowance",
         "_burst",
-        "_close_sent",
-        "_connections",
         "_counted_at",
         "_failed",
         "_fragments",
         "_ignored",
         "_in_binary",
-        "_loop",
         "_opening",
         "_reader",
-        "_session",
-        "_shared",
-        "_slot",
-        "_timer",
-        "_transport",
         "_waiting",
-        "writable",
     )
 
+    stalled = "ws_stalled"
+
     def __init__(self, shared: WebSockets, connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
-        self._shared = shared
-        self._connections = connections
-        self._loop = loop
+        super().__init__(shared, connections, loop)
         self._reader = FrameReader(shared.max_size)
         self._fragments: list[bytes] | None = None
-        self._session: Session | None = None
         self._burst = self._allowance = shared.frames_per_second
         self._counted_at = time.monotonic()
-        self._close_sent = False
         self._failed = False
         self._ignored = 0
         self._in_binary = False
@@ -117,16 +100,10 @@ class WebSocketProtocol(asyncio.Protocol):
         """What goes out together, as the session begins."""
         self._waiting = False
         self._alive = True
-        self._timer: asyncio.TimerHandle | None = None
-        """Drops a client that stalls, or that does not answer a close."""
-        self.writable = True
 
     def begin(self, transport: asyncio.Transport, upgrade: Upgrade, answer: bytes) -> None:
         """Answer the upgrade, and begin the session."""
-        self._transport = transport
-        transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        self._connections.add(self)
-        self._slot = self._shared.keepalive.add(self)
+        self._take_over(transport)
         self._opening = [answer]
         endpoint = self._shared.endpoints[upgrade.path]
         self._burst = self._allowance = max(self._shared.frames_per_second, float(endpoint.burst))
@@ -219,7 +196,7 @@ class WebSocketProtocol(asyncio.Protocol):
         opcode = frame.opcode
         if opcode == Opcode.CLOSE:
             self._on_close(close_code(frame.payload))
-        elif self._close_sent:
+        elif self._leaving:
             pass  # whatever was on its way when we said goodbye
         elif opcode == Opcode.PING:
             self.write(control_frame(Opcode.PONG, frame.payload))
@@ -251,22 +228,17 @@ class WebSocketProtocol(asyncio.Protocol):
         session.on_text(text)
 
     def _on_close(self, code: int) -> None:
-        if not self._close_sent:
-            self._close_sent = True
+        if not self._leaving:
             self._transport.write(close_frame(code) if code != 1005 else control_frame(Opcode.CLOSE))
             self._stop_session()
         self._transport.close()
-        self._abort_later(CLOSE_SECONDS)  # the transport waits until everything is written
-
-    def eof_received(self) -> None:
-        """The client has closed its side: so is ours, as soon as everything is written."""
-        self._abort_later(CLOSE_SECONDS)
+        self._await_end()  # the transport waits until everything is written
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
     def write(self, frame: bytes) -> None:
         """Send a whole frame, unless the connection has just broken: `connection_lost` says so a turn later."""
-        if self._close_sent or self._transport.is_closing():
+        if self._leaving or self._transport.is_closing():
             return
         if self._opening is None:
             self._transport.write(frame)
@@ -275,43 +247,11 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye; who does not answer in time is dropped."""
-        if self._close_sent:
+        if self._leaving:
             return
         self.write(close_frame(code, reason))
-        self._close_sent = True
         self._stop_session()
-        self._abort_later(CLOSE_SECONDS)
-
-    def _stop_session(self) -> None:
-        """Let nothing count as delivered any more."""
-        self.writable = False
-        if self._session is not None:
-            self._session.on_paused()
-
-    def abort(self) -> None:
-        """Drop the connection, whatever is unsent."""
-        self._transport.abort()
-
-    def pause_writing(self) -> None:
-        """The client does not read what was sent."""
-        self.writable = False
-        if not self._close_sent:
-            self._set_timer(self._shared.stall_seconds, self._stalled)
-            if self._session is not None:
-                self._session.on_paused()
-
-    def resume_writing(self) -> None:
-        """It reads again."""
-        if not self._close_sent:
-            self._clear_timer()
-            self.writable = True
-            if self._session is not None:
-                self._session.on_writable()
-
-    def _stalled(self) -> None:
-        # A client that does not read would not read a close frame either: only dropping it frees its memory.
-        log.warning("ws_stalled")
-        self.abort()
+        self._await_end()
 
     def ping_or_drop(self) -> None:
         """Ping the client; drop it if nothing has come since the last time."""
@@ -327,30 +267,13 @@ class WebSocketProtocol(asyncio.Protocol):
         """The server stops (uvicorn calls it)."""
         if self._session is not None:
             self._session.restart()
-        if not self._close_sent:
+        if not self._leaving:
             self.close(CloseCode.RESTART, CloseCode.RESTART.reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over."""
-        self._clear_timer()
-        self._connections.discard(self)
-        self._shared.keepalive.remove(self, self._slot)
         self._reader.clear()
-        session, self._session = self._session, None
-        if session is not None:
-            session.on_closed()
-
-    def _abort_later(self, seconds: float) -> None:
-        self._set_timer(seconds, self.abort)
-
-    def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
-        self._clear_timer()
-        self._timer = self._loop.call_later(seconds, then)
-
-    def _clear_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        super().connection_lost(exc)
 
 
 _PING = control_frame(Opcode.PING)

@@ -33,24 +33,30 @@ async def read_until(connection: socket.socket, end: bytes) -> bytes:
     return received
 
 
-async def connect(gateway: RunningGateway, token: str) -> socket.socket:
-    """A client that has been welcomed."""
+async def ask(gateway: RunningGateway, path: str, token: str, *more: str) -> socket.socket:
+    """A connection on which `path` has been asked for."""
     parts = urlsplit(gateway.url)
     connection = socket.socket()
     connection.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, (parts.hostname, parts.port))
-    lines = [
-        "GET /ws HTTP/1.1",
-        f"Host: {parts.netloc}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: " + "A" * 22 + "==",
-        f"Authorization: Bearer {token}",
-    ]
+    lines = [f"GET {path} HTTP/1.1", f"Host: {parts.netloc}", f"Authorization: Bearer {token}", *more]
     await loop.sock_sendall(connection, ("\r\n".join(lines) + "\r\n\r\n").encode())
+    return connection
+
+
+async def connect(gateway: RunningGateway, token: str) -> socket.socket:
+    """A client that has been welcomed."""
+    upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+    connection = await ask(gateway, "/ws", token, *upgrade, "Sec-WebSocket-Key: " + "A" * 22 + "==")
     await read_until(connection, b'"welcome"')
+    return connection
+
+
+async def stream(gateway: RunningGateway, token: str, request_id: str) -> socket.socket:
+    """A client of an event stream that has had the request as it is."""
+    connection = await ask(gateway, f"/api/ai-status/{request_id}/events", token)
+    await read_until(connection, b"data: ")
     return connection
 
 
@@ -66,3 +72,22 @@ async def connected(gateway: RunningGateway, user_id: str, number: int) -> Async
     token = gateway.token(user_id)
     with contextlib.ExitStack() as closing:
         yield [closing.enter_context(await connect(gateway, token)) for _ in range(number)]
+
+
+@contextlib.asynccontextmanager
+async def subscribed(gateway: RunningGateway, user_id: str, number: int) -> AsyncIterator[None]:
+    """That many clients of one user that have subscribed to everything of the user."""
+    async with connected(gateway, user_id, number) as connections:
+        for connection in connections:
+            await subscribe(connection, scope="mine")
+        yield
+
+
+@contextlib.asynccontextmanager
+async def streaming(gateway: RunningGateway, user_id: str, number: int, *, request_id: str) -> AsyncIterator[None]:
+    """That many event streams of a request of the user's."""
+    token = gateway.token(user_id)
+    with contextlib.ExitStack() as closing:
+        for _ in range(number):
+            closing.enter_context(await stream(gateway, token, request_id))
+        yield

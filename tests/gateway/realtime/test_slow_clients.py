@@ -15,7 +15,7 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from gateway.realtime.update import Update
-from gateway.server import http_protocol, websocket_protocol
+from gateway.server import http_protocol, push_protocol
 from gateway.settings import Settings
 from storage.lifecycle import Status
 from tests.people import People
@@ -192,7 +192,7 @@ async def test_who_is_closed_without_reading_is_freed(
     gateway: RunningGateway, users_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The close frame lies behind what the peer never reads; the socket must not wait for it."""
-    monkeypatch.setattr(websocket_protocol, "CLOSE_SECONDS", 0.5)
+    monkeypatch.setattr(push_protocol, "CLOSE_SECONDS", 0.5)
     ada = await People(gateway.state.database, users_table).person()
 
     def open_sockets() -> int:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.realtime import event_stream
+from gateway import app
 from gateway.settings import Settings
 from storage.request import Body as RequestBody
 from tests.channels import binding, channel_client
+from tests.gateway.server.raw import peer
 from tests.people import People, Person
 from tests.running import SECONDS, RunningGateway, eventually, receive, running_gateway, send
 
@@ -337,17 +338,44 @@ async def test_a_finished_request_resumed_at_its_end_is_204(gateway: RunningGate
 
 
 async def test_a_silent_stream_has_heartbeats(
-    gateway: RunningGateway, ada: Person, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, users_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(app, "HEARTBEAT_SECONDS", 0.5)
+    async with running_gateway(settings) as gateway:
+        ada = await People(gateway.state.database, users_table).person()
+        request_id = await started(gateway, ada)
+        url = f"/api/ai-status/{request_id}/events"
+        beats = 0
+        async with asyncio.timeout(SECONDS), gateway.http.stream("GET", url, headers=gateway.bearer(ada.id)) as answer:
+            async for line in answer.aiter_lines():
+                beats += line == ":"
+                if beats == 3:
+                    break
+
+
+async def test_a_stream_is_the_last_answer_of_its_connection(gateway: RunningGateway, ada: Person) -> None:
+    """What comes behind its request is not answered; nor does it change anything."""
     request_id = await started(gateway, ada)
-    url = f"/api/ai-status/{request_id}/events"
-    beats = 0
-    async with asyncio.timeout(SECONDS), gateway.http.stream("GET", url, headers=gateway.bearer(ada.id)) as answer:
-        async for line in answer.aiter_lines():
-            beats += line == ":"
-            if beats == 3:
-                break
+    lines = (
+        f"GET /api/ai-status/{request_id}/events HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {gateway.token(ada.id)}",
+    )
+    request = "\r\n".join([*lines, "", ""]).encode()
+    async with peer(gateway.url) as client:
+        await client.say(request + request)
+        head = await client.hear_until(b"event: update")
+        assert b"connection: close\r\n" in head
+        await client.say(request)
+        await complete(gateway, request_id)
+        rest = await client.hear_until(b"0\r\n\r\n")
+    assert b'"status":"completed"' in rest
+    assert (head + rest).count(b"HTTP/1.1 ") == 1
+
+    async def left() -> bool:
+        return gateway.state.hub.subscribers == 0 and not gateway.state.limits.open
+
+    assert await eventually(left)
 
 
 async def test_a_stream_ends_with_its_token(gateway: RunningGateway, ada: Person) -> None:

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from gateway.realtime.close_codes import CloseCode
 from gateway.realtime.connection import Carrier, Upgrade, UpgradeRefusal
 from gateway.realtime.frames import Opcode, close_frame, control_frame, text_frame
-from gateway.server import websocket_protocol
+from gateway.server import push_protocol
 from gateway.server.keepalive import Keepalive
 from gateway.server.websocket_protocol import FRAMES_A_TURN, MAX_FRAGMENTS, MAX_IGNORED, WebSocketProtocol, WebSockets
 from gateway.telemetry.metrics import PROTOCOL_VIOLATIONS
@@ -256,7 +256,7 @@ async def test_a_client_that_answers_our_close_is_done() -> None:
 
 
 async def test_one_that_does_not_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_protocol, "CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr(push_protocol, "CLOSE_SECONDS", 0.01)
     connection = Connection()
     connection.protocol.close(CloseCode.UNAUTHORIZED, "why")
     async with asyncio.timeout(5):
@@ -266,7 +266,7 @@ async def test_one_that_does_not_answer_is_dropped(monkeypatch: pytest.MonkeyPat
 
 
 async def test_one_that_ends_its_side_and_reads_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_protocol, "CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr(push_protocol, "CLOSE_SECONDS", 0.01)
     connection = Connection()
     connection.protocol.eof_received()
     async with asyncio.timeout(5):
