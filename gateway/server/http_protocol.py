@@ -173,6 +173,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._leave_http()
         self._leave_application()
         super().connection_lost(exc)
+        self._forget_request()
 
     def _leave_application(self) -> None:
         """Let whatever the application still says go nowhere. uvicorn tells the last of several pipelined requests

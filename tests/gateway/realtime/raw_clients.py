@@ -91,3 +91,14 @@ async def streaming(gateway: RunningGateway, user_id: str, number: int, *, reque
         for _ in range(number):
             closing.enter_context(await stream(gateway, token, request_id))
         yield
+
+
+@contextlib.asynccontextmanager
+async def asking(gateway: RunningGateway, user_id: str, number: int) -> AsyncIterator[None]:
+    """That many connections on which the user has asked something that has been answered."""
+    token = gateway.token(user_id)
+    with contextlib.ExitStack() as closing:
+        for _ in range(number):
+            connection = closing.enter_context(await ask(gateway, "/api/ai-status/none", token))
+            await read_until(connection, b'"not_found"')
+        yield

@@ -32,7 +32,7 @@ from storage.lifecycle import Status
 from storage.submissions import Submission, submit
 from tests.counting import counted_calls
 from tests.gateway.realtime.doubles import Heard, update
-from tests.gateway.realtime.raw_clients import connected, streaming, subscribe, subscribed
+from tests.gateway.realtime.raw_clients import asking, connected, streaming, subscribe, subscribed
 from tests.people import Person
 from tests.running import RunningGateway, eventually, receive, running_gateway, send
 
@@ -265,6 +265,8 @@ async def opened(gateway: RunningGateway, ada: Person, transport: str) -> Openin
     """Opens that many connections of a user."""
     if transport == "WebSocket":
         return subscribed
+    if transport == "HTTP":
+        return asking
     return functools.partial(streaming, request_id=await gateway.submitted(ada.id))
 
 
@@ -289,6 +291,7 @@ async def test_tasks_and_bytes_per_idle_connection(
 
 
 @sqlite_only
+@pytest.mark.parametrize("transport", [*MOST_BYTES, "HTTP"], indirect=True)
 async def test_garbage_of_a_connection(gateway: RunningGateway, ada: Person, opened: Opening) -> None:
     """What a connection leaves behind, as it leaves HTTP and as it ends, is free at once: what refers to itself waits
     for the collector, which took 9 µs a connection."""
