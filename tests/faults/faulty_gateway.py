@@ -19,6 +19,7 @@ from gateway.api import generate
 from gateway.cli import main
 from gateway.realtime import hub, redis_bus
 from gateway.realtime.hub import Hub
+from gateway.realtime.known_requests import KnownRequest
 from gateway.realtime.redis_bus import RedisBus
 from gateway.realtime.subscriber import Subscriber
 from gateway.realtime.update import Update
@@ -70,7 +71,7 @@ def want_everything(self: Subscriber, update: Update) -> bool:
     return True
 
 
-def deliver_to_everyone(self: Hub, update: Update) -> None:
+def offer_to_everyone(self: Hub, update: Update, known: KnownRequest) -> None:
     for subscribers in self._topics.values():
         for subscriber in subscribers:
             subscriber.offer(update)
@@ -91,7 +92,7 @@ def sabotage(name: str) -> None:
             forget_gaps()
         case "owner check":
             Subscriber.wants = want_everything  # type: ignore[method-assign]
-            Hub.deliver = deliver_to_everyone  # type: ignore[method-assign]
+            Hub._offer = offer_to_everyone  # type: ignore[method-assign]
             share_one_topic()
         case "status guard":
             life.INSERT_ASSET = life.INSERT_ASSET.replace(rows.guard(Event.COMPLETED), "1 = 1")
