@@ -11,7 +11,7 @@ SLICE = 256
 
 
 class Broadcasts:
-    """What waits to be delivered, of each request the newest.
+    """What waits to be delivered, of each request the newest, to each of those whom a topic holds.
 
     Args:
         deliver: delivers an update to a few subscribers.
@@ -19,27 +19,34 @@ class Broadcasts:
 
     def __init__(self, deliver: Callable[[Update, Sequence[Subscriber]], None]) -> None:
         self._deliver = deliver
-        self._waiting: dict[str, tuple[Update, list[Subscriber]]] = {}
+        self._waiting: dict[tuple[str, str], tuple[Update, list[Subscriber]]] = {}
 
-    def start(self, update: Update, subscribers: list[Subscriber]) -> None:
+    def start(self, update: Update, to: str, subscribers: list[Subscriber]) -> None:
         """Deliver `update` in this turn and the next ones. A newer update takes the place of one that still waits: all
-        get that one then, and versions only rise."""
+        get that one then, and versions only rise.
+
+        Args:
+            update: the request as it is now.
+            to: who they are: the owner's id, or `ALL`.
+            subscribers: all of them.
+        """
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._go_on)
-        waiting = self._waiting.pop(update.request_id, None)
+        key = (update.request_id, to)
+        waiting = self._waiting.pop(key, None)
         if waiting is not None and waiting[0].version > update.version:
             update = waiting[0]
-        self._waiting[update.request_id] = (update, subscribers)
+        self._waiting[key] = (update, subscribers)
 
     def _go_on(self) -> None:
         left = SLICE
         while self._waiting and left > 0:
-            request_id = next(iter(self._waiting))
-            update, subscribers = self._waiting[request_id]
+            key = next(iter(self._waiting))
+            update, subscribers = self._waiting[key]
             part = subscribers[-left:]
             del subscribers[-left:]
             if not subscribers:
-                del self._waiting[request_id]
+                del self._waiting[key]
             left -= len(part)
             self._deliver(update, part)
         if self._waiting:

@@ -183,7 +183,7 @@ class Hub:
             self._listening.pop(topic, None)
             self._bus.ignore(topic)
 
-    def mark_verified(self, update: Update) -> None:
+    def mark_known(self, update: Update) -> None:
         """The update has been read from the database: what the bus says of its request is believed."""
         self._known.add(update.request_id, update.user_id)
 
@@ -215,15 +215,17 @@ class Hub:
         if not known.subscribers:
             known.subscribers = self._topics.get(user_topic(update.user_id), ())
         if known.subscribers:
-            self._spread(update, known.subscribers)
+            self._spread(update, known.user_id, known.subscribers)
         if ALL in self._topics:
-            self._spread(update, self._topics[ALL])
+            self._spread(update, ALL, self._topics[ALL])
+        if update.status.is_final:
+            known.subscribers = ()  # little follows, and a set that is empty by then would be held in vain
 
-    def _spread(self, update: Update, subscribers: Collection[Subscriber]) -> None:
+    def _spread(self, update: Update, to: str, subscribers: Collection[Subscriber]) -> None:
         if len(subscribers) <= SLICE:
             self._deliver_to(update, [*subscribers])
         else:
-            self._broadcasts.start(update, list(subscribers))
+            self._broadcasts.start(update, to, list(subscribers))
 
     def _deliver_to(self, update: Update, subscribers: Sequence[Subscriber]) -> None:
         delivered = False
@@ -237,21 +239,20 @@ class Hub:
             except Exception:  # one that is broken must cost the others nothing
                 log.exception("delivery_failed", transport=subscriber.transport, request_id=update.request_id)
         if delivered and update.at:
-            seconds = time.time() - update.at
-            _LATENCY.observe(seconds if seconds > 0 else 0.0)
+            _LATENCY.observe_since(update.at)
 
     def record_delivery(self, subscriber: Subscriber, update: Update) -> None:
         """The update's bytes have been handed to the subscriber's connection, later than it came or as a snapshot."""
         _DELIVERED[subscriber.transport].n += 1
-        if update.is_final:
+        if update.status.is_final:
             self._record_receipt(subscriber, update)
         if update.at:
-            _LATENCY.observe(max(0.0, time.time() - update.at))
+            _LATENCY.observe_since(update.at)
 
     def record_answer(self, update: Update, transport: str) -> None:
         """The update has been handed to its owner, who has subscribed to nothing."""
         _DELIVERED[transport].n += 1
-        if update.is_final:
+        if update.status.is_final:
             self.receipts.add(update, transport)
 
     def _record_receipt(self, subscriber: Subscriber, update: Update) -> None:

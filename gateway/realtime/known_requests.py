@@ -1,11 +1,12 @@
-"""What this process knows of the requests that it has read: whose they are, and the newest version that was offered."""
+"""What this process knows of requests that it has read or changed: whose they are, what was offered, and to whom."""
 
+from collections import OrderedDict
 from collections.abc import Collection
 
 from gateway.realtime.subscriber import Subscriber
 
 MAX_KNOWN = 100_000
-"""Most requests that are remembered; past it the one read first is forgotten: it is read again, and offered again, to
+"""Most requests that are remembered; past it the one known first is forgotten: it is read again, and offered again, to
 those who then know that they have seen it."""
 
 
@@ -26,17 +27,26 @@ class KnownRequest:
         self.subscribers: Collection[Subscriber] = ()
 
 
-class KnownRequests(dict[str, KnownRequest]):
-    """The known requests by id. One look into it is all that the way of a delivery needs."""
+class KnownRequests:
+    """The known requests. One look is all that the way of a delivery needs.
+
+    Attributes:
+        get: the known request of an id, or None.
+    """
+
+    def __init__(self) -> None:
+        # Ordered: of a plain dictionary that always loses its first entry, finding the first takes ever longer.
+        self._requests: OrderedDict[str, KnownRequest] = OrderedDict()
+        self.get = self._requests.get
 
     def add(self, request_id: str, user_id: str) -> KnownRequest:
         """The request, which the database has, and which is that user's."""
         known = self.get(request_id)
         if known is None or known.user_id != user_id:
-            self.pop(request_id, None)
-            known = self[request_id] = KnownRequest(user_id)
-            if len(self) > MAX_KNOWN:
-                del self[next(iter(self))]
+            self._requests.pop(request_id, None)
+            known = self._requests[request_id] = KnownRequest(user_id)
+            if len(self._requests) > MAX_KNOWN:
+                self._requests.popitem(last=False)
         return known
 
     def offered(self, request_id: str) -> int:
@@ -51,5 +61,5 @@ class KnownRequests(dict[str, KnownRequest]):
 
     def set_all_back(self) -> None:
         """Nothing counts as offered any more."""
-        for known in self.values():
+        for known in self._requests.values():
             known.offered = 0

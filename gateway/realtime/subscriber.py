@@ -147,7 +147,7 @@ _NONE: frozenset[str] = frozenset()
 
 
 class Inbox(Subscriber):
-    """The subscriber of a coroutine that waits for one update after another: streams and long polls.
+    """The subscriber of a coroutine that waits for one update after another: long polls.
 
     Attributes:
         leave_in: set when the process stops: the seconds after which this client should be elsewhere.

@@ -99,5 +99,5 @@ class Subscriptions:
     def _seen(self, subscriber: Subscriber, updates: list[Update]) -> list[Update]:
         for update in updates:
             subscriber.mark_seen(update.request_id, update.version)
-            self._hub.mark_verified(update)
+            self._hub.mark_known(update)
         return updates

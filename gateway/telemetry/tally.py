@@ -5,6 +5,7 @@ counts in plain integers of the event loop's thread and is folded into its metri
 scrape of this process, and at every heartbeat for scrapes that meet another one. Make each once, at import.
 """
 
+import time
 from bisect import bisect_left
 from typing import Protocol
 
@@ -53,6 +54,11 @@ class HistogramTally:
         """Count `value`, as often as it came."""
         self._counts[bisect_left(self._bounds, value)] += times
         self._sum += value * times
+
+    def observe_since(self, at: float) -> None:
+        """Count the seconds since `at`, in Unix time; what lies ahead of this clock is no time at all."""
+        seconds = time.time() - at
+        self.observe(seconds if seconds > 0 else 0.0)
 
     def flush(self) -> None:
         # prometheus-client has no public way to observe more than one value at once.

@@ -57,6 +57,20 @@ async def test_a_broadcast_takes_turns_and_versions_only_rise() -> None:
     assert all(client.seen == [5, 5] for client in clients), "of each request the newest, once"
 
 
+async def test_a_broadcast_to_owners_and_to_administrators_reaches_both() -> None:
+    hub = new_hub()
+    owners, administrators = ([Client(user_id) for _ in range(SLICE + 1)] for user_id in ("ada", "root"))
+    for client in owners:
+        hub.join(client)
+    for client in administrators:
+        hub.join_all(client)
+    hub.deliver(update(1))
+    hub.deliver(update(2))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert all(client.seen == [2] for client in (*owners, *administrators))
+
+
 async def test_an_administrator_is_asked_to_leave_once() -> None:
     hub = new_hub()
     client = Client()

@@ -12,7 +12,7 @@ from tests.gateway.realtime.doubles import update
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 6), st.booleans()), max_size=60))
 def test_versions_only_rise_and_the_newest_is_seen(offers: list[tuple[str, int, bool]]) -> None:
-    subscriber = Inbox("ada", "events")
+    subscriber = Inbox("ada", "poll")
     subscriber.mine = True
     sent: dict[str, list[int]] = {}
     for request_id, version, take in [*offers, *(("", 0, True) for _ in range(10))]:
@@ -27,7 +27,7 @@ def test_versions_only_rise_and_the_newest_is_seen(offers: list[tuple[str, int, 
 
 
 def test_a_slow_reader_holds_one_update_a_request() -> None:
-    subscriber = Inbox("ada", "events")
+    subscriber = Inbox("ada", "poll")
     subscriber.mine = True
     for version in range(1, 1001):
         subscriber.offer(update("a", version))
@@ -36,7 +36,7 @@ def test_a_slow_reader_holds_one_update_a_request() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    subscriber = Inbox("ada", "events")
+    subscriber = Inbox("ada", "poll")
     for number in range(subscriber_module.MAX_SEEN + 100):
         subscriber.mark_seen(str(number), 1)
     assert len(subscriber._seen) == subscriber_module.MAX_SEEN
@@ -45,7 +45,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_what_was_unsubscribed_meanwhile_is_not_sent() -> None:
-    subscriber = Inbox("ada", "events")
+    subscriber = Inbox("ada", "poll")
     subscriber.ids = {"a"}
     subscriber.offer(update("a", 1))
     subscriber.ids.clear()
@@ -53,7 +53,7 @@ def test_what_was_unsubscribed_meanwhile_is_not_sent() -> None:
 
 
 def test_nothing_of_another_user_is_wanted() -> None:
-    subscriber = Inbox("ada", "events")
+    subscriber = Inbox("ada", "poll")
     subscriber.mine = True
     subscriber.ids = {"a"}
     assert subscriber.wants(update("a", 1))

@@ -177,11 +177,11 @@ async def test_the_first_word_about_a_request_is_read_from_the_database(
     async with speaking(gateway, redis_url) as bus:
         request_id = await gateway.submitted(ada.id)
         body = await gateway.until(ada.id, request_id, "processing")
-        gateway.state.hub._known.clear()
+        gateway.state.hub._known._requests.clear()
         async with gateway.watching(ada.id) as websocket:
             await send(websocket, type="subscribe", scope="mine")
             await receive(websocket)
-            gateway.state.hub._known.clear()
+            gateway.state.hub._known._requests.clear()
             await gateway.callback({"requestId": request_id, "status": "processing", "progress": 20})
             assert (await receive(websocket))["request"]["progress"] == 20
             bus.publish(Update(request_id, ada.id, body["version"], Status.PROCESSING, msgspec.Raw(b"{}")))
