@@ -100,7 +100,7 @@ async def events(request: Request) -> ASGIApp:
     with contextlib.ExitStack() as leaving:
         with telling_when_full():
             stream.join()
-        leaving.callback(stream.on_closed)
+        leaving.callback(stream.leave)
         found = await state.subscriptions.add_ids(stream, [request_id])
         if not found:
             raise not_found()

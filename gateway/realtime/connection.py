@@ -100,8 +100,8 @@ class StreamCarrier(Protocol):
 class StreamSession(PushSession, Protocol):
     """One client of such a response."""
 
-    def on_silence(self) -> None:
-        """Something should be said, so that no proxy takes the connection for dead."""
+    def keep_alive(self) -> None:
+        """Say something without a meaning, so that no proxy takes the connection for dead."""
 
 
 class Endpoint(Protocol):

@@ -20,7 +20,7 @@ from gateway.realtime.update import Update
 from gateway.scope_extensions import HAND_OVER
 
 HEARTBEAT_SECONDS = 15.0
-"""Longest silence; proxies close what is silent for longer."""
+"""How often something is said; proxies close what is silent for longer."""
 
 RETRY_MILLISECONDS = 2000
 """After which pause a client comes back when the stream breaks."""
@@ -52,7 +52,7 @@ class EventStream(Subscriber):
         self._preface = b"retry: %d\n" % RETRY_MILLISECONDS
 
     def join(self) -> None:
-        """Count it, and hold what comes, until `on_closed`.
+        """Count it, and hold what comes, until `leave`.
 
         Raises:
             TooManyConnections: nothing was done.
@@ -60,6 +60,15 @@ class EventStream(Subscriber):
         self._limits.acquire(self._host, self.user_id)
         self._joined = True
         self._hub.join(self)
+
+    def leave(self) -> None:
+        """Undo `join`."""
+        self.accepting = False
+        self._stop_timer()
+        if self._joined:
+            self._joined = False
+            self._hub.leave(self)
+            self._limits.release(self._host, self.user_id)
 
     def begin(self, carrier: StreamCarrier, first: Update | None, expires_at: float) -> None:
         """Go on without ASGI.
@@ -70,31 +79,31 @@ class EventStream(Subscriber):
             expires_at: when the token ends, in Unix seconds.
         """
         self._carrier = carrier
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, expires_at - time.time()), self.restart)
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, expires_at - time.time()), self._end)
         if first is not None:
             self.deliver(first)
             self._hub.record_delivery(self, first)
+        self._resume()
         if self._leave_in is not None:
             self.leave_within(self._leave_in)
-        self._resume()
 
     def deliver(self, update: Update) -> None:
         # In a block of its own, strict clients would take the preface for an empty event.
         self._write(self._preface + update.rendered("event", _event))
         self._preface = b""
         if update.is_final:
-            self.restart()
+            self._end()
 
     def leave_within(self, seconds: float) -> None:
         """The client comes back at its own moment, by its own means."""
         self._leave_in = seconds
         if self._carrier is not None:
             self._write(b"retry: %d\n" % int(seconds * 1000))  # no empty line: see `deliver`
-            self.restart()
+            self._end()
 
     # -- what comes from the server -----------------------------------------------------------------------------------
 
-    def on_silence(self) -> None:
+    def keep_alive(self) -> None:
         self._write(b":\n\n")
 
     def on_paused(self) -> None:
@@ -104,17 +113,10 @@ class EventStream(Subscriber):
         self._resume()
 
     def on_closed(self) -> None:
-        self.accepting = False
-        self._stop_timer()
-        if self._joined:
-            self._joined = False
-            self._hub.leave(self)
-            self._limits.release(self._host, self.user_id)
+        self.leave()
 
     def restart(self) -> None:
-        self._stop_timer()
-        if self._carrier is not None:
-            self._carrier.finish()
+        self._end()
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
@@ -132,6 +134,11 @@ class EventStream(Subscriber):
     def _write(self, content: bytes) -> None:
         assert self._carrier is not None, "written to after it has begun"  # noqa: S101
         self._carrier.write(content)
+
+    def _end(self) -> None:
+        self._stop_timer()
+        assert self._carrier is not None, "ended after it has begun"  # noqa: S101
+        self._carrier.finish()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -154,7 +161,7 @@ class EventStreamResponse:
             RuntimeError: the server is not ours.
         """
         with contextlib.ExitStack() as leaving:
-            leaving.callback(self._stream.on_closed)
+            leaving.callback(self._stream.leave)
             hand_over = scope.get("extensions", {}).get(HAND_OVER)
             if hand_over is None:
                 raise RuntimeError("event streams need the server of `gateway serve`")

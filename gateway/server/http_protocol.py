@@ -38,6 +38,7 @@ from gateway.scope_extensions import HAND_OVER, RECEIVED_BODY
 from gateway.server.joined_response import JoinedResponse
 from gateway.server.last_answer import last_answer
 from gateway.server.open_connections import OpenConnections
+from gateway.server.push_protocol import PushProtocol
 from gateway.server.stream_protocol import StreamProtocol
 from gateway.server.upgrade import UpgradeHeaders, UpgradeRefused, accepting, refused_by_transport
 from gateway.server.websocket_protocol import WebSocketProtocol, WebSockets
@@ -173,7 +174,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._leave_http()
         self._leave_application()
         super().connection_lost(exc)
-        self._forget_request()
+        self._forget_requests()
 
     def _leave_application(self) -> None:
         """Let whatever the application still says go nowhere. uvicorn tells the last of several pipelined requests
@@ -363,10 +364,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._leave_http()
         self.connections.discard(self)
-        self.parser = None  # type: ignore[assignment]
         protocol = WebSocketProtocol(websockets, self.connections, self.loop)
         self.transport.set_protocol(protocol)
         protocol.begin(self.transport, upgrade, answer)
+        self._part_from(protocol)
         if rest:
             protocol.data_received(rest)
 
@@ -407,23 +408,32 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             ConnectionError: the client has gone, and nobody would tell the session.
         """
         cycle = self._answering
-        if cycle is None or cycle.disconnected or self.transport.is_closing():
+        has_gone = cycle is None or cycle.disconnected or self.transport.is_closing()
+        if cycle is not None:
+            cycle.disconnected = True  # uvicorn misses no end of the response then
+        if has_gone:
             raise ConnectionError("the client has gone")
-        cycle.disconnected = True  # uvicorn misses no end of the response then
         self._leave_http()
         self.flow.resume_reading()
         self.connections.discard(self)
         protocol = StreamProtocol(self.app_state["streams"], self.connections, self.loop)
         self.transport.set_protocol(protocol)
         protocol.begin(self.transport, session)
-        self.parser = None  # type: ignore[assignment]
-        self._forget_request()
+        self._part_from(protocol)
         return protocol
 
-    def _forget_request(self) -> None:
+    def _part_from(self, protocol: PushProtocol[Any, Any]) -> None:
+        """Let `protocol` have the connection alone, with what it should know of it."""
+        if self._serves and self.flow.write_paused:
+            protocol.pause_writing()  # the transport says so once
+        self.parser = None  # type: ignore[assignment]
+        self._forget_requests()
+
+    def _forget_requests(self) -> None:
         """Part from what leads back here: only the collector would free it."""
-        if self._answering is not None:
-            self._answering.transport = self.transport  # each held the other
+        for cycle in (self._answering, self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.transport = self.transport  # each held the other
         self.cycle = self._answering = self.scope = None  # type: ignore[assignment]
         self.pipeline.clear()
 

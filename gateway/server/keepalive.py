@@ -1,4 +1,4 @@
-"""Pings for all connections from one timer, so that an idle connection has none of its own."""
+"""What keeps all connections alive, from one timer, so that an idle connection has none of its own."""
 
 import asyncio
 from typing import Protocol
@@ -7,11 +7,11 @@ SLOTS = 20
 """Into how many moments of an interval the connections are spread."""
 
 
-class Pinged(Protocol):
+class KeptAlive(Protocol):
     """A connection that is kept alive."""
 
-    def ping_or_drop(self) -> None:
-        """Ping the client, or drop it if it has not been heard of since the last time."""
+    def keep_alive(self) -> None:
+        """Say something to the client, or drop it if it should have been heard of and was not."""
 
 
 class Keepalive:
@@ -19,11 +19,11 @@ class Keepalive:
 
     def __init__(self, interval: float) -> None:
         self._tick_seconds = interval / SLOTS
-        self._slots: list[set[Pinged]] = [set() for _ in range(SLOTS)]
+        self._slots: list[set[KeptAlive]] = [set() for _ in range(SLOTS)]
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, connection: Pinged) -> int:
+    def add(self, connection: KeptAlive) -> int:
         """Call `connection` from now on, first after a whole interval; the slot that `remove` needs."""
         slot = (self._next - 1) % SLOTS
         self._slots[slot].add(connection)
@@ -31,7 +31,7 @@ class Keepalive:
             self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
         return slot
 
-    def remove(self, connection: Pinged, slot: int) -> None:
+    def remove(self, connection: KeptAlive, slot: int) -> None:
         """Call it no longer."""
         self._slots[slot].discard(connection)
 
@@ -40,4 +40,4 @@ class Keepalive:
         any_left = any(self._slots)
         self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick) if any_left else None
         for connection in tuple(slot):
-            connection.ping_or_drop()
+            connection.keep_alive()

@@ -5,7 +5,7 @@ does not read is dropped after `stall_seconds`; so is one that does not take the
 """
 
 import asyncio
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -39,7 +39,7 @@ SessionT = TypeVar("SessionT", bound=PushSession)
 SharedT = TypeVar("SharedT", bound=Shared)
 
 
-class PushProtocol(asyncio.Protocol, Generic[SharedT, SessionT]):
+class PushProtocol(asyncio.Protocol, ABC, Generic[SharedT, SessionT]):
     """One such connection, from when it is taken over from HTTP to its end.
 
     Attributes:
@@ -58,7 +58,7 @@ class PushProtocol(asyncio.Protocol, Generic[SharedT, SessionT]):
         "writable",
     )
 
-    stalled: ClassVar[str]
+    stall_event: ClassVar[str]
     """The name of the log line about a client that does not read."""
 
     def __init__(self, shared: SharedT, connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
@@ -79,8 +79,8 @@ class PushProtocol(asyncio.Protocol, Generic[SharedT, SessionT]):
         self._slot = self._shared.keepalive.add(self)
 
     @abstractmethod
-    def ping_or_drop(self) -> None:
-        """Called in regular intervals."""
+    def keep_alive(self) -> None:
+        """Say something, so that no proxy takes the connection for dead."""
 
     def abort(self) -> None:
         """Drop the connection, whatever is unsent."""
@@ -88,6 +88,7 @@ class PushProtocol(asyncio.Protocol, Generic[SharedT, SessionT]):
 
     def eof_received(self) -> None:
         """The client has closed its side: so is ours, as soon as everything is written."""
+        self._stop_session()
         self._await_end()
 
     def pause_writing(self) -> None:
@@ -108,7 +109,7 @@ class PushProtocol(asyncio.Protocol, Generic[SharedT, SessionT]):
 
     def _stalled(self) -> None:
         # A client that does not read would not read a goodbye either: only dropping it frees its memory.
-        log.warning(self.stalled)
+        log.warning(self.stall_event)
         self.abort()
 
     def _stop_session(self) -> None:

@@ -20,7 +20,6 @@ class Streams:
     """What the streams of a process share."""
 
     keepalive: Keepalive
-    """Calls a session that has nothing to say."""
     stall_seconds: float
 
 
@@ -29,7 +28,7 @@ class StreamProtocol(PushProtocol[Streams, StreamSession]):
 
     __slots__ = ("_ignored",)
 
-    stalled = "event_stream_stalled"
+    stall_event = "event_stream_stalled"
 
     def begin(self, transport: asyncio.Transport, session: StreamSession) -> None:
         """Carry `session` from now on."""
@@ -58,10 +57,10 @@ class StreamProtocol(PushProtocol[Streams, StreamSession]):
         self._transport.close()
         self._await_end()
 
-    def ping_or_drop(self) -> None:
-        """Let the session say something."""
+    def keep_alive(self) -> None:
+        """Let the session say something, if the client reads."""
         if self._session is not None and self.writable:
-            self._session.on_silence()
+            self._session.keep_alive()
 
     def shutdown(self) -> None:
         """The server stops (uvicorn calls it)."""

@@ -85,7 +85,7 @@ class WebSocketProtocol(PushProtocol[WebSockets, Session]):
         "_waiting",
     )
 
-    stalled = "ws_stalled"
+    stall_event = "ws_stalled"
 
     def __init__(self, shared: WebSockets, connections: set[Any], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(shared, connections, loop)
@@ -253,7 +253,7 @@ class WebSocketProtocol(PushProtocol[WebSockets, Session]):
         self._stop_session()
         self._await_end()
 
-    def ping_or_drop(self) -> None:
+    def keep_alive(self) -> None:
         """Ping the client; drop it if nothing has come since the last time."""
         if not self._alive:
             self.abort()

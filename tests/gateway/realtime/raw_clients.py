@@ -33,30 +33,32 @@ async def read_until(connection: socket.socket, end: bytes) -> bytes:
     return received
 
 
-async def ask(gateway: RunningGateway, path: str, token: str, *more: str) -> socket.socket:
-    """A connection on which `path` has been asked for."""
+async def open_connection(gateway: RunningGateway) -> socket.socket:
+    """A connection on which nothing has been said."""
     parts = urlsplit(gateway.url)
     connection = socket.socket()
     connection.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(connection, (parts.hostname, parts.port))
-    lines = [f"GET {path} HTTP/1.1", f"Host: {parts.netloc}", f"Authorization: Bearer {token}", *more]
-    await loop.sock_sendall(connection, ("\r\n".join(lines) + "\r\n\r\n").encode())
+    await asyncio.get_running_loop().sock_connect(connection, (parts.hostname, parts.port))
     return connection
+
+
+async def ask(connection: socket.socket, path: str, token: str, until: bytes, *more: str) -> None:
+    """Ask for `path`, and read until something has come."""
+    lines = [f"GET {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {token}", *more]
+    await asyncio.get_running_loop().sock_sendall(connection, ("\r\n".join(lines) + "\r\n\r\n").encode())
+    await read_until(connection, until)
+
+
+async def upgrade(connection: socket.socket, token: str) -> None:
+    """Become a client that has been welcomed."""
+    headers = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+    await ask(connection, "/ws", token, b'"welcome"', *headers, "Sec-WebSocket-Key: " + "A" * 22 + "==")
 
 
 async def connect(gateway: RunningGateway, token: str) -> socket.socket:
     """A client that has been welcomed."""
-    upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
-    connection = await ask(gateway, "/ws", token, *upgrade, "Sec-WebSocket-Key: " + "A" * 22 + "==")
-    await read_until(connection, b'"welcome"')
-    return connection
-
-
-async def stream(gateway: RunningGateway, token: str, request_id: str) -> socket.socket:
-    """A client of an event stream that has had the request as it is."""
-    connection = await ask(gateway, f"/api/ai-status/{request_id}/events", token)
-    await read_until(connection, b"data: ")
+    connection = await open_connection(gateway)
+    await upgrade(connection, token)
     return connection
 
 
@@ -85,20 +87,25 @@ async def subscribed(gateway: RunningGateway, user_id: str, number: int) -> Asyn
 
 @contextlib.asynccontextmanager
 async def streaming(gateway: RunningGateway, user_id: str, number: int, *, request_id: str) -> AsyncIterator[None]:
-    """That many event streams of a request of the user's."""
+    """That many event streams of a request of the user's, each of which has had it as it is."""
     token = gateway.token(user_id)
     with contextlib.ExitStack() as closing:
         for _ in range(number):
-            closing.enter_context(await stream(gateway, token, request_id))
+            connection = closing.enter_context(await open_connection(gateway))
+            await ask(connection, f"/api/ai-status/{request_id}/events", token, b"data: ")
         yield
 
 
 @contextlib.asynccontextmanager
-async def asking(gateway: RunningGateway, user_id: str, number: int) -> AsyncIterator[None]:
-    """That many connections on which the user has asked something that has been answered."""
+async def asking(
+    gateway: RunningGateway, user_id: str, number: int, *, then_upgrade: bool = False
+) -> AsyncIterator[None]:
+    """That many connections on which the user has asked something that was answered, and which may then be upgraded."""
     token = gateway.token(user_id)
     with contextlib.ExitStack() as closing:
         for _ in range(number):
-            connection = closing.enter_context(await ask(gateway, "/api/ai-status/none", token))
-            await read_until(connection, b'"not_found"')
+            connection = closing.enter_context(await open_connection(gateway))
+            await ask(connection, "/api/ai-status/none", token, b'"not_found"')
+            if then_upgrade:
+                await upgrade(connection, token)
         yield

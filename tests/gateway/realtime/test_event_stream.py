@@ -120,9 +120,9 @@ async def test_it_ends_with_its_token(world: World) -> None:
     assert world.carrier.written == [PREFACE + event(1)]
 
 
-async def test_silence_is_broken_by_a_comment(world: World) -> None:
+async def test_a_comment_keeps_it_alive(world: World) -> None:
     world.begin(update("a", 1))
-    world.stream.on_silence()
+    world.stream.keep_alive()
     assert world.carrier.written[1:] == [b":\n\n"]
 
 
@@ -137,6 +137,14 @@ async def test_who_comes_during_a_restart_gets_what_there_is_and_goes(world: Wor
     world.hub.drain(0.0)
     world.begin(update("a", 1))
     assert world.carrier.written == [PREFACE + event(1), b"retry: 0\n"]
+    assert world.carrier.finished
+
+
+async def test_who_comes_during_a_restart_gets_what_came_meanwhile(world: World) -> None:
+    world.hub.drain(0.0)
+    world.hub.deliver(update("a", 2, status=Status.COMPLETED))
+    world.begin(update("a", 1))
+    assert world.carrier.written == [PREFACE + event(1), event(2)]
     assert world.carrier.finished
 
 

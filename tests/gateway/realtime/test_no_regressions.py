@@ -254,6 +254,9 @@ Opening = Callable[[RunningGateway, str, int], contextlib.AbstractAsyncContextMa
 MOST_BYTES = {"WebSocket": 3_800, "event stream": 4_200}
 """3,280 and 3,630 bytes, with asyncio's own transport."""
 
+REQUESTS = {"HTTP": False, "WebSocket behind HTTP": True}
+"""Connections on which something was asked before, and whether they were upgraded then."""
+
 
 @pytest.fixture(params=MOST_BYTES)
 def transport(request: pytest.FixtureRequest) -> str:
@@ -265,8 +268,8 @@ async def opened(gateway: RunningGateway, ada: Person, transport: str) -> Openin
     """Opens that many connections of a user."""
     if transport == "WebSocket":
         return subscribed
-    if transport == "HTTP":
-        return asking
+    if transport in REQUESTS:
+        return functools.partial(asking, then_upgrade=REQUESTS[transport])
     return functools.partial(streaming, request_id=await gateway.submitted(ada.id))
 
 
@@ -291,7 +294,7 @@ async def test_tasks_and_bytes_per_idle_connection(
 
 
 @sqlite_only
-@pytest.mark.parametrize("transport", [*MOST_BYTES, "HTTP"], indirect=True)
+@pytest.mark.parametrize("transport", [*MOST_BYTES, *REQUESTS], indirect=True)
 async def test_garbage_of_a_connection(gateway: RunningGateway, ada: Person, opened: Opening) -> None:
     """What a connection leaves behind, as it leaves HTTP and as it ends, is free at once: what refers to itself waits
     for the collector, which took 9 µs a connection."""

@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from gateway.scope_extensions import received_body
+from gateway.scope_extensions import HAND_OVER, received_body
 from gateway.server import http_protocol
 from gateway.server.http_protocol import MAX_HEAD, MAX_HEADERS, MAX_PIPELINED
 from gateway.server.joined_response import MOST
@@ -20,9 +21,11 @@ from gateway.server.keepalive import Keepalive
 from gateway.server.listener import bind
 from gateway.server.open_connections import OpenConnections
 from gateway.server.server import server_config
+from gateway.server.stream_protocol import Streams
 from gateway.server.websocket_protocol import WebSockets
 from gateway.settings import Settings
 from tests.gateway.server.raw import UPGRADE, Peer, peer
+from tests.gateway.server.test_stream_protocol import Recording as StreamRecording
 from tests.gateway.server.test_websocket_protocol import Entrance
 from tests.running import eventually, serving
 
@@ -37,6 +40,8 @@ class Served:
     connections: set[object]
     go_on: asyncio.Event
     entrance: Entrance
+    streamed: list[StreamRecording]
+    """The sessions of `/stream/…`."""
 
     @contextlib.asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
@@ -61,6 +66,7 @@ async def small_application(
 ) -> AsyncIterator[Served]:
     go_on = asyncio.Event()
     entrance = Entrance()
+    streamed: list[StreamRecording] = []
     counted = OpenConnections(per_address=per_address, in_total=in_total)
 
     async def echo(request: Request) -> PlainTextResponse:
@@ -88,10 +94,28 @@ async def small_application(
 
         return StreamingResponse(content())
 
+    class Streaming:
+        """Hands itself over, on a connection to which something has happened before."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            hand_over = scope["extensions"][HAND_OVER]
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            transport = hand_over.__self__.transport
+            if scope["path"] == "/stream/full":
+                transport.write(b"x" * 20_000_000)
+            elif scope["path"] == "/stream/closing":
+                transport.close()
+            streamed.append(session := StreamRecording())
+            try:
+                hand_over(session)
+            except ConnectionError:
+                session.told.append("gone")
+
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, object]]:
         websockets = WebSockets({"/ws": entrance}, Keepalive(3600.0), 16384, 50.0, 30.0)
-        yield {"websockets": websockets, "open_connections": counted}
+        streams = Streams(Keepalive(3600.0), 0.2)
+        yield {"websockets": websockets, "streams": streams, "open_connections": counted}
 
     routes = [
         Route("/", echo, methods=["GET", "POST"]),
@@ -99,6 +123,7 @@ async def small_application(
         Route("/large", large),
         Route("/late", late),
         Route("/received", received, methods=["POST"]),
+        Route("/stream/{how}", Streaming()),
     ]
     listener = bind("127.0.0.1", 0)
     config = server_config(Starlette(routes=routes, lifespan=lifespan), Settings.load({"forwarded_allow_ips": proxies}))
@@ -106,7 +131,7 @@ async def small_application(
     config.root_path = root_path
     async with serving(config.app, config, listener) as server:  # type: ignore[arg-type]
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Served(url, counted, server.server_state.connections, go_on, entrance)  # type: ignore[arg-type]
+        yield Served(url, counted, server.server_state.connections, go_on, entrance, streamed)  # type: ignore[arg-type]
         go_on.set()
 
 
@@ -500,3 +525,46 @@ async def test_a_server_that_stops_waits_for_no_peer(
             await connection.say(said)
         await eventually(lambda: asyncio.sleep(0, len(served.connections) == len(STATES) + 2))
     assert not [record for record in caplog.records if record.exc_info]
+
+
+# -- streams that leave HTTP ------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_that_begins_before_a_client_that_does_not_read_is_dropped(served: Served) -> None:
+    """The transport says once that it is full, and said so to HTTP."""
+    async with peer(served.url) as client:
+        await client.say(GET.replace(b"/ ", b"/stream/full ", 1))
+
+        async def dropped() -> bool:
+            return bool(served.streamed) and served.streamed[0].told == ["paused", "closed"]
+
+        assert await eventually(dropped)
+    assert served.counted.open == 0
+
+
+async def test_a_stream_whose_client_has_gone_is_told_so_and_nobody_else(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with peer(served.url) as client:
+        await client.say(GET.replace(b"/ ", b"/stream/closing ", 1))
+        await client.hear()
+    assert [session.told for session in served.streamed] == [["gone"]]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_stream_has_the_connection_to_itself(served: Served) -> None:
+    async with peer(served.url) as client:
+        await client.say(GET + GET.replace(b"/ ", b"/stream/on ", 1) + GET)
+        heard = await client.hear_until(b"chunked\r\n\r\n")
+        assert heard.count(b"HTTP/1.1 200 OK") == 2
+        assert served.counted.open == 0, "it counts among the streams now"
+
+        async def alone() -> bool:
+            return len(served.connections) == 1
+
+        assert await eventually(alone)
+
+    async def closed() -> bool:
+        return served.streamed[0].told == ["paused", "closed"] and not served.connections
+
+    assert await eventually(closed)

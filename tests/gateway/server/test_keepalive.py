@@ -13,13 +13,13 @@ class Connection:
     def __init__(self) -> None:
         self.pings = 0
 
-    def ping_or_drop(self) -> None:
+    def keep_alive(self) -> None:
         self.pings += 1
 
 
 class Broken(Connection):
-    def ping_or_drop(self) -> None:
-        super().ping_or_drop()
+    def keep_alive(self) -> None:
+        super().keep_alive()
         raise RuntimeError("a connection's own trouble")
 
 

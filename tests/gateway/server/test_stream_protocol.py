@@ -21,8 +21,8 @@ class Recording:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def on_silence(self) -> None:
-        self.told.append("silence")
+    def keep_alive(self) -> None:
+        self.told.append("kept alive")
 
     def on_paused(self) -> None:
         self.told.append("paused")
@@ -96,13 +96,13 @@ async def test_who_does_not_read_is_dropped(stream: Stream) -> None:
 
 async def test_who_reads_again_goes_on(stream: Stream) -> None:
     stream.protocol.pause_writing()
-    stream.protocol.ping_or_drop()
+    stream.protocol.keep_alive()
     assert stream.session.told == ["paused"], "nothing is said to who does not read"
     stream.protocol.resume_writing()
     assert stream.session.told == ["paused", "writable"]
     assert stream.protocol._timer is None
-    stream.protocol.ping_or_drop()
-    assert stream.session.told[-1] == "silence"
+    stream.protocol.keep_alive()
+    assert stream.session.told[-1] == "kept alive"
 
 
 async def test_who_does_not_read_the_end_is_dropped(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +115,12 @@ async def test_who_does_not_read_the_end_is_dropped(stream: Stream, monkeypatch:
 
 
 async def test_who_closes_its_side_is_dropped_in_time(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it reads a little; and nothing counts as delivered to it."""
     monkeypatch.setattr(push_protocol, "CLOSE_SECONDS", 0.01)
     stream.protocol.eof_received()
+    stream.protocol.pause_writing()
+    stream.protocol.resume_writing()
+    assert stream.session.told == ["paused"]
     assert await eventually(stream.is_aborted)
 
 

@@ -382,13 +382,13 @@ async def test_one_that_is_dropped_between_two_turns_is_left_alone() -> None:
 
 async def test_who_finishes_no_frame_between_two_pings_is_dropped() -> None:
     connection = Connection()
-    connection.protocol.ping_or_drop()
+    connection.protocol.keep_alive()
     assert connection.sent == control_frame(Opcode.PING)
     await connection.receive(client_frame(Opcode.PONG))
-    connection.protocol.ping_or_drop()
+    connection.protocol.keep_alive()
     assert not connection.is_aborted()
     await connection.receive(b"\x81")  # the drip of a frame that never ends is no sign of life
-    connection.protocol.ping_or_drop()
+    connection.protocol.keep_alive()
     assert connection.is_aborted()
     connection.end()
 
