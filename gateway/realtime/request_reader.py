@@ -61,13 +61,13 @@ class RequestReader:
         found = await asyncio.gather(*[self._by_id.get(request_id) for request_id in request_ids])
         return [update for update in found if update is not None and update.user_id == user_id]
 
-    async def recent(self, user_id: str) -> list[Update]:
-        """The user's newest requests, unfinished ones first; at most `SNAPSHOT`.
+    def recent(self, user_id: str) -> Awaitable[list[Update] | None]:
+        """The user's newest requests, unfinished ones first; at most `SNAPSHOT`. None if there are none.
 
         Raises:
             DatabaseUnavailable: they cannot be read now.
         """
-        return await self._of_user.get(user_id) or []
+        return self._of_user.get(user_id)
 
     async def recent_of_everyone(self) -> list[Update]:
         """The newest requests of everyone, unfinished ones first; at most `SNAPSHOT`.

@@ -78,10 +78,10 @@ class Subscriptions:
         self._hub.leave_all(subscriber)
 
     async def _read(
-        self, subscriber: Subscriber, held: dict[str, int], reading: Awaitable[list[Update]]
+        self, subscriber: Subscriber, held: dict[str, int], reading: Awaitable[list[Update] | None]
     ) -> list[Update]:
         """What is read; where that is less than the client has, or than `held` before, for certain."""
-        updates = await reading
+        updates = await reading or []
         ahead = {
             update.request_id: version
             for update in updates

@@ -76,7 +76,7 @@ class Update(msgspec.Struct, frozen=True, dict=True, array_like=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Update)
+_decode = msgspec.json.Decoder(Update).decode
 _first = struct.Struct("B").unpack_from
 _OBJECT, _ARRAY = (ord("{"),), (ord("["),)
 
@@ -94,7 +94,7 @@ def decode_update(message: bytes) -> Update:
     """
     if not message.isascii():
         message.decode()  # nobody looks at the bytes of a `Raw`, and a client ends a connection that brings no UTF-8
-    update = _decoder.decode(message)
+    update = _decode(message)
     if _first(update.body) != _OBJECT or _first(update.columns) != _ARRAY:
         raise msgspec.DecodeError("the Body is no object, or the columns are no array")
     return update

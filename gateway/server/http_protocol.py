@@ -30,7 +30,6 @@ from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import ServerState
 
 from gateway.realtime.connection import StreamCarrier, StreamSession, Upgrade
@@ -160,7 +159,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.connections.add(self)
         self.transport = transport
         self.client = _address(transport, "peername")
-        self.scheme = "https" if is_ssl(transport) else "http"
+        self.scheme = "https" if self.config.is_ssl else "http"
         self._limit(HEAD_SECONDS)
         open_connections: OpenConnections | None = self.app_state.get("open_connections")
         if open_connections is not None:
@@ -424,10 +423,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _part_from(self, protocol: PushProtocol[Any, Any]) -> None:
         """Let `protocol` have the connection alone, with what it should know of it."""
-        if self._serves and self.flow.write_paused:
-            protocol.pause_writing()  # the transport says so once
         self.parser = None  # type: ignore[assignment]
-        self._forget_requests()
+        if self._serves:
+            if self.flow.write_paused:
+                protocol.pause_writing()  # the transport says so once
+            self._forget_requests()
 
     def _forget_requests(self) -> None:
         """Part from what leads back here: only the collector would free it."""

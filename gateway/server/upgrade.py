@@ -19,23 +19,28 @@ class UpgradeRefused(Exception):
 
 
 class UpgradeHeaders(Headers):
-    """Headers that are asked for many times: each name is decoded once, and found without a search."""
+    """Headers that are asked for many times, of which a few are: each is found without a search."""
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         super().__init__(raw=raw)
-        self._first: dict[str, str] = {}
+        self._first: dict[bytes, bytes] = {}
         for name, value in raw:
-            self._first.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+            self._first.setdefault(name, value)
 
     def __getitem__(self, key: str) -> str:
-        return self._first[key.lower()]
+        return self._first[_encoded(key)].decode("latin-1")
 
     def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
         """The header's first value."""
-        return self._first.get(key.lower(), default)
+        value = self._first.get(_encoded(key))
+        return default if value is None else value.decode("latin-1")
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key.lower() in self._first
+        return isinstance(key, str) and _encoded(key) in self._first
+
+
+def _encoded(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 def accepting(method: str, path: str, headers: Headers, paths: Collection[str]) -> bytes:
