@@ -11,7 +11,7 @@ import psutil
 from gateway.demo import servers
 from gateway.demo.servers import Server, free_port
 
-__all__ = ["Postgres", "Standby", "Valkey", "free_port"]
+__all__ = ["SERVICE", "Postgres", "Replica", "Sentinel", "Standby", "Valkey", "free_port"]
 
 
 class _Harmed(Server):
@@ -49,6 +49,44 @@ class _Harmed(Server):
 
 class Valkey(_Harmed, servers.Valkey):
     """Valkey."""
+
+
+class Replica(Valkey):
+    """A replica of `primary`, or of nothing that answers."""
+
+    def __init__(self, primary: Valkey | None = None) -> None:
+        super().__init__()
+        self.of = free_port() if primary is None else primary.port
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--replicaof", "127.0.0.1", str(self.of), "--repl-diskless-sync-delay", "0"]
+
+
+SERVICE = "gateway-tests"
+
+
+class Sentinel(Valkey):
+    """A Sentinel that alone decides about `primary`, or that watches nothing."""
+
+    def __init__(self, primary: Valkey | None = None) -> None:
+        super().__init__()
+        self.lines = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder}"]
+        if primary is not None:
+            self.lines += [
+                f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 1",
+                f"sentinel down-after-milliseconds {SERVICE} 500",
+                f"sentinel failover-timeout {SERVICE} 2000",
+            ]
+
+    @property
+    def service_url(self) -> str:
+        """For `REDIS_URL`, behind one Sentinel that never answers."""
+        return f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{self.port}/{SERVICE}"
+
+    def command(self) -> list[str]:
+        configuration = self.folder / "sentinel.conf"
+        configuration.write_text("\n".join([*self.lines, ""]))
+        return [super().command()[0], str(configuration), "--sentinel"]
 
 
 class Postgres(_Harmed, servers.Postgres):

@@ -6,15 +6,23 @@ decided here by name: understood, of no consequence here, or left out with a war
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import SSLConnection
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from gateway.settings.redis_sentinels import (
+    SENTINEL_OPTIONS,
+    Sentinels,
+    SentinelUrlError,
+    sentinel_pool,
+    without_sentinels,
+)
 from storage.url_parts import ends_in_password
 
 _OF_TLS = frozenset(
@@ -28,6 +36,7 @@ _OF_THE_DRIVER = frozenset({"db", "username", "password", "client_name", *_OF_TL
 
 _ASK_FOR_TLS = ("ssl", "tls")
 _UNDERSTOOD = {*_OF_THE_DRIVER, *_ASK_FOR_TLS, "database"}
+"""Whatever the URL names; `SENTINEL_OPTIONS` are too where it names Sentinels."""
 
 _YES, _NO = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n")
 
@@ -77,6 +86,9 @@ class RedisUrl:
 
     url: str
     warnings: tuple[str, ...]
+    sentinels: Sentinels | None = None
+    """Who is asked where the server is; the URL then has the first of them in its place."""
+    sentinel_options: dict[str, str] = field(default_factory=dict)
 
 
 def read_redis_url(url: str) -> RedisUrl:
@@ -85,8 +97,13 @@ def read_redis_url(url: str) -> RedisUrl:
     Raises:
         RedisUrlError: it cannot be read or used, or asks for protection that it would not get.
     """
+    try:
+        url, sentinels = without_sentinels(url)
+    except SentinelUrlError as error:
+        raise RedisUrlError(str(error)) from error
     parts = _split(url)
     query = dict(_options(parts.query))
+    asking = {name: query.pop(name) for name in SENTINEL_OPTIONS & query.keys()} if sentinels else {}
     scheme = _scheme(parts.scheme, query)
     kept = {name: value for name, value in query.items() if name in _OF_THE_DRIVER}
     if scheme == "redis" and (asked := sorted(kept.keys() & _OF_TLS)):
@@ -103,7 +120,7 @@ def read_redis_url(url: str) -> RedisUrl:
     if kept.get("ssl_cert_reqs") == "none":
         warnings.append("ssl_cert_reqs=none believes any server: whoever is in between can read and change everything")
     cleaned = (scheme, parts.netloc, f"/{database}", urlencode(kept, quote_via=quote), "")
-    return RedisUrl(urlunsplit(cleaned), tuple(warnings))
+    return RedisUrl(urlunsplit(cleaned), tuple(warnings), sentinels, asking)
 
 
 def check_redis_url(url: str) -> None:
@@ -125,7 +142,7 @@ def check_redis_url(url: str) -> None:
 
 
 def new_pool(url: str, seconds: float) -> ConnectionPool:
-    """Connections to the server at `url`, none of them made yet.
+    """Connections to the server at `url`, or to the primary that its Sentinels name, none of them made yet.
 
     Args:
         url: as it was set.
@@ -134,19 +151,22 @@ def new_pool(url: str, seconds: float) -> ConnectionPool:
     Raises:
         RedisUrlError: the URL cannot be used.
     """
-    return ConnectionPool.from_url(
-        read_redis_url(url).url,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=seconds,
-        socket_timeout=seconds,
-        health_check_interval=0,
-    )
+    read = read_redis_url(url)
+    ours: dict[str, Any] = {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": seconds,
+        "socket_timeout": seconds,
+        "health_check_interval": 0,
+    }
+    if read.sentinels is None:
+        return ConnectionPool.from_url(read.url, **ours)
+    return sentinel_pool(read.sentinels, read.sentinel_options, {**parse_url(read.url), **ours})
 
 
 def _split(url: str) -> SplitResult:
     if not url.startswith(("redis://", "rediss://")):
-        raise RedisUrlError("must start with redis:// or rediss://")
+        raise RedisUrlError("must start with redis://, rediss://, redis+sentinel:// or rediss+sentinel://")
     try:
         parts = urlsplit(url)
         several = "," in parts.netloc.rpartition("@")[2]
@@ -158,7 +178,7 @@ def _split(url: str) -> SplitResult:
     if not several and not parts.hostname:
         raise RedisUrlError("names no server")
     if several:
-        raise RedisUrlError("names several servers: the gateway needs one, and speaks to no cluster and no Sentinel")
+        raise RedisUrlError("names several servers: Sentinels are named by redis+sentinel://, a cluster cannot be used")
     return parts
 
 

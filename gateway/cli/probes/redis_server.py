@@ -4,13 +4,14 @@ import asyncio
 import uuid
 
 from redis.asyncio import Redis
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, RedisError, ResponseError
 
 from gateway.cli.probes.finding import Finding, not_set, ok, problem
 from gateway.cli.reasons import why_unreachable
 from gateway.realtime.redis_bus import PREFIX
 from gateway.settings import Settings
-from gateway.settings.redis_url import RedisUrlError, new_pool
+from gateway.settings.redis_url import RedisUrlError, new_pool, read_redis_url
 
 SECONDS = 5.0
 """Longest wait for one answer."""
@@ -32,7 +33,9 @@ async def probe(settings: Settings) -> list[Finding]:
         async with redis, asyncio.timeout(3 * SECONDS):
             await redis.ping()
             if await _is_sentinel(redis):
-                return [problem(about, "is a Sentinel's port: the gateway needs the address of the server itself")]
+                return [
+                    problem(about, "is a Sentinel's port: write redis+sentinel://host:port/the-name-of-the-primary")
+                ]
             heard = await _hears(redis)
             await redis.set(f"{PREFIX}check:{uuid.uuid4()}", b"", ex=1, get=True)  # as claims are set
     except AuthenticationError as error:
@@ -46,6 +49,10 @@ async def probe(settings: Settings) -> list[Finding]:
             needs = "SET with GET, which claims need: Redis 6.2 or Valkey does"
             return [problem(about, f"does not know {needs}")]
         return [problem(about, f"refuses what the gateway does ({error})")]
+    except MasterNotFoundError:
+        sentinels = read_redis_url(settings.redis_url.get_secret_value()).sentinels
+        service = "" if sentinels is None else sentinels.service
+        return [problem(about, f"no Sentinel knows a primary named {service}, or none answers")]
     except (RedisError, OSError) as error:
         reason = why_unreachable(error)
         silent = "in time" in reason and settings.redis_url.get_secret_value().startswith("rediss:")

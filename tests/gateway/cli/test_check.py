@@ -31,7 +31,7 @@ from storage.database.schema import VERSION, SchemaOutdated, check_schema
 from tests.executions_api import KEY, ExecutionsApi, running_api
 from tests.running import serving
 from tests.scripted_n8n import ScriptedN8n
-from tests.servers import Postgres, Valkey, free_port
+from tests.servers import Postgres, Replica, Sentinel, Valkey, free_port
 from tests.supabase import SERVICE_KEY, SupabaseProject, supabase_project
 
 
@@ -257,22 +257,6 @@ async def test_a_redis_from_before_6_2_is_told(valkey: Valkey) -> None:
         port = old.sockets[0].getsockname()[1]
         found = await told("REDIS_URL", redis_url=f"redis://127.0.0.1:{port}/0")
     assert found == "problem: does not know SET with GET, which claims need: Redis 6.2 or Valkey does"
-
-
-class Sentinel(Valkey):
-    """A Sentinel that watches nothing."""
-
-    def command(self) -> list[str]:
-        configuration = self.folder / "sentinel.conf"
-        configuration.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n")
-        return [super().command()[0], str(configuration), "--sentinel"]
-
-
-class Replica(Valkey):
-    """A replica of nothing that answers."""
-
-    def command(self) -> list[str]:
-        return [*super().command(), "--replicaof", "127.0.0.1", str(free_port())]
 
 
 async def test_servers_of_another_kind_are_told() -> None:
