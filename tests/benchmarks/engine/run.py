@@ -12,12 +12,12 @@ from tests.benchmarks.engine.peers import EVENTS, HTTP, REALTIME, Start, brokers
 from tests.benchmarks.engine.processes import NotStarted
 from tests.benchmarks.engine.results import Result
 from tests.benchmarks.engine.rows import chain, growth, http, realtime
-from tests.benchmarks.engine.rows.delivery import highest_rate
+from tests.benchmarks.engine.rows.delivery import highest_rate, steady
 from tests.benchmarks.engine.stand import Measured, Stand, stand
 from tests.benchmarks.engine.world import World
 
 ON_ONE_STAND = ("memory", "connect", "delivery", "steady", "reconnect", "broadcast")
-ROWS = (*ON_ONE_STAND, "floor", "events", "growth", "processes", *http.ROWS, "chain")
+ROWS = (*ON_ONE_STAND, "floor", "events", "growth", "events-growth", "processes", *http.ROWS, "chain")
 """All rows, in the order in which they are measured."""
 
 PROCESSES = 2
@@ -51,7 +51,7 @@ class Run:
                 yield from self._realtime(name, start, shared)
         if "floor" in self._rows:
             yield from self._realtime("floor", brokers.floor, ["delivery", "broadcast"])
-        for row, peers in (("events", EVENTS), ("growth", REALTIME)):
+        for row, peers in (("events", EVENTS), ("growth", REALTIME), ("events-growth", EVENTS)):
             if row in self._rows:
                 for name, start in self._chosen(peers):
                     yield from self._on_own_stand(row, name, start, _MEASURES[row])
@@ -103,7 +103,7 @@ def _reason(error: Exception) -> str:
 
 
 def _variant(row: str, values: Measured) -> str:
-    if row == "growth":
+    if row in ("growth", "events-growth"):
         return f"{values['connections']:,} connections"
     if row == "chain":
         return f"{values['offered']:,}/s"
@@ -116,8 +116,15 @@ def _highest_of_own(on: Stand, options: Options) -> list[Measured]:
     return [{**highest, "kib": opened["kib"], "connect_us": opened["server_us"]}]
 
 
+def _events(on: Stand, options: Options) -> list[Measured]:
+    (highest,) = _highest_of_own(on, options)
+    minute = steady(on, options.connections, options.steady_seconds, highest["offered"])
+    return [{**highest, **{f"steady_{name}": value for name, value in minute.items()}}]
+
+
 _MEASURES: Mapping[str, Measure] = {
-    "events": _highest_of_own,
+    "events": _events,
     "processes": _highest_of_own,
     "growth": growth.measure,
+    "events-growth": growth.measure,
 }

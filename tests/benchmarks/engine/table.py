@@ -84,12 +84,20 @@ METRICS = (
     Metric("events", "… CPU µs a delivery at that rate", "server_us", digits=1),
     Metric("events", "… KiB a stream", "kib", digits=1),
     Metric("events", "… opening one, CPU µs", "connect_us"),
+    Metric("events", "… at half that rate for a minute: p99, ms", "steady_p99_us", 1000, 1),
+    Metric("events", "… longest, ms", "steady_max_us", 1000, 1),
+    Metric("events", "… missed", "steady_missed", is_ratio=False),
+    Metric("events", "… memory grown, KiB", "steady_grown_kib", is_ratio=False),
     Metric("processes", "two processes: highest rate with p99 < 50 ms, /s", "rate"),
     Metric("processes", "… CPU µs a delivery at that rate", "server_us", digits=1),
     Metric("growth", "KiB a connection", "kib", digits=1),
     Metric("growth", "… opening one more, CPU µs", "connect_us"),
     Metric("growth", "… p99 at a low rate, ms", "p99_us", 1000, 1),
     Metric("growth", "… CPU µs a delivery at a low rate", "server_us", digits=1),
+    Metric("events-growth", "KiB an event stream", "kib", digits=1),
+    Metric("events-growth", "… opening one more, CPU µs", "connect_us"),
+    Metric("events-growth", "… p99 at a low rate, ms", "p99_us", 1000, 1),
+    Metric("events-growth", "… CPU µs a delivery at a low rate", "server_us", digits=1),
 )
 
 
