@@ -125,11 +125,7 @@ class EventStream(Subscriber):
         assert self._carrier is not None, "resumed after it has begun"  # noqa: S101
         self.accepting = self._carrier.writable
         if self.accepting and self._pending:
-            for update in self.take_pending():
-                self.deliver(update)
-                self._hub.record_delivery(self, update)
-                if not self._carrier.writable:
-                    break
+            self._hub.deliver_held(self, self._carrier)
 
     def _write(self, content: bytes) -> None:
         assert self._carrier is not None, "written to after it has begun"  # noqa: S101

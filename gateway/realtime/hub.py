@@ -17,6 +17,7 @@ import random
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -48,6 +49,14 @@ PAGE = 500
 
 USERS = 1000
 """Users named in one query."""
+
+
+class Writable(Protocol):
+    """What carries a subscriber's updates."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client reads what is sent."""
 
 
 class _Deliveries(dict[str, Tally]):
@@ -240,6 +249,14 @@ class Hub:
                 log.exception("delivery_failed", transport=subscriber.transport, request_id=update.request_id)
         if delivered and update.at:
             _LATENCY.observe_since(update.at)
+
+    def deliver_held(self, subscriber: Subscriber, carrier: Writable) -> None:
+        """Hand on what was held for the subscriber, as far as its client reads."""
+        for update in subscriber.take_pending():
+            subscriber.deliver(update)
+            self.record_delivery(subscriber, update)
+            if not carrier.writable:
+                break
 
     def record_delivery(self, subscriber: Subscriber, update: Update) -> None:
         """The update's bytes have been handed to the subscriber's connection, later than it came or as a snapshot."""

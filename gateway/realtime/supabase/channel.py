@@ -258,11 +258,7 @@ class Channel(Subscriber):
             self._show(self._snapshot.popleft())
         self.accepting = self._user is not None and self._task is None and not self._snapshot and self._socket.writable
         if self.accepting and self._pending:
-            for update in self.take_pending():
-                self.deliver(update)
-                self._socket.parts.hub.record_delivery(self, update)
-                if not self._socket.writable:
-                    break
+            self._socket.parts.hub.deliver_held(self, self._socket)
 
     def _show(self, update: Update) -> None:
         """The row as it is, as an UPDATE: what has changed between the submission, or the last connection, and now."""

@@ -319,11 +319,7 @@ class WebSocketSession(Subscriber):
                 self._answer(command)
         self.accepting = self._task is None and self._user is not None and self._carrier.writable and not self._closing
         if self.accepting and self._pending:
-            for update in self.take_pending():
-                self.deliver(update)
-                self._parts.hub.record_delivery(self, update)
-                if not self._carrier.writable:
-                    break
+            self._parts.hub.deliver_held(self, self._carrier)
 
     def deliver(self, update: Update) -> None:
         self._carrier.write(update.rendered("websocket", update_frame))
